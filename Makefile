@@ -1,0 +1,36 @@
+# `make` alone lists what there is.
+VENV := .venv
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint lock docs clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+env: ## make .venv from environment.lock; nothing to do once it is there
+	@docker/make-env.sh $(VENV)
+
+demo: env ## set up, then translate the clips that come with the package
+	@$(VENV)/bin/slt demo
+
+test: export OMP_NUM_THREADS := 1
+test: env ## run all tests
+	@$(VENV)/bin/python -m pytest --quiet --numprocesses auto --maxprocesses 4 --dist worksteal
+
+lint: env ## check style, types and the formatting
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/mypy
+
+lock: env ## solve the environment anew after a change of pyproject.toml; UPGRADE=1 takes the newest of everything
+	@UV_CUSTOM_COMPILE_COMMAND='make lock' $(VENV)/bin/uv pip compile pyproject.toml --quiet --extra dev \
+		--generate-hashes --only-binary :all: --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+		--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) --output-file environment.lock
+	@docker/make-env.sh $(VENV)
+
+docs: env ## renew the parts of docs/ that are made from code
+	@$(VENV)/bin/python docs/house.py
+
+clean: ## remove the environment and everything that tools left behind
+	@rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
