@@ -1,0 +1,22 @@
+"""Sign-language video to text, on SONAR, SignHiera and fairseq2."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slt.translate import Translator
+    from slt.translation import Failure, Translation
+
+__all__ = ["Failure", "Translation", "Translator"]
+
+_HOME = {"Translator": "slt.translate", "Translation": "slt.translation", "Failure": "slt.translation"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import torch and all that stands on it only for those who ask for what needs it."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'slt' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOME[name]), name)

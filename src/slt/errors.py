@@ -1,0 +1,54 @@
+"""The two families of failure, and what each one owes its reader."""
+
+from __future__ import annotations
+
+import errno
+
+OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+class SltError(Exception):
+    """A failure that is ours or the machine's; the command line exits with 1.
+
+    Args:
+        message: what was found and what was expected, in one sentence.
+        fix: what to do next; shown on a line of its own.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, fix: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+
+class UserError(SltError):
+    """A failure that is the user's to mend; the command line exits with 2."""
+
+    exit_code = 2
+
+
+def as_slt_error(error: Exception) -> SltError:
+    """Return ``error`` itself when it is one of ours, else what a person can make of it: the machine's limit, or a bug.
+
+    The original is kept as the cause, for a traceback.
+    """
+    if isinstance(error, SltError):
+        return error
+    known = _explained(error)
+    known.__cause__ = error
+    return known
+
+
+def _explained(error: Exception) -> SltError:
+    said = str(error).partition("\n")[0]
+    if isinstance(error, OSError) and error.errno in OUT_OF_SPACE:
+        where = f" for {error.filename}" if error.filename else ""
+        return SltError(f"no space left on the device{where}", fix="free some space, then run the same command again")
+    # torch's own error for a GPU, and what its CPU allocator says in a plain RuntimeError.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in said:
+        return SltError(f"out of memory: {said}", fix="close other programs, or try --dtype bfloat16 or --device cpu")
+    return SltError(
+        f"unexpected {type(error).__name__}: {said}",
+        fix="a bug in slt or in what it stands on: run again with SLT_TRACEBACK=1 in the environment to see where",
+    )

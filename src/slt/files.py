@@ -1,0 +1,69 @@
+"""Files that are either whole or not there: written beside, flushed to the disk, renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from slt.errors import OUT_OF_SPACE, SltError, UserError
+
+NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that appears under its name only once it is whole; missing folders are made.
+
+    The block may write to the handle, or to the file ``handle.name``, which lies beside ``path`` and ends alike. When
+    it raises, or the process dies, ``path`` stays as it was. A pipe or device is written to as it is.
+
+    Raises:
+        SltError: the disk is full, or failed.
+        UserError: this user cannot write there.
+    """
+    target = Path(os.path.realpath(path))  # so that a link stays a link
+    part = target.with_name(f".{target.stem[:100]}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
+    try:
+        if target.exists() and not target.is_file() and not target.is_dir():
+            with open(target, "wb") as handle:
+                yield handle
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as handle:
+            mode = os.fstat(handle.fileno()).st_mode
+            yield handle
+        os.chmod(part, mode)  # some writers put a file beside in its place that nobody else may read
+        _flush_to_disk(part)
+        os.replace(part, target)
+    except OSError as error:
+        # The block may have failed at a file of its own.
+        if Path(error.filename or part) not in (part, target, *target.parents):
+            raise
+        raise _cannot_write(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+    with contextlib.suppress(OSError):  # some network file systems cannot flush a folder; the file itself is safe
+        _flush_to_disk(target.parent)
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cannot_write(path: Path, error: OSError) -> SltError:
+    message = f"cannot write {path}: {error.strerror or error}"
+    if error.errno in OUT_OF_SPACE:
+        return SltError(message, fix="free some space there, or write to another disk")
+    if error.errno in NOT_ALLOWED:
+        return UserError(message, fix="choose a place that you may write to")
+    return SltError(message)

@@ -1,0 +1,125 @@
+"""What people read goes to stderr; what programs read goes to stdout. Nothing else in the project prints."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from slt.errors import SltError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+PLAIN_EVERY_S = 10.0
+RED, YELLOW, RESET = "\x1b[31m", "\x1b[33m", "\x1b[0m"
+
+_shown: RichProgress | None = None
+
+
+def result(line: str) -> None:
+    """Write one line of the command's result to stdout, at once, so that a pipe sees it when it exists.
+
+    Raises:
+        OSError: nobody reads the pipe any more, or the disk is full.
+    """
+    with _bars_out_of_the_way(sys.stdout):
+        try:
+            print(line, flush=True)
+        except OSError:
+            # The interpreter would stumble over the unwritten rest once more at its end.
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - lives as long as the process
+            raise
+
+
+def say(message: str) -> None:
+    """Tell the person at the terminal something, on stderr."""
+    with _bars_out_of_the_way(sys.stderr):
+        print(message, file=sys.stderr, flush=True)
+
+
+def warn(message: str) -> None:
+    """Tell the person that something is not as it should be, though the work goes on."""
+    say(f"{_coloured('warning:', YELLOW)} {message}")
+
+
+def fail(error: SltError) -> None:
+    """Tell the person what went wrong and, on a line of its own, what to do next."""
+    say(f"{_coloured('error:', RED)} {error.message}")
+    if error.fix:
+        say(f"  fix: {error.fix}")
+
+
+def seconds(value: float) -> str:
+    """Write a duration with as many digits as one reads: ``0.04 s``, ``3.2 s``, ``148 s``."""
+    digits = 2 if value < 1 else 1 if value < 100 else 0
+    return f"{value:.{digits}f} s"
+
+
+def _coloured(word: str, colour: str) -> str:
+    return f"{colour}{word}{RESET}" if sys.stderr.isatty() and "NO_COLOR" not in os.environ else word
+
+
+class Bars:
+    """Progress of one or more kinds of things, by name: bars on a terminal, now and then a plain line elsewhere."""
+
+    def __init__(self, drawn: RichProgress | None) -> None:
+        self._drawn = drawn
+        self._tasks: dict[str, object] = {}
+        self._next_line_at = time.monotonic() + PLAIN_EVERY_S
+
+    def update(self, what: str, done: int, total: int | None) -> None:
+        """Show that ``done`` of ``total`` (None: nobody knows) are finished; a full bar is taken away."""
+        if self._drawn is None:
+            self._plain(what, done, total)
+            return
+        if what not in self._tasks:
+            self._tasks[what] = self._drawn.add_task(what, total=total)
+        self._drawn.update(self._tasks[what], completed=done, total=total)  # type: ignore[arg-type]
+        if done == total:
+            self._drawn.remove_task(self._tasks.pop(what))  # type: ignore[arg-type]
+
+    def _plain(self, what: str, done: int, total: int | None) -> None:
+        if done == total or time.monotonic() < self._next_line_at:
+            return
+        self._next_line_at = time.monotonic() + PLAIN_EVERY_S
+        say(f"{what}: {done}" + (f" of {total}" if total is not None else ""))
+
+
+@contextmanager
+def bars() -> Iterator[Bars]:
+    """Show progress while the block runs; what the block prints with `result`, `say` and `warn` stays readable."""
+    global _shown
+    if not sys.stderr.isatty():
+        yield Bars(None)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    # rich would otherwise send our stdout to stderr for as long as a bar is shown.
+    drawn = Progress(
+        *columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
+    )
+    with drawn:
+        _shown = drawn
+        try:
+            yield Bars(drawn)
+        finally:
+            _shown = None
+
+
+@contextmanager
+def _bars_out_of_the_way(stream: TextIO) -> Iterator[None]:
+    """Take the bars off the terminal while ``stream``, when it is one too, is written to."""
+    if _shown is None or not stream.isatty():
+        yield
+        return
+    _shown.stop()
+    try:
+        yield
+    finally:
+        _shown.start()

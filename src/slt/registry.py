@@ -1,0 +1,37 @@
+"""Variants by name: small literal tables of ``name -> "module:attribute"``, imported only when asked for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import Any
+
+from slt.errors import UserError
+
+EXTRACTORS: Mapping[str, str] = {"signhiera": "slt.models.signhiera:SignHiera"}
+ENCODERS: Mapping[str, str] = {"sonar-t5": "slt.models.sonar_t5:SonarT5"}
+DECODERS: Mapping[str, str] = {"sonar": "slt.text.sonar:SonarText"}
+
+
+def resolve(table: Mapping[str, str], name: str, *, what: str) -> Any:
+    """Import what ``name`` stands for in ``table``.
+
+    Args:
+        table: one of the tables of this module.
+        name: a key of it.
+        what: how a person calls the variants of this table, for the error ("extractor").
+
+    Raises:
+        UserError: no such name; the nearest known ones are given.
+    """
+    if name not in table:
+        raise UserError(f"unknown {what} {name!r}; known: {', '.join(table)}", fix=did_you_mean(name, table))
+    module, _, attribute = table[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """Return a "did you mean …?" for a misspelt name, or None when nothing is near."""
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else None

@@ -1,0 +1,57 @@
+"""The few tensors that cross module borders, each with its shape, dtype, unit and mask polarity (True = real)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def lengths_to_mask(lengths: Tensor, size: int) -> Tensor:
+    """Return the (B, size) bool mask, True where a step is real, for (B,) integer lengths."""
+    return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureBatch:
+    """Features of B clips, padded at the end to the longest.
+
+    Attributes:
+        features: (B, N, feature_dim) float; whatever stands in padded steps must not matter.
+        lengths: (B,) int64, the number of real steps of each clip, each in 1..N.
+    """
+
+    features: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, clips: Sequence[Tensor]) -> FeatureBatch:
+        """Pad clips, each (N_i, feature_dim), into one batch with zeros."""
+        lengths = torch.tensor([len(clip) for clip in clips])
+        return cls(features=torch.nn.utils.rnn.pad_sequence(list(clips), batch_first=True), lengths=lengths)
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, N) bool, True = real."""
+        return lengths_to_mask(self.lengths.to(self.features.device), self.features.shape[1])
+
+    def clips(self) -> list[Tensor]:
+        """Return each clip's own features, (N_i, feature_dim), without padding."""
+        return [row[:n] for row, n in zip(self.features, self.lengths.tolist(), strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderOutput:
+    """What every sign encoder returns.
+
+    Attributes:
+        sentence: (B, D) float, one sentence embedding per clip (D = 1024 in SONAR's space).
+        sequence: (B, N, H) float, the encoder's states.
+        mask: (B, N) bool, True = real.
+    """
+
+    sentence: Tensor
+    sequence: Tensor
+    mask: Tensor

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from slt.errors import SltError, UserError, as_slt_error
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch names it."""
+
+
+def test_our_own_errors_stay_what_they_are():
+    error = UserError("no such file", fix="give another")
+    assert as_slt_error(error) is error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "out.npy"), "no space left on the device for out.npy"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "no space left on the device"),
+        (MemoryError("Unable to allocate 9 GiB"), "out of memory: Unable to allocate 9 GiB"),
+        (OutOfMemoryError("CUDA out of memory.\nTried"), "out of memory: CUDA out of memory."),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory: DefaultCPUAllocator"),
+        (IndexError("list index out of range\nsecond line"), "unexpected IndexError: list index out of range"),
+    ],
+)
+def test_other_errors_become_one_line_and_a_way_on(error, said):
+    known = as_slt_error(error)
+    assert type(known) is SltError
+    assert known.exit_code == 1
+    assert known.message.startswith(said)
+    assert "\n" not in known.message
+    assert known.fix
+    assert known.__cause__ is error
