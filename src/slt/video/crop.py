@@ -1,0 +1,149 @@
+"""Where the signer is in a video, and the square picture cut out around them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from slt.errors import UserError
+from slt.video.base import Frame, Video
+from slt.video.boxes import Box, centre_box, grow, mean_box
+from slt.video.detect import Detector, load_detector
+from slt.video.tubes import choose_tube, largest_tube, link_tubes, motion_in_boxes
+
+__all__ = ["Box", "SignerBox", "crop_resize", "find_signer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignerBox:
+    """Where the signer is, for the whole video, and how that was decided.
+
+    Attributes:
+        box: the signing space in pixels; ``crop_resize`` squares it.
+        method: "whole picture", "mean of faces", "moving face", "largest face" or "centre".
+        n_looked: frames in which a face was looked for.
+        n_detected: those of them with at least one face.
+        max_faces: the most faces seen in one frame.
+        note: what a person should know about the choice, None when it is an easy one.
+    """
+
+    box: Box
+    method: str
+    n_looked: int = 0
+    n_detected: int = 0
+    max_faces: int = 0
+    note: str | None = None
+
+
+def find_signer(video: Video, detector: str, *, every: int = 16) -> SignerBox:
+    """Find the one box that holds the signer throughout the video.
+
+    Without a detector the video is taken to be a crop already: the whole picture, squared by growing its short side
+    with black, so nothing is cut off. With one, faces are looked for in every ``every``-th frame and grown to signing
+    space. Never more than one face in a frame: the mean of all. Else boxes are linked over time and the link with the
+    most motion wins, among those seen in over half of the frames; else the largest. No face: the picture's middle.
+
+    The video is read once, and a second time only to compare the motion of several faces.
+
+    Args:
+        video: the video.
+        detector: a key of ``slt.video.detect.DETECTORS``.
+        every: frames from one look to the next.
+
+    Raises:
+        UserError: an unknown detector, ``every`` below 1, or a video that cannot be read.
+
+    Reference: facebookresearch/ssvp_slt, examples/inference/src/slt_inference/preprocessing.py.
+    """
+    if every < 1:
+        raise UserError(f"faces are to be looked for in every {every}th frame, expected 1 or more")
+    detect = load_detector(detector)
+    if detect is None:
+        return SignerBox(box=Box(0, 0, video.info.width, video.info.height), method="whole picture")
+    seen = _look(video, detect, every)
+    box, method, note = _decide(video, seen, every)
+    return SignerBox(
+        box=box,
+        method=method,
+        n_looked=len(seen),
+        n_detected=sum(bool(boxes) for boxes in seen),
+        max_faces=max(map(len, seen), default=0),
+        note=note,
+    )
+
+
+def crop_resize(frame: Frame, box: Box, size: int) -> Frame:
+    """Cut a square around ``box`` and resize it.
+
+    The box grows on both ends of its short side, then its corners are truncated towards zero; what lies outside the
+    picture is black.
+
+    Args:
+        frame: (H, W, 3) uint8.
+        box: the signer's box, from ``find_signer``.
+        size: side of the result in pixels.
+
+    Returns:
+        (size, size, 3) uint8, bilinear.
+
+    Raises:
+        UserError: the box is empty or not a number.
+
+    Reference: facebookresearch/ssvp_slt, examples/inference/src/slt_inference/preprocessing.py.
+    """
+    import cv2
+
+    left, top, right, bottom = _square(box)
+    height, width = frame.shape[:2]
+    if min(left, top) >= 0 and right <= width and bottom <= height:
+        cut = frame[top:bottom, left:right]
+    else:
+        cut = np.zeros((bottom - top, right - left, 3), dtype=np.uint8)
+        x1, y1, x2, y2 = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+        if x1 < x2 and y1 < y2:
+            cut[y1 - top : y2 - top, x1 - left : x2 - left] = frame[y1:y2, x1:x2]
+    return np.asarray(cv2.resize(cut, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def _look(video: Video, detect: Detector, every: int) -> list[list[Box]]:
+    """Return the grown boxes in every ``every``-th frame."""
+    return [[grow(face) for face in detect(frame)] for index, frame in enumerate(video.frames()) if index % every == 0]
+
+
+def _decide(video: Video, seen: list[list[Box]], every: int) -> tuple[Box, str, str | None]:
+    """Choose the signer among the boxes of each frame looked at; return box, method and note."""
+    most = max(map(len, seen), default=0)
+    if most == 1:
+        return mean_box([boxes[0] for boxes in seen if boxes]), "mean of faces", None
+    several = f"up to {most} people are in the picture:"
+    tubes = link_tubes(seen)
+    moving = choose_tube(tubes, len(seen), lambda tubes: motion_in_boxes(video, tubes, every))
+    if moving is not None:
+        return moving, "moving face", f"{several} the one who moves most is taken to be the signer"
+    largest = largest_tube(tubes)
+    if largest is not None:
+        return largest, "largest face", f"{several} none stays for long, and a large one is taken to be the signer"
+    found = f"{several} none stands out," if most else f"no face was found in {len(seen)} frames:"
+    note = f"{found} the middle of the picture is taken, which may cut off the hands"
+    return centre_box(video.info.height, video.info.width), "centre", note
+
+
+def _square(box: Box) -> tuple[int, int, int, int]:
+    """Return the squared box as whole pixels (left, top, right, bottom), right and bottom excluded."""
+    if not all(math.isfinite(value) for value in box):
+        raise UserError(f"the crop box {tuple(box)} is not made of numbers", fix="give four finite pixel positions")
+    x1, y1, x2, y2 = box
+    missing = abs((x2 - x1) - (y2 - y1)) / 2
+    if x2 - x1 < y2 - y1:
+        x1, x2 = x1 - missing, x2 + missing
+    else:
+        y1, y2 = y1 - missing, y2 + missing
+    left, top, right, bottom = int(x1), int(y1), int(x2), int(y2)
+    if left >= right or top >= bottom:
+        raise UserError(
+            f"the crop box {tuple(box)} holds no pixel: expected x1 < x2 and y1 < y2",
+            fix="give the left, top, right and bottom edge of the signer, in pixels",
+        )
+    return left, top, right, bottom

@@ -1,0 +1,192 @@
+"""A video file, decoded by FFmpeg through PyAV."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slt.errors import SltError, UserError
+from slt.video.base import Frame, Video, VideoInfo
+from slt.video.header import Header, packets_of, read_header
+from slt.video.orient import Turn, turn_of
+from slt.video.oserrors import explain_os_error
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame, VideoStream
+    from av.container import InputContainer
+
+# Twice 8K: a header that asks for more is broken or means harm, and one such frame would fill 200 MB.
+MAX_PIXELS = 8192 * 8192
+
+# Formats that make FFmpeg open other files or the network on a file's behalf. A video does neither.
+PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"})
+
+
+def open_file(path: Path) -> Video:
+    """Open a video file and decode its first frame.
+
+    Raises:
+        UserError: not a video, only sound, an unknown codec, or no frame that can be decoded.
+    """
+    with _opened(path) as container:
+        header = read_header(path, container)
+    damage = Damage()
+    with _opened(path) as container:
+        first = next(_decoded(container, header.stream, damage), None)
+    if first is None:
+        claim = "no frame" if header.n_frames is None else f"none of its {header.n_frames} frames"
+        raise UserError(
+            f"{path}: {claim} could be decoded: it is truncated or damaged, or asks for over {MAX_PIXELS:,} pixels",
+            fix="copy or download it again; if it is that large: ffmpeg -i IN -vf scale=1280:-2 OUT.mp4",
+        )
+    turn = _turn(first)
+    height, width = turn.size(first.height, first.width)
+    n_frames = header.n_packets if header.n_frames is None else header.n_frames
+    info = VideoInfo(path=path, fps=header.fps, n_frames=n_frames, height=height, width=width)
+    return FileVideo(info, header, turn)
+
+
+class Damage:
+    """What could not be decoded on one way through a file."""
+
+    def __init__(self) -> None:
+        self.pieces = 0
+
+
+class FileVideo(Video):
+    """A video file.
+
+    Args:
+        info: what is known of it.
+        header: what it claims.
+        turn: how its pictures are turned upright.
+    """
+
+    def __init__(self, info: VideoInfo, header: Header, turn: Turn) -> None:
+        super().__init__(info, header.warnings)
+        self._header = header
+        self._turn = turn
+
+    def timed_frames(self) -> Generator[tuple[float, Frame], None, None]:
+        """Yield (seconds, frame), alpha dropped, pixels as stored whatever their aspect ratio.
+
+        Damaged pieces are left out and what is missing at the end is noticed; both become warnings.
+
+        Raises:
+            UserError: the file has vanished or changed since it was opened, or the disk gives it no longer.
+        """
+        size = self._turn.size(self.info.height, self.info.width)
+        damage = Damage()
+        count, start, time, lasts = 0, 0.0, 0.0, 1 / self.info.fps
+        with _opened(self.info.path) as container:
+            for decoded in _decoded(container, self._header.stream, damage):
+                before, time = time, _time(decoded, time + lasts if count else 0.0)
+                if count == 0:
+                    start = time
+                else:
+                    lasts = max(time - before, 1 / self.info.fps)
+                count += 1
+                yield time - start, self._pixels(decoded, size)
+        self._report(damage, self._header.missing(count, time - start + lasts, lasts))
+
+    def _pixels(self, decoded: VideoFrame, size: tuple[int, int]) -> Frame:
+        """Return an upright (H, W, 3) uint8 RGB frame of ``size`` (height, width before the turn)."""
+        height, width = size
+        if (decoded.height, decoded.width) != size:
+            self.warn(
+                f"the picture changes its size from {width}x{height} to {decoded.width}x{decoded.height}: "
+                "later frames are resized"
+            )
+        pixels = np.asarray(decoded.to_ndarray(format="rgb24", width=width, height=height), dtype=np.uint8)
+        return np.ascontiguousarray(self._turn.apply(pixels))
+
+    def _report(self, damage: Damage, missing: str | None) -> None:
+        """Warn about what was lost."""
+        if damage.pieces:
+            self.warn(f"damaged pieces of the file that could not be decoded and were left out: {damage.pieces}")
+        if missing:
+            self.warn(missing)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[InputContainer]:
+    """Open ``path`` for reading, close it in the end; every FFmpeg error on the way becomes one of ours."""
+    import av
+
+    # torchvision, which timm imports, makes FFmpeg log through Python. A decoder's thread that has something to say
+    # then waits for the interpreter's lock, and who holds the lock waits for that thread to end: for ever.
+    av.logging.set_level(None)
+    try:
+        # "file:" keeps a colon in a name from being read as a protocol.
+        name = f"file:{path}"
+        options = {"format_whitelist": _formats(), "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
+        with av.open(name, options=options, metadata_errors="replace") as container:
+            yield container
+    except av.FFmpegError as error:
+        raise _explain(path, error) from error
+
+
+def _explain(path: Path, error: Exception) -> SltError:
+    """Turn an FFmpeg error into what a person can act on."""
+    if isinstance(error, PermissionError | FileNotFoundError | NotADirectoryError):
+        return explain_os_error(path, error)
+    reason = getattr(error, "strerror", None) or str(error)
+    return UserError(
+        f"{path} is not a video that FFmpeg can read ({reason}), expected mp4, webm, mov, mkv, avi, gif or the like",
+        fix="if it should be one, it is truncated or damaged: copy, download or record it again",
+    )
+
+
+@cache
+def _formats() -> str:
+    """Return the names of the file formats FFmpeg may try, playlists left out."""
+    import av
+
+    return ",".join(sorted(av.formats_available - PLAYLISTS))
+
+
+def _decoded(container: InputContainer, index: int, damage: Damage) -> Generator[VideoFrame, None, None]:
+    """Yield the decodable frames of a stream; count what is damaged."""
+    from av.error import FFmpegError
+
+    stream = container.streams.video[index]
+    stream.thread_type = "AUTO"
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    for packet in _packets(container, stream, damage):
+        try:
+            frames = stream.codec_context.decode(packet)
+        except FFmpegError:
+            damage.pieces += 1
+        else:
+            yield from frames
+
+
+def _packets(
+    container: InputContainer, stream: VideoStream, damage: Damage
+) -> Generator[Packet[VideoStream] | None, None, None]:
+    """Yield a stream's packets as far as they can be read; the last one drains the decoder."""
+    from av.error import InvalidDataError
+
+    try:
+        yield from packets_of(container, stream)
+    except InvalidDataError:
+        damage.pieces += 1
+        yield None
+
+
+def _time(frame: VideoFrame, expected: float) -> float:
+    """Return a frame's time in seconds, ``expected`` where it has none."""
+    # Frames drained after an error have lost their unit of time, and PyAV makes that "not a number".
+    return expected if frame.time is None or not math.isfinite(frame.time) else frame.time
+
+
+def _turn(frame: VideoFrame) -> Turn:
+    """Return how a frame is turned upright."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")  # its type stub says object
+    return Turn() if matrix is None else turn_of(np.frombuffer(matrix, dtype=np.int32).tolist())

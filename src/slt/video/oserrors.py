@@ -1,0 +1,30 @@
+"""What the operating system says about a path, in words a person can act on."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from slt.errors import SltError, UserError
+
+
+def explain_os_error(path: Path, error: OSError | ValueError) -> SltError:
+    """Turn what the operating system said about ``path`` into what a person can act on."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return UserError(f"{path} does not exist", fix=_nearest_parent(path))
+    if isinstance(error, PermissionError):
+        return UserError(f"{path} may not be read: permission denied", fix="give yourself the right to read it")
+    if isinstance(error, ValueError) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        return UserError(f"{str(path)!r} is no file's name: {error}", fix="give the path of a video")
+    return SltError(f"{path} could not be read: {error.strerror}", fix="look at the disk or the network share it is on")
+
+
+def _nearest_parent(path: Path) -> str:
+    """Say where a missing path leaves the folders that exist."""
+    for parent in path.absolute().parents:
+        try:
+            if parent.is_dir():
+                return f"{parent} exists: look there for the right name"
+        except OSError:
+            continue
+    return "give the path of a video"

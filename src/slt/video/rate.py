@@ -1,0 +1,102 @@
+"""Bring a video to the rate the models were made for, by its timestamps."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import replace
+
+from slt.video.base import Frame, Video
+
+KEPT = (0.8, 1.2)
+"""Rates kept as they are, relative to the target: 20 to 30 frames per second for a target of 25."""
+
+SLACK = 0.01
+"""A phone's "30 frames per second" averages 30.02; that is no reason to resample it."""
+
+LONGEST_HOLD_S = 10.0
+"""No frame is shown for longer: a broken timestamp must not become an hour of one picture."""
+
+PHASE = 0.2
+"""When within an output frame the video is looked at, in output frames. Not at its very beginning, where at 50 or
+100 frames per second a rounded timestamp would decide between two frames."""
+
+
+def to_working_rate(video: Video, *, target_fps: float = 25.0, raw: bool = False) -> Video:
+    """Return ``video`` at a rate near ``target_fps``: itself where it already is, else resampled to the target.
+
+    Windows step by raw frames: far above the target they overlap needlessly, far below it they leave signing out. From
+    20 to 30 frames per second the published pipeline's numbers are kept, variable frame rate included; outside, each
+    output frame is the one on show at its time, and a warning says so.
+
+    Args:
+        video: any video.
+        target_fps: frames per second the model was made for.
+        raw: keep the frames as they are whatever the rate, as the published pipeline does.
+    """
+    low, high = (edge * target_fps for edge in KEPT)
+    if raw or low * (1 - SLACK) <= video.info.fps <= high * (1 + SLACK):
+        return video
+    return ResampledVideo(video, target_fps)
+
+
+class ResampledVideo(Video):
+    """A video at another, constant rate: frames are repeated or left out, never mixed.
+
+    Args:
+        source: the video to resample.
+        fps: frames per second wanted.
+    """
+
+    def __init__(self, source: Video, fps: float) -> None:
+        claimed = source.info.n_frames
+        n_frames = None if claimed is None else max(round(claimed / source.info.fps * fps), 1)
+        super().__init__(replace(source.info, fps=fps, n_frames=n_frames))
+        self._source = source
+        self._change = (
+            f"the video runs at {source.info.fps:.4g} frames per second: it was brought to {fps:.4g} by its "
+            "timestamps, because the model was made for that rate"
+        )
+
+    @property
+    def warnings(self) -> list[str]:
+        """The source's warnings, and what was changed."""
+        return [*self._source.warnings, self._change, *self._warnings]
+
+    def timed_frames(self) -> Generator[tuple[float, Frame], None, None]:
+        """Yield (seconds, frame) at the new rate; at least one frame.
+
+        Raises:
+            UserError: the source cannot be read to its end.
+        """
+        fps = self.info.fps
+        shown: Frame | None = None
+        made = 0
+        end = 0.0
+        for hold, frame in self._held_frames():
+            shown = frame
+            end += hold
+            while (made + PHASE) / fps < end:
+                yield made / fps, frame
+                made += 1
+        if shown is not None and made == 0:
+            yield 0.0, shown
+
+    def _held_frames(self) -> Generator[tuple[float, Frame], None, None]:
+        """Yield (seconds on show, frame) of the source; the last frame is shown for one source frame."""
+        nominal = min(1 / self._source.info.fps, LONGEST_HOLD_S)
+        before: tuple[float, Frame] | None = None
+        with closing(self._source.timed_frames()) as timed:
+            for time, frame in timed:
+                if before is not None:
+                    yield self._hold(time - before[0], nominal), before[1]
+                before = time, frame
+        if before is not None:
+            yield nominal, before[1]
+
+    def _hold(self, seconds: float, nominal: float) -> float:
+        """Return how long a frame is really shown, given its distance to the next."""
+        if seconds > LONGEST_HOLD_S:
+            self.warn(f"a frame that lasts {seconds:.4g} s was shown for {LONGEST_HOLD_S:.4g} s")
+            return LONGEST_HOLD_S
+        return seconds if seconds >= 0 else nominal

@@ -1,0 +1,70 @@
+"""Windows cut from frames while they arrive, so that memory does not grow with the video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slt.video.base import Frame, Video
+from slt.video.crop import SignerBox, crop_resize
+from slt.video.windows import Window, WindowGeometry, plan_windows
+
+
+def cropped_frames(video: Video, signer: SignerBox, size: int) -> Iterator[Frame]:
+    """Yield the signer in every frame of ``video``, each (size, size, 3) uint8 RGB.
+
+    Raises:
+        UserError: the video cannot be read to its end.
+    """
+    with closing(video.frames()) as frames:
+        for frame in frames:
+            yield crop_resize(frame, signer.box, size)
+
+
+class WindowStream:
+    """The windows of a video whose length is known only at its end; holds the frames of about two windows.
+
+    Args:
+        frames: frames of one size, each (size, size, 3) uint8; read once.
+        fps: their rate.
+        geometry: how to cut.
+
+    Attributes:
+        n_frames: frames read so far.
+        windows: windows yielded so far.
+    """
+
+    def __init__(self, frames: Iterable[Frame], *, fps: float, geometry: WindowGeometry) -> None:
+        self.n_frames = 0
+        self.windows: list[Window] = []
+        self._frames = frames
+        self._fps = fps
+        self._geometry = geometry
+        self._kept: dict[int, Frame] = {}
+
+    def __iter__(self) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+        """Yield each window with its pixels, (num_frames, size, size, 3) uint8.
+
+        Raises:
+            UserError: there is no frame, or the video cannot be read to its end.
+        """
+        for frame in self._frames:
+            self._kept[self.n_frames] = frame
+            self.n_frames += 1
+            if self.n_frames % self._geometry.num_frames == 0:
+                # A window that ends a frame before the video does is the same however much of the video follows.
+                yield from self._cut([window for window in self._plan() if window.end + 1 <= self.n_frames])
+        yield from self._cut(self._plan())
+
+    def _plan(self) -> list[Window]:
+        return plan_windows(self.n_frames, self._fps, self._geometry)
+
+    def _cut(self, plan: list[Window]) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+        for window in plan[len(self.windows) :]:
+            self.windows.append(window)
+            for index in [index for index in self._kept if index < window.start]:
+                del self._kept[index]
+            yield window, np.stack([self._kept[index] for index in window.indices.tolist()])

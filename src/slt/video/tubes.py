@@ -1,0 +1,151 @@
+"""Several people in the picture: boxes linked over time, and which link moves like a signer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slt.video.base import Frame, Video
+from slt.video.boxes import Box, iou, mean_box
+
+Sighting: TypeAlias = tuple[int, Box]
+"""The place of a frame among those looked at, and a box in it."""
+Tube: TypeAlias = list[Sighting]
+
+
+def link_tubes(seen: Sequence[Sequence[Box]], *, threshold: float = 0.2) -> list[Tube]:
+    """Link the boxes of one person over time.
+
+    A tube starts with the last box of the earliest frame that has one left, and takes from every later frame the box
+    that overlaps most with that *first* one, so a person who drifts far is broken into several tubes: the published
+    pipeline's way.
+
+    Args:
+        seen: the boxes in each frame looked at.
+        threshold: overlap (IoU) above which two boxes are the same person.
+    """
+    left = [list(boxes) for boxes in seen]
+    tubes: list[Tube] = []
+    for start, boxes in enumerate(left):
+        while boxes:
+            anchor = boxes.pop()
+            tube = [(start, anchor)]
+            for index in range(start + 1, len(left)):
+                nearest = max(left[index], key=lambda box: iou(anchor, box), default=None)
+                if nearest is not None and iou(anchor, nearest) > threshold:
+                    left[index].remove(nearest)
+                    tube.append((index, nearest))
+            tubes.append(tube)
+    return tubes
+
+
+def choose_tube(
+    tubes: Sequence[Tube],
+    n_looked: int,
+    motion_of: Callable[[Sequence[Tube]], Mapping[Sighting, float]],
+    *,
+    share: float = 0.5,
+) -> Box | None:
+    """Return the mean box of the tube with the most motion, None when no tube is seen in enough frames.
+
+    Args:
+        tubes: from ``link_tubes``.
+        n_looked: frames looked at.
+        motion_of: measures the motion in every box of some tubes; asked only when two or more are in question.
+        share: a tube must be seen in more than this share of the frames looked at.
+    """
+    lasting = [tube for tube in tubes if len(tube) / n_looked > share]
+    if not lasting:
+        return None
+    if len(lasting) == 1:
+        return _mean(lasting[0])
+    motion = motion_of(lasting)
+    return _mean(max(lasting, key=lambda tube: (sum(motion[sighting] for sighting in tube) / len(tube), tube)))
+
+
+def largest_tube(tubes: Sequence[Tube]) -> Box | None:
+    """Return the mean box of the "largest" tube, None when none has a positive size.
+
+    The size is the published pipeline's, ``(y2 - x1) * (x2 - y1)`` summed over the tube: not an area, negative for
+    people to the right or at the top, and larger for tubes seen more often. Kept, so that boxes stay equal.
+    """
+    sizes = [sum((box.y2 - box.x1) * (box.x2 - box.y1) for _, box in tube) for tube in tubes]
+    best = max(range(len(tubes)), key=lambda index: sizes[index], default=None)
+    return _mean(tubes[best]) if best is not None and sizes[best] > 0 else None
+
+
+def motion_in_boxes(video: Video, tubes: Sequence[Tube], every: int) -> dict[Sighting, float]:
+    """Measure how much moves in each box, 0 to 255, from the frame before to the box's frame.
+
+    Reads the video, keeps one small grey picture, and computes flow for the frames with boxes only.
+
+    Args:
+        video: the video the boxes are of.
+        tubes: the boxes to measure.
+        every: frames from one look to the next.
+    """
+    wanted: dict[int, list[Sighting]] = {}
+    for sighting in (sighting for tube in tubes for sighting in tube):
+        wanted.setdefault(sighting[0] * every, []).append(sighting)
+    motion: dict[Sighting, float] = {}
+    before: NDArray[np.uint8] | None = None
+    with closing(video.frames()) as frames:
+        for index, frame in enumerate(frames):
+            if index in wanted:
+                flow = flow_magnitude(before, frame)
+                motion.update({sighting: _mean_inside(flow, sighting[1]) for sighting in wanted.pop(index)})
+                if not wanted:
+                    break
+            # Only a picture that the next frame will be compared with is worth shrinking.
+            before = _small_grey(frame) if index + 1 in wanted else None
+    return motion
+
+
+def flow_magnitude(before: NDArray[np.uint8] | None, frame: Frame) -> NDArray[np.uint8]:
+    """Return how fast each pixel moves, stretched to 0..255 over the picture; zeros where there is no frame before.
+
+    Args:
+        before: the previous frame, grey and shrunk by ``_small_grey``; None for a video's first frame.
+        frame: (H, W, 3) uint8.
+
+    Returns:
+        (H, W) uint8.
+    """
+    import cv2
+
+    height, width = frame.shape[:2]
+    if before is None:
+        return np.zeros((height, width), dtype=np.uint8)
+    start = np.zeros((*before.shape, 2), dtype=np.float32)
+    flow = cv2.calcOpticalFlowFarneback(before, _small_grey(frame), start, 0.5, 3, 15, 3, 5, 1.2, 0)
+    speed, _ = cv2.cartToPolar(flow[..., 0], flow[..., 1])
+    spread = max(float(speed.max() - speed.min()), 1)
+    stretched = (255.0 * (speed - speed.min()) / spread).astype(np.uint8)
+    return np.asarray(cv2.resize(stretched, (width, height)), dtype=np.uint8)
+
+
+def _small_grey(frame: Frame) -> NDArray[np.uint8]:
+    """Return the (h, w) uint8 grey picture that flow is computed on."""
+    import cv2
+
+    height, width = frame.shape[:2]
+    # The published pipeline's own steps; 960 is the odd one out there too.
+    ratio = 1 / 2 if width < 960 else 1 / 6 if width == 960 else 1 / 4
+    size = max(int(width * ratio), 1), max(int(height * ratio), 1)
+    return np.asarray(cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size), dtype=np.uint8)
+
+
+def _mean_inside(flow: NDArray[np.uint8], box: Box) -> float:
+    """Return the mean of ``flow`` inside a box, 0 where the box lies outside the picture."""
+    x1, y1, x2, y2 = (max(int(edge), 0) for edge in box)
+    inside = flow[y1:y2, x1:x2]
+    return float(inside.mean()) if inside.size else 0.0
+
+
+def _mean(tube: Tube) -> Box:
+    """Return the mean box of a tube."""
+    return mean_box([box for _, box in tube])
