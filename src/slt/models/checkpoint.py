@@ -1,0 +1,248 @@
+"""Reading, fitting and saving weights. Nothing in a file is trusted, and nothing is left out in silence."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from itertools import chain
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from slt.errors import SltError, UserError
+from slt.files import atomic_write
+
+WRAPPERS = ("student", "model", "model_state", "state_dict")
+"""Keys under which published checkpoints keep their weights; where several stand, the first is meant."""
+
+ZIP, PICKLE = b"PK\x03\x04", b"\x80"
+OURS = "slt"
+NAMED_AT_MOST = 5
+FETCH_AGAIN = "copy or fetch the file again: it was cut off or damaged, or is something else"
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+
+
+class ModelKind(Protocol):
+    """What a model class says about files of its weights.
+
+    Attributes:
+        Config: the class of its configuration.
+        OLD_NAMES: beginnings of weight names in old files, and what they are called now.
+        MAY_BE_EXTRA: patterns of weights that files may bring although the model has no use for them.
+    """
+
+    Config: ClassVar[type]
+    OLD_NAMES: ClassVar[Mapping[str, str]]
+    MAY_BE_EXTRA: ClassVar[Sequence[str]]
+
+
+def load_model(kind: type[AnyModule], config: Any, path: Path) -> AnyModule:
+    """Make a model, a ``ModelKind``, with the weights of a file; never at random first; in evaluation mode.
+
+    Raises:
+        UserError: the file cannot be read, or its weights are those of another model.
+    """
+    says = cast(type[ModelKind], kind)
+    weights = rename(read_weights(path), says.OLD_NAMES)
+    model = build_empty(lambda: kind(config))
+    load_strict(model, weights, may_be_extra=says.MAY_BE_EXTRA, source=path)
+    return model.eval()
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the weights in a safetensors file or torch checkpoint, by name, on the CPU.
+
+    Where the format allows, the file is mapped into memory, not read. A checkpoint may keep its weights under one of
+    ``WRAPPERS``.
+
+    Raises:
+        UserError: no such file; not whole; of another kind; or a pickle that wants more than tensors, of which
+            nothing is run.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise UserError(f"cannot read weights from {path}: {error.strerror}") from error
+    if not head:
+        raise UserError(f"{path} is empty, expected weights", fix=FETCH_AGAIN)
+    if head[8:9] == b"{":
+        return _read_safetensors(path)
+    if head.startswith((ZIP, PICKLE)):
+        return _unwrap(_read_torch(path, mapped=head.startswith(ZIP)), path)
+    raise UserError(f"{path} is neither a safetensors file nor a torch checkpoint; it starts {head!r}", fix=FETCH_AGAIN)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            notes = json.loads((file.metadata() or {}).get(OURS, "{}"))
+        return weights | {name: weights[first] for name, first in notes.get("shared", {}).items()}
+    except (SafetensorError, ValueError, LookupError, AttributeError) as error:
+        raise UserError(f"{path} is a damaged safetensors file: {error}", fix=FETCH_AGAIN) from error
+
+
+def _read_torch(path: Path, *, mapped: bool) -> object:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they speak to whoever wrote the file
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except Exception as error:  # a damaged pickle can fail in any way
+        # torch's own words would advise to load the file without this protection. It also rejects names cut short,
+        # with which a truncated file may end: those are of torch's own makers of tensors.
+        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if wanted and not wanted[1].startswith("torch._"):
+            raise UserError(
+                f"{path} is refused: it is a pickle that wants {wanted[1]}, and only tensors are let in",
+                fix="if you trust its author, let them save the weights alone, best as safetensors",
+            ) from error
+        raise UserError(f"{path} cannot be read as a torch checkpoint of weights", fix=FETCH_AGAIN) from error
+
+
+def _unwrap(loaded: object, path: Path) -> dict[str, Tensor]:
+    if not isinstance(loaded, Mapping):
+        raise UserError(f"{path} holds a {type(loaded).__name__}, expected weights by name")
+    under = next((key for key in WRAPPERS if isinstance(loaded.get(key), Mapping)), None)
+    weights = loaded[under] if under else loaded
+    others = [str(key) for key, value in weights.items() if not isinstance(value, Tensor)]
+    if others or not weights:
+        where = f"under {under!r}" if under else f"and has none of {', '.join(WRAPPERS)}"
+        raise UserError(f"{path} holds no plain weights {where}: found {_some(others) or 'nothing'}")
+    return {str(name): value for name, value in weights.items()}
+
+
+def rename(weights: Mapping[str, Tensor], old_names: Mapping[str, str]) -> dict[str, Tensor]:
+    """Return the weights with every name that begins with a key of ``old_names`` beginning with its value."""
+
+    def modern(name: str) -> str:
+        old = next((old for old in old_names if name.startswith(old)), "")
+        return old_names.get(old, "") + name.removeprefix(old)
+
+    return {modern(name): value for name, value in weights.items()}
+
+
+def build_empty(factory: Callable[[], AnyModule]) -> AnyModule:
+    """Call ``factory`` so that its parameters have shapes but no values: to be given some by ``load_strict``."""
+    with torch.device("meta"):
+        return factory()
+
+
+def load_strict(
+    module: nn.Module,
+    weights: Mapping[str, Tensor],
+    *,
+    may_miss: Iterable[str] = (),
+    may_be_extra: Iterable[str] = (),
+    source: Path | str = "the weights",
+) -> None:
+    """Put weights into a module, in its dtype, as they are and not as copies; all of them, and no others.
+
+    Args:
+        module: may be fresh from ``build_empty``.
+        weights: by name; of tensors that the module uses under several names, one name is enough.
+        may_miss: patterns (``norm.*``) of names that keep the value they have, if they have one.
+        may_be_extra: patterns of names to pass over.
+        source: what the weights are called in an error.
+
+    Raises:
+        UserError: names are missing, unexpected, of another shape or type; every kind is told, with its count.
+        SltError: the module has buffers that no file holds and that were built empty.
+    """
+    own = module.state_dict(keep_vars=True)
+    may_miss = [name for name in own if _matches(name, may_miss)]
+    if mistakes := _mistakes(own, weights, may_miss, may_be_extra):
+        raise UserError(
+            f"{source} does not fit {type(module).__name__}: {'; '.join(mistakes)}",
+            fix="give the file and the configuration of one and the same model",
+        )
+    by_tensor = {id(own[name]): weights[name].to(own[name].dtype) for name in own if name in weights}
+    given = {name: by_tensor[id(value)] for name, value in own.items() if id(value) in by_tensor}
+    module.load_state_dict(given, strict=False, assign=True)
+    _share_again(module, own)
+    if empty := [name for name, value in chain(module.named_parameters(), module.named_buffers()) if value.is_meta]:
+        raise SltError(f"{type(module).__name__} cannot be built empty: no file has values for {_some(empty)}")
+
+
+def _mistakes(
+    own: Mapping[str, Tensor], weights: Mapping[str, Tensor], may_miss: Sequence[str], may_be_extra: Iterable[str]
+) -> list[str]:
+    """Return what keeps ``weights`` from being those of a module with the state ``own``, one line for each kind."""
+    filled = {id(own[name]) for name in own if name in weights}
+    absent = [name for name, value in own.items() if id(value) not in filled]
+    found = {
+        "missing": [name for name in absent if own[name].is_meta or name not in may_miss],
+        "unexpected": [name for name in weights if name not in own and not _matches(name, may_be_extra)],
+        "of another shape": [
+            f"{name} {tuple(weights[name].shape)} for {tuple(value.shape)}"
+            for name, value in own.items()
+            if name in weights and weights[name].shape != value.shape
+        ],
+        "of another type": [
+            f"{name} {weights[name].dtype} for {value.dtype}"
+            for name, value in own.items()
+            if name in weights and weights[name].is_floating_point() != value.is_floating_point()
+        ],
+    }
+    return [f"{len(names)} {what} ({_some(names)})" for what, names in found.items() if names]
+
+
+def _share_again(module: nn.Module, before: Mapping[str, Tensor]) -> None:
+    """Let names of ``module`` that meant one parameter ``before`` loading do so again; assigning parts them."""
+    after = module.state_dict(keep_vars=True)
+    keeper: dict[int, str] = {}
+    for name, old in before.items():
+        if (first := keeper.setdefault(id(old), name)) != name:
+            owner, _, leaf = name.rpartition(".")
+            setattr(module.get_submodule(owner), leaf, after[first])
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
+    """Write weights as safetensors, whole or not at all; the same weights give the same bytes.
+
+    Args:
+        path: where to.
+        weights: by name, on any device; what several names share is stored once.
+        metadata: anything JSON can hold.
+
+    Raises:
+        SltError: the disk is full; UserError: one may not write there.
+    """
+    stored: dict[str, Tensor] = {}
+    shared: dict[str, str] = {}
+    first_of: dict[Any, str] = {}
+    storages: set[int] = set()
+    for name, value in weights.items():
+        storage = value.untyped_storage()
+        view = (storage.data_ptr(), value.storage_offset(), value.shape, value.stride(), value.dtype)
+        if (first := first_of.setdefault(view, name)) != name:
+            shared[name] = first
+            continue
+        # safetensors refuses views of parts, and of what another name has stored.
+        is_view = storage.nbytes() != value.nbytes or storage.data_ptr() in storages
+        stored[name] = (value.clone() if is_view else value).detach().cpu().contiguous()
+        storages.add(storage.data_ptr())
+    # One entry: safetensors writes several in random order.
+    notes = {OURS: json.dumps({"shared": shared, **(metadata or {})}, sort_keys=True)}
+    with atomic_write(path) as file:
+        try:
+            save_file(stored, file.name, notes)
+        except SafetensorError as error:
+            raise SltError(f"cannot write {path}: {error}", fix="see that its disk has space left") from error
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
+    return ", ".join(names[:NAMED_AT_MOST]) + more

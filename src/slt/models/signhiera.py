@@ -1,0 +1,201 @@
+"""SignHiera: windows of frames in, one feature vector per two frames out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from slt.errors import UserError
+from slt.tensors import FeatureBatch
+
+PIXEL_MEAN, PIXEL_STD = 0.45, 0.225
+"""Of all three colour channels alike, on pixels brought to 0..1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignHieraConfig:
+    """The shape of a SignHiera; the defaults are the published ``hiera_base_128x224``.
+
+    Triples run over time, height, width; lists, as a JSON card has them, become tuples.
+
+    Attributes:
+        input_size: frames, height and width of one window, in frames and pixels.
+        embed_dim: width of the first stage; every later stage doubles it.
+        num_heads: attention heads of the first stage; every later stage doubles them.
+        stages: blocks per stage.
+        q_pool: how many of the stage borders pool the queries by ``q_stride``.
+        q_stride: pooling of one border, in patches; time is never pooled.
+        mask_unit_size: in patches, one time step long: what attention of the early stages stays inside of.
+        mask_unit_attn: per stage, whether attention stays inside a mask unit or is global.
+        patch_kernel: of the convolution that turns pixels into patches, in frames and pixels.
+        patch_stride: of the same.
+        patch_padding: of the same.
+        sep_pos_embed: separate spatial and temporal position embeddings rather than one for every patch.
+
+    Raises:
+        UserError: the sizes do not fit each other; every mistake is named.
+    """
+
+    input_size: tuple[int, int, int] = (128, 224, 224)
+    embed_dim: int = 96
+    num_heads: int = 1
+    stages: tuple[int, ...] = (2, 3, 16, 3)
+    q_pool: int = 3
+    q_stride: tuple[int, int, int] = (1, 2, 2)
+    mask_unit_size: tuple[int, int, int] = (1, 8, 8)
+    mask_unit_attn: tuple[bool, ...] = (True, True, False, False)
+    patch_kernel: tuple[int, int, int] = (3, 7, 7)
+    patch_stride: tuple[int, int, int] = (2, 4, 4)
+    patch_padding: tuple[int, int, int] = (1, 3, 3)
+    sep_pos_embed: bool = True
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if isinstance(value := getattr(self, field.name), list):
+                object.__setattr__(self, field.name, tuple(value))
+        if mistakes := _mistakes(self):
+            raise UserError("bad SignHiera configuration: " + "; ".join(mistakes))
+
+    @property
+    def feature_dim(self) -> int:
+        """Width of one feature vector."""
+        return int(self.embed_dim * 2 ** (len(self.stages) - 1))
+
+    @property
+    def rows_per_window(self) -> int:
+        """Feature vectors of one window without padding."""
+        return self.input_size[0] // self.patch_stride[0]
+
+    @property
+    def units_per_row(self) -> int:
+        """Mask units of one time step."""
+        unit = [patch * patches for patch, patches in zip(self.patch_stride, self.mask_unit_size, strict=True)]
+        return math.prod(size // step for size, step in zip(self.input_size[1:], unit[1:], strict=True))
+
+
+def _mistakes(config: SignHieraConfig) -> list[str]:
+    mistakes = []
+    if config.mask_unit_size[0] != 1 or config.q_stride[0] != 1:
+        mistakes.append("time is kept apart, so mask_unit_size and q_stride start with 1")
+    if not 0 <= config.q_pool < len(config.stages) == len(config.mask_unit_attn):
+        mistakes.append(f"{len(config.stages)} stages need as many mask_unit_attn and at most one q_pool less")
+    if list(config.mask_unit_attn) != sorted(config.mask_unit_attn, reverse=True):
+        mistakes.append("mask_unit_attn is True for the first stages only")
+    if config.embed_dim < 1 or config.embed_dim % config.num_heads:
+        mistakes.append(f"embed_dim {config.embed_dim} is no multiple of {config.num_heads} heads")
+    for axis, name in enumerate(("frames", "height", "width")):
+        unit = config.patch_stride[axis] * config.mask_unit_size[axis]
+        if config.input_size[axis] < 1 or config.input_size[axis] % unit:
+            mistakes.append(f"input_size {config.input_size[axis]} in {name} is no multiple of a mask unit's {unit}")
+        if config.mask_unit_size[axis] != config.q_stride[axis] ** (len(config.stages) - 1):
+            mistakes.append(f"mask_unit_size in {name} is not q_stride once for every stage border")
+        overlap = config.patch_kernel[axis] - 2 * config.patch_padding[axis]
+        if not 0 < overlap <= config.patch_stride[axis]:
+            mistakes.append(f"patch_kernel, stride and padding do not give one patch per stride in {name}")
+    return mistakes
+
+
+class SignHiera(nn.Module):
+    """The backbone of a video Hiera, built from timm's parts, fed one whole number of time steps.
+
+    Mask units never reach over time, so the time steps that are padding are cut off before anything is computed; and
+    in the stages whose attention stays inside a mask unit, the units lie in the batch dimension, where fused
+    attention takes them.
+
+    Reference:
+        Ryali et al. 2023, arXiv 2306.00989; Rust et al. 2024, arXiv 2402.09611 (facebookresearch/ssvp_slt).
+    """
+
+    Config: ClassVar = SignHieraConfig
+    OLD_NAMES: ClassVar[dict[str, str]] = {}
+    MAY_BE_EXTRA: ClassVar = ("norm.*", "head.*", "decoder*", "multi_scale_fusion*", "encoder_norm.*", "mask_token")
+    """Weights of a classifier or of masked pre-training, which published files may bring along."""
+
+    def __init__(self, config: SignHieraConfig) -> None:
+        super().__init__()
+        from timm.models.hiera import Hiera, Unroll
+
+        shape = {field.name: getattr(config, field.name) for field in fields(config) if field.name != "input_size"}
+        hiera: Any = Hiera(img_size=config.input_size, num_classes=0, **shape)
+        self.config = config
+        self.patch_embed = hiera.patch_embed
+        self.pos_embed: Tensor | None = hiera.pos_embed
+        self.pos_embed_spatial: Tensor = hiera.pos_embed_spatial
+        self.pos_embed_temporal: Tensor = hiera.pos_embed_temporal
+        self.blocks: nn.ModuleList = hiera.blocks
+        self.n_unit_blocks = sum(block.attn.use_mask_unit_attn for block in hiera.blocks)
+        for block in hiera.blocks:
+            block.attn.use_mask_unit_attn = False
+        # As timm orders the patches of a whole picture, within one unit: pooling is then over a leading dimension.
+        self.unroll = Unroll(config.mask_unit_size, (1, 1, 1), [config.q_stride] * (len(config.stages) - 1))
+        self.grad_checkpointing = False
+
+    def forward(self, pixels: Tensor, padding: Tensor | None = None) -> FeatureBatch:
+        """Turn B windows into features.
+
+        Args:
+            pixels: (B, 3, T, H, W) float, as ``normalise`` gives them; (T, H, W) is the config's ``input_size``.
+            padding: (B,) int64, how many of the T frames, counted from the end, are padding; None for none.
+
+        Returns:
+            (B, N, feature_dim) features, N at most ``rows_per_window``; a window loses one row for each whole
+            patch (two frames) of padding. Its rows do not depend on the other windows of the batch.
+
+        Raises:
+            ValueError: pixels of another shape, or padding outside 0..T−1.
+        """
+        n_frames = self.config.input_size[0]
+        if pixels.shape[1:] != (3, *self.config.input_size):
+            raise ValueError(f"expected pixels (B, 3, *{self.config.input_size}), got {tuple(pixels.shape)}")
+        if padding is None:
+            return FeatureBatch.of(self._features(pixels, self.config.rows_per_window).unbind())
+        if padding.shape != pixels.shape[:1] or not all(0 <= n < n_frames for n in padding.tolist()):
+            raise ValueError(f"expected a padding of 0..{n_frames - 1} frames per window, got {padding.tolist()}")
+
+        rows = self.config.rows_per_window - padding // self.config.patch_stride[0]
+        clips: dict[int, Tensor] = {}
+        for n_rows in rows.unique().tolist():
+            same = (rows == n_rows).nonzero().squeeze(1)
+            clips.update(zip(same.tolist(), self._features(pixels[same], n_rows).unbind(), strict=True))
+        return FeatureBatch.of([clips[i] for i in range(len(rows))])
+
+    def _features(self, pixels: Tensor, n_rows: int) -> Tensor:
+        """(B, 3, T, H, W) → (B, n_rows, feature_dim), of the first ``n_rows`` time steps alone."""
+        batch, units = len(pixels), n_rows * self.config.units_per_row
+        patches = self.patch_embed(pixels[:, :, : n_rows * self.config.patch_stride[0]])
+        tokens = self.unroll(self._into_units(patches + self._positions(n_rows)))  # (B·units, patches of one, C)
+        for block in self.blocks[: self.n_unit_blocks]:
+            tokens = self._run(block, tokens)
+        # (B·units, left of one, C) → (B, left of one · units, C): strides first, as global attention pools them
+        tokens = tokens.unflatten(0, (batch, units)).transpose(1, 2).flatten(1, 2)
+        for block in self.blocks[self.n_unit_blocks :]:
+            tokens = self._run(block, tokens)
+        return tokens.unflatten(1, (-1, n_rows, self.config.units_per_row)).mean((1, 3))
+
+    def _into_units(self, patches: Tensor) -> Tensor:
+        """(B, steps·height·width, C), in patches → (B·units, patches of one unit, C)."""
+        _, high, wide = self.config.mask_unit_size
+        across = self.config.input_size[2] // self.config.patch_stride[2] // wide
+        units = patches.unflatten(1, (-1, high, across, wide)).transpose(2, 3)
+        return units.reshape(-1, high * wide, patches.shape[-1])
+
+    def _positions(self, n_rows: int) -> Tensor:
+        """Position embeddings of the first ``n_rows`` time steps, (1, steps·height·width, C)."""
+        if self.pos_embed is not None:
+            return self.pos_embed.unflatten(1, (self.config.rows_per_window, -1))[:, :n_rows].flatten(1, 2)
+        return (self.pos_embed_temporal[:, :n_rows, None] + self.pos_embed_spatial[:, None]).flatten(1, 2)
+
+    def _run(self, block: nn.Module, tokens: Tensor) -> Tensor:
+        """One block, its activations recomputed in the backward pass when ``grad_checkpointing`` is set."""
+        return checkpoint(block, tokens, use_reentrant=False) if self.grad_checkpointing else block(tokens)
+
+
+def normalise(frames: Tensor) -> Tensor:
+    """Turn (B, T, H, W, 3) uint8 frames, RGB, into the (B, 3, T, H, W) float32 pixels the extractor takes."""
+    pixels = frames.permute(0, 4, 1, 2, 3).to(torch.float32, memory_format=torch.contiguous_format)
+    return pixels.div_(255).sub_(PIXEL_MEAN).div_(PIXEL_STD)

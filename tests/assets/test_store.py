@@ -1,0 +1,136 @@
+"""Bundles are found by name and by path, and what is damaged or absent is named."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slt.assets import store
+from slt.assets.cards import BundleCard, DecoderCard, EncoderCard, ExtractorCard, PreprocessCard, write_card
+from slt.assets.store import find_bundle, list_bundles
+from slt.errors import SltError, UserError
+from slt.home import slt_home
+
+
+def make_bundle(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for file in ("x", "e", "d", "t"):
+        (folder / file).write_text(f"what {file} holds")
+    card = BundleCard(
+        name=folder.name,
+        summary="nothing much",
+        licence="Apache-2.0",
+        languages=("eng_Latn",),
+        preprocess=PreprocessCard(),
+        extractor=ExtractorCard(kind="signhiera", config={}, weights="x"),
+        encoder=EncoderCard(kind="sonar-t5", config={}, weights="e"),
+        decoder=DecoderCard(kind="sonar", config={}, weights="d", tokenizer="t"),
+    )
+    write_card(folder, card)
+    return folder
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    """Stand in for the package's own bundle."""
+    folder = make_bundle(tmp_path / "package" / "demo")
+    monkeypatch.setattr(store, "demo_folder", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def no_demo(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "demo_folder", lambda: tmp_path / "package" / "demo")
+
+
+def test_the_demo_lies_in_the_package():
+    import slt
+
+    assert store.demo_folder() == Path(slt.__file__).parent / "demo" / "bundle"
+
+
+def test_found_by_name(demo):
+    mine = make_bundle(slt_home() / "bundles" / "mine")
+    assert find_bundle("demo").folder == demo
+    assert find_bundle("mine").folder == mine
+    assert list_bundles() == {"demo": demo, "mine": mine}
+
+
+def test_found_by_path_of_its_folder_or_of_a_run(demo, tmp_path, monkeypatch):
+    folder = make_bundle(tmp_path / "run" / "bundle")
+    assert find_bundle(folder).folder == folder
+    assert find_bundle(str(tmp_path / "run")).folder == folder
+    monkeypatch.chdir(tmp_path)
+    assert find_bundle("run").folder == Path("run/bundle")
+
+
+def test_the_published_model_is_found_once_it_is_here(demo):
+    folder = make_bundle(slt_home() / "bundles" / "sonar-asl")
+    assert find_bundle("sonar-asl").folder == folder
+
+
+def test_its_files_are_named(demo):
+    bundle = find_bundle("demo")
+    assert bundle.path(bundle.card.extractor.weights) == demo / "x"
+    bundle.verify()
+
+
+def test_the_published_model_cannot_be_fetched_yet(demo):
+    with pytest.raises(UserError, match="sonar-asl is not here, and this version of slt cannot fetch it yet") as caught:
+        find_bundle("sonar-asl")
+    assert "CC-BY-NC 4.0" in caught.value.message
+    for file in ("asl/dm_70h_ub_signhiera.pth", "asl/dm_70h_ub_sonar_encoder.pth", "sonar_text_decoder.pt"):
+        assert f"https://dl.fbaipublicfiles.com/SONAR/{file}" in caught.value.message
+    assert "--model demo" in caught.value.fix
+
+
+def test_unknown_name_is_answered_with_the_nearest(demo):
+    with pytest.raises(UserError, match="unknown model 'dmeo'; known: demo, sonar-asl") as caught:
+        find_bundle("dmeo")
+    assert caught.value.fix == "did you mean demo?"
+
+
+def test_folder_without_a_card_is_no_bundle(demo, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty is no bundle: it has no card\.json, and no bundle/card\.json"):
+        find_bundle(tmp_path / "empty")
+
+
+@pytest.mark.usefixtures("no_demo")
+def test_installation_without_its_demo_says_so():
+    assert list_bundles() == {}
+    with pytest.raises(SltError, match="this installation lacks its demo bundle") as caught:
+        find_bundle("demo")
+    assert caught.value.exit_code == 1
+    assert "slt demo --train" in caught.value.fix
+
+
+def test_absent_files_are_told_at_once(demo):
+    (demo / "x").unlink()
+    (demo / "t").unlink()
+    with pytest.raises(UserError, match="is not whole: it lacks x, t") as caught:
+        find_bundle("demo")
+    assert "again" in caught.value.fix
+
+
+def test_verifying_names_all_that_is_damaged(demo):
+    bundle = find_bundle("demo")
+    (demo / "x").write_text("changed")
+    (demo / "e").unlink()
+    message = rf"the bundle in {demo} is damaged: x has the sha256 \w+, expected \w+; e is missing$"
+    with pytest.raises(UserError, match=message):
+        bundle.verify()
+
+
+def test_a_file_without_a_hash_does_not_pass_for_verified(demo):
+    bundle = find_bundle("demo")
+    bundle = replace(bundle, card=replace(bundle.card, sha256={}))
+    with pytest.raises(UserError, match="x has no sha256 in the card; e has no sha256"):
+        bundle.verify()
+
+
+def test_finding_a_bundle_loads_no_torch():
+    code = "import sys, slt.assets.store, slt.config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
