@@ -1,0 +1,65 @@
+"""What every text decoder offers, and the one type that leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from slt.tensors import EncoderOutput
+
+# Captions of more than 40 characters per second are timing errors (58 of the 2,357 in How2Sign's test set), and a
+# subword shorter than 2.5 characters on average is rare.
+TOKENS_PER_SECOND = 16
+SPARE_TOKENS = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hypothesis:
+    """One text a decoder proposes.
+
+    Attributes:
+        text: the text, without special tokens.
+        score: mean log-probability (natural logarithm) of its tokens, the language's and the end's among them;
+            higher is better.
+        truncated: the decoder ran into its length limit, so the text may be cut off.
+    """
+
+    text: str
+    score: float
+    truncated: bool = False
+
+
+class TextDecoder(Protocol):
+    """Turns what a sign encoder returns into text, in one or more languages."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The FLORES-200 codes it can write."""
+        ...
+
+    def translate(
+        self,
+        output: EncoderOutput,
+        langs: Sequence[str],
+        *,
+        beam_size: int = 5,
+        nbest: int = 1,
+        max_tokens: int | None = None,
+    ) -> list[dict[str, list[Hypothesis]]]:
+        """Return, per clip and language, up to ``nbest`` hypotheses, best first.
+
+        Raises:
+            UserError: a language it does not write, or a size out of range.
+        """
+        ...
+
+
+def token_limit(duration_s: float) -> int:
+    """Return how many tokens a clip of ``duration_s`` seconds can plausibly need, generously.
+
+    An embedding far from all training text often decodes into an endless loop: on a CPU the full 512 tokens of
+    the published decoder take minutes, and nothing after the first sentence is of use.
+    """
+    return SPARE_TOKENS + round(TOKENS_PER_SECOND * max(duration_s, 0.0))

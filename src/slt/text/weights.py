@@ -1,0 +1,75 @@
+"""Weights of SONAR text models: their old fairseq names, and the table that stands in them twice.
+
+Reference: the released checkpoints from before fairseq2, whose control tokens stand in another order than the
+tokenizer's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from slt.errors import UserError
+
+EMBEDDING = {"decoder": "decoder_frontend.embed.weight", "encoder": "encoder_frontend.embed.weight"}
+OUTPUT_TABLE = "final_proj.weight"
+
+# Rows 0 to 3 were (start, padding, end, unknown) and are (padding, unknown, start, end).
+_OLD_ROWS = [1, 3, 0, 2]
+_NO_WEIGHTS = {"version", "embed_positions._float_tensor"}
+_IN_LAYER = {
+    "self_attn.out_proj": "self_attn.output_proj",
+    "encoder_attn.out_proj": "encoder_decoder_attn.output_proj",
+    "encoder_attn_layer_norm": "encoder_decoder_attn_layer_norm",
+    "encoder_attn": "encoder_decoder_attn",
+    "fc1": "ffn.inner_proj",
+    "fc2": "ffn.output_proj",
+    "final_layer_norm": "ffn_layer_norm",
+}
+
+
+def modern_weights(weights: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Return ``weights`` under fairseq2's names, the rows of the control tokens in the tokenizer's order.
+
+    sonar-space converts a decoder whose output table is a copy of its embedding wrongly, silently, and no text
+    encoder at all; here each table is put in order by itself, and the output table is left out, being the embedding.
+
+    Args:
+        weights: a flat state dict of the old layout or today's.
+        part: "encoder" or "decoder".
+
+    Raises:
+        UserError: the output table is not the embedding table.
+    """
+    old_layout = "embed_tokens.weight" in weights
+    modern = {_modern_name(name, part) if old_layout else name: value for name, value in weights.items()}
+    modern = {name: value for name, value in modern.items() if name.removeprefix(f"{part}.") not in _NO_WEIGHTS}
+    embedding = modern.get(EMBEDDING[part])
+    if embedding is not None and not _same(modern.pop(OUTPUT_TABLE, embedding), embedding):
+        raise UserError(
+            f"{OUTPUT_TABLE} is not equal to {EMBEDDING[part]}, as it is in every SONAR text decoder",
+            fix="give the weights of a SONAR text decoder",
+        )
+    if embedding is not None and old_layout:
+        modern[EMBEDDING[part]] = torch.cat([embedding[_OLD_ROWS], embedding[4:]])
+    return modern
+
+
+def _modern_name(name: str, part: str) -> str:
+    outside = {"embed_tokens.weight": EMBEDDING[part], "output_projection.weight": OUTPUT_TABLE}
+    if name in outside:
+        return outside[name]
+    if not name.startswith("layers."):
+        # The encoder model keeps its last norm beside its stack, the decoder model inside.
+        return name if part == "encoder" else f"{part}.{name}"
+    _, number, inside = name.split(".", 2)
+    for old, new in _IN_LAYER.items():
+        inside = re.sub(rf"^{re.escape(old)}(?=\.)", new, inside)
+    return f"{part}.layers.{number}.{inside}"
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and (one.data_ptr() == other.data_ptr() or torch.equal(one, other))

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from slt.errors import UserError
+from slt.text.sonar import SonarText
+from slt.text.weights import EMBEDDING, OUTPUT_TABLE, modern_weights
+
+OLD_NAMES = [
+    (r"encoder_decoder_attn", "encoder_attn"),
+    (r"(self_attn|encoder_attn)\.output_proj", r"\1.out_proj"),
+    (r"ffn_layer_norm", "final_layer_norm"),
+    (r"ffn\.inner_proj", "fc1"),
+    (r"ffn\.output_proj", "fc2"),
+    (r"^(decoder|encoder)\.", ""),
+    (r"^(decoder|encoder)_frontend\.embed", "embed_tokens"),
+    (r"^final_proj", "output_projection"),
+]
+
+
+def old_layout(weights: dict[str, Tensor], *, copied: bool = False) -> dict[str, Tensor]:
+    """Write fairseq2's weights as fairseq did; with an output table of its own where ``copied``."""
+    old = {"version": torch.tensor([3.0]), "embed_positions._float_tensor": torch.zeros(1)}
+    for name, value in weights.items():
+        for pattern, replacement in OLD_NAMES:
+            name = re.sub(pattern, replacement, name)
+        old[name] = value
+    table = old["embed_tokens.weight"]
+    old["embed_tokens.weight"] = torch.cat([table[[2, 0, 3, 1]], table[4:]])
+    if "output_projection.weight" in old:
+        old["output_projection.weight"] = old["embed_tokens.weight"].clone() if copied else old["embed_tokens.weight"]
+    return old
+
+
+def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+@pytest.mark.parametrize("copied", [False, True])
+def test_the_old_layout_becomes_todays(golden: dict[str, Any], part: str, copied: bool) -> None:
+    expected = {name: value for name, value in golden[part].items() if name != OUTPUT_TABLE}
+    old = old_layout(golden[part], copied=copied)
+    before = old["embed_tokens.weight"].clone()
+
+    assert_equal(modern_weights(old, part), expected)
+    assert torch.equal(old["embed_tokens.weight"], before)
+
+
+def test_the_old_layout_is_read_as_sonar_reads_it(golden: dict[str, Any]) -> None:
+    from sonar.models.sonar_text.checkpoint import _convert_sonar_text_decoder_checkpoint
+
+    old = old_layout(golden["decoder"])
+    ours = modern_weights(old, "decoder")
+    theirs = _convert_sonar_text_decoder_checkpoint({"state_dict": old}, None)
+    assert_equal(ours, {name: value for name, value in theirs.items() if name != OUTPUT_TABLE})
+
+
+def test_a_model_in_the_old_layout_translates_the_same(golden: dict[str, Any], golden_model: SonarText) -> None:
+    old = SonarText.load(
+        golden["config"],
+        old_layout(golden["decoder"], copied=True),
+        golden["tokenizer"],
+        old_layout(golden["encoder"]),
+    )
+    embeddings = golden["embeddings"][:4]
+    assert old.decode(embeddings, ["eng_Latn"]) == golden_model.decode(embeddings, ["eng_Latn"])
+    assert torch.equal(old.embed(["mix areas"], "eng_Latn"), golden_model.embed(["mix areas"], "eng_Latn"))
+
+
+def test_an_output_table_of_its_own_is_refused(golden: dict[str, Any]) -> None:
+    changed = golden["decoder"][OUTPUT_TABLE].clone()
+    changed[7] += 1
+    for table in (changed, changed[:-1]):
+        with pytest.raises(UserError, match=f"{OUTPUT_TABLE} is not equal to {EMBEDDING['decoder']}"):
+            modern_weights(golden["decoder"] | {OUTPUT_TABLE: table}, "decoder")
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("decoder", {"decoder.layer_norm.bias": None}, r"1 missing \(decoder.layer_norm.bias\)"),
+        ("decoder", {EMBEDDING["decoder"]: None, OUTPUT_TABLE: None}, r"missing \(decoder_frontend.embed.weight"),
+        ("encoder", {"layer_norm.gain": torch.ones(64)}, r"1 unexpected \(layer_norm.gain\)"),
+        ("encoder", {"layer_norm.bias": torch.ones(65)}, r"1 of another shape \(layer_norm.bias \(65,\) for \(64,\)"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(
+    golden: dict[str, Any], part: str, change: dict[str, Tensor | None], message: str
+) -> None:
+    changed = {name: value for name, value in (golden[part] | change).items() if value is not None}
+    weights = {"decoder": golden["decoder"], "encoder": golden["encoder"]} | {part: changed}
+    with pytest.raises(UserError, match=f"SONAR text {part} does not fit .*{message}"):
+        SonarText.load(golden["config"], weights["decoder"], golden["tokenizer"], weights["encoder"])
+
+
+def test_no_weights_are_not_enough(golden: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="missing"):
+        SonarText.load(golden["config"], golden["decoder"], golden["tokenizer"], {})
