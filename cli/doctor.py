@@ -1,0 +1,77 @@
+"""``slt doctor``: is everything here that the models need, and does it fit together?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from slt.env.checks import CheckResult
+
+MENDING_NEEDED = 2
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print the results for a program to read.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out building and running a model.")] = False,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds after which a library counts as hanging.")] = 180,
+) -> None:
+    """Examine the environment: what was found, what was expected, and what to do about it.
+
+    Loads the native libraries, and builds and runs a tiny SONAR model, for real. Exits with 2 when something must be
+    mended.
+
+    Example: slt doctor --quick
+    """
+    import time
+    from json import dumps
+
+    from slt import log
+    from slt.env.checks import failures
+    from slt.env.doctor import examine
+
+    began = time.monotonic()
+    results = examine(quick=quick, timeout_s=timeout)
+    took_s = time.monotonic() - began
+    failed = failures(results)
+    if json:
+        checks = [vars(result) for result in results]
+        log.result(dumps({"ok": not failed, "seconds": round(took_s, 2), "checks": checks}, indent=2))
+    else:
+        _print_table(results)
+        log.say(_verdict(results, failed, took_s))
+    if failed:
+        raise typer.Exit(MENDING_NEEDED)
+
+
+def _print_table(results: list[CheckResult]) -> None:
+    """Print the rows to stdout: found and expected side by side, what to do on a line of its own beneath."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("", "check", "found", "expected"):
+        table.add_column(column, overflow="fold")
+    for result in results:
+        mark = Text(result.status, style=COLOURS[result.status])
+        table.add_row(mark, result.name, Text(result.found), Text(result.expected))
+        if result.fix:
+            table.add_row("", "", Text(f"fix: {result.fix}", style="bold"), "")
+    console = Console()
+    if not console.is_terminal:
+        console.width = 120
+    console.print(table)
+
+
+def _verdict(results: list[CheckResult], failed: list[CheckResult], took_s: float) -> str:
+    from slt import log
+
+    if failed:
+        names = ", ".join(result.name for result in failed)
+        return f"{len(failed)} of {len(results)} checks need mending: {names} ({log.seconds(took_s)})"
+    warned = [result.name for result in results if result.status == "warn"]
+    but = f", though not ideal: {', '.join(warned)}" if warned else ""
+    return f"everything works{but} ({log.seconds(took_s)})"
