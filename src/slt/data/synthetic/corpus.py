@@ -1,0 +1,154 @@
+"""Writes a corpus of the drawn language: H.264 clips and one manifest per split.
+
+Layout of a corpus folder: ``train.tsv``, ``val.tsv``, ``test.tsv`` and ``videos/<split>/<id>.mp4``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import random
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from slt.data.synthetic.grammar import LANGUAGES, SPLITS, Meaning, sentences, sign, write
+from slt.data.synthetic.motion import FPS, Performance, perform
+from slt.data.synthetic.signer import draw_frames, draw_signer
+from slt.errors import UserError
+from slt.files import atomic_write
+
+COLUMNS = ("id", "video", "start_s", "end_s", "text", "lang", "text_deu_Latn", "signer", "glosses", "cues")
+_SIGNERS = {"train": 1000, "val": 40, "test": 60}  # no signer of one split is in another
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticClip:
+    """One clip to be drawn; everything about it follows from these four.
+
+    Attributes:
+        name: the clip's id.
+        split: one of grammar.SPLITS.
+        meaning: what it says.
+        seed: of its signer, motion and noise.
+    """
+
+    name: str
+    split: str
+    meaning: Meaning
+    seed: tuple[int, int]
+
+    def text(self, lang: str) -> str:
+        """Return its sentence in ``lang``."""
+        return write(self.meaning, lang)
+
+
+def share_out(n_clips: int) -> dict[str, int]:
+    """Share clips out over the splits, 8 : 1 : 1, at least one each.
+
+    Raises:
+        UserError: fewer than three clips.
+    """
+    if n_clips < 3:
+        raise UserError(f"{n_clips} clips cannot fill {len(SPLITS)} splits", fix="ask for at least 3 clips")
+    tenth = max(1, n_clips // 10)
+    return {"train": n_clips - 2 * tenth, "val": tenth, "test": tenth}
+
+
+def plan_corpus(n_clips: Mapping[str, int], seed: int) -> Iterator[SyntheticClip]:
+    """Yield the clips of a corpus; a larger corpus of the same seed begins with the smaller one."""
+    for number, (split, n) in enumerate(n_clips.items()):
+        meanings = sentences(split, random.Random(f"{split}-{seed}"))
+        for index, meaning in enumerate(itertools.islice(meanings, n)):
+            yield SyntheticClip(
+                name=f"{split}-{index:06d}", split=split, meaning=meaning, seed=(1000 * seed + number, index)
+            )
+
+
+def draw_clip(clip: SyntheticClip) -> tuple[NDArray[np.uint8], Performance, str]:
+    """Draw one clip.
+
+    Returns:
+        frames (T, 224, 224, 3) uint8 RGB at 25 frames per second, the motion behind them, the signer's name.
+    """
+    rng = np.random.default_rng(clip.seed)
+    number = int(rng.integers(_SIGNERS[clip.split]))
+    name = f"{clip.split}-signer-{number:04d}"
+    signer = draw_signer(name, np.random.default_rng((zlib.crc32(clip.split.encode()), number)))
+    performance = perform(sign(clip.meaning), signer.manner, rng)
+    return draw_frames(signer, performance, rng), performance, name
+
+
+def write_corpus(
+    out: Path, n_clips: Mapping[str, int], seed: int, *, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Path]:
+    """Draw a corpus on every core; a run that was killed goes on where it stopped.
+
+    Args:
+        out: the corpus folder, made if need be.
+        n_clips: how many clips of each split.
+        seed: two corpora of one seed are the same.
+        progress: called with (clips done, clips in all).
+
+    Returns:
+        the manifest of each split.
+    """
+    clips = list(plan_corpus(n_clips, seed))
+    for split in n_clips:
+        (out / "videos" / split).mkdir(parents=True, exist_ok=True)
+    rows: dict[str, list[str]] = {split: [] for split in n_clips}
+    jobs = ((clip, out / _video_name(clip)) for clip in clips)
+    with multiprocessing.get_context("spawn").Pool(min(os.cpu_count() or 1, len(clips))) as pool:
+        for done, (clip, row) in enumerate(zip(clips, pool.imap(_write_clip, jobs, chunksize=4), strict=True), 1):
+            rows[clip.split].append(row)
+            if progress:
+                progress(done, len(clips))
+    manifests = {split: out / f"{split}.tsv" for split in n_clips}
+    for split, path in manifests.items():
+        with atomic_write(path) as handle:
+            handle.write(("\n".join(["\t".join(COLUMNS), *rows[split]]) + "\n").encode())
+    return manifests
+
+
+def write_video(path: Path, frames: NDArray[np.uint8]) -> None:
+    """Write frames, (T, H, W, 3) uint8 RGB with even H and W, as H.264 at 25 frames per second."""
+    with atomic_write(path) as handle, av.open(handle, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=int(FPS), options={"crf": "20", "preset": "veryfast"})
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.thread_count = 1  # one thread writes the same bytes every time
+        for frame in frames:
+            planes = cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
+        container.mux(stream.encode())
+
+
+def _video_name(clip: SyntheticClip) -> str:
+    return f"videos/{clip.split}/{clip.name}.mp4"
+
+
+def _write_clip(job: tuple[SyntheticClip, Path]) -> str:
+    clip, path = job
+    frames, performance, signer = draw_clip(clip)
+    if not path.exists():
+        write_video(path, frames)
+    return "\t".join(_row(clip, performance, signer))
+
+
+def _row(clip: SyntheticClip, performance: Performance, signer: str) -> tuple[str, ...]:
+    signed = sign(clip.meaning)
+    spans = performance.signs
+    glosses = " ".join(f"{gloss}@{first / FPS:.2f}-{after / FPS:.2f}" for gloss, first, after in spans)
+    cues = " ".join(
+        f"{span.cue}@{spans[span.first][1] / FPS:.2f}-{spans[span.last][2] / FPS:.2f}" for span in signed.cues
+    )
+    english, german = (clip.text(lang) for lang in LANGUAGES)
+    end = len(performance.yaw) / FPS
+    return clip.name, _video_name(clip), "0.00", f"{end:.2f}", english, LANGUAGES[0], german, signer, glosses, cues

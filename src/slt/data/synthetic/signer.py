@@ -1,0 +1,194 @@
+"""The drawn signers: who they are, and one picture for one pose."""
+
+from __future__ import annotations
+
+import colorsys
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from slt.data.synthetic.grammar import CUES
+from slt.data.synthetic.motion import Manner, Performance
+
+SIZE = 224  # pixels, both sides
+_SHIFT = 4  # OpenCV draws at 1/16 of a pixel
+_PUPIL = (30, 25, 25)
+_FINGERS = ((-68.0, 0.78), (-20.0, 1.0), (-6.0, 1.08), (8.0, 1.0), (22.0, 0.82))  # degrees from the palm's axis, length
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signer:
+    """One drawn person.
+
+    Attributes:
+        name: as it stands in the manifest.
+        head: height of the head in pixels; every other length follows from it.
+        centre: x of the middle line, and y of the chin, in pixels.
+        left_handed: the whole of the signing is mirrored.
+    """
+
+    name: str
+    head: float
+    centre: tuple[float, float]
+    left_handed: bool
+    skin: Colour
+    hair: Colour
+    shirt: Colour
+    background: Colour
+    hair_length: float
+    width: float
+    manner: Manner
+
+
+def draw_signer(name: str, rng: np.random.Generator) -> Signer:
+    """Make up a signer; the same generator state gives the same one."""
+    tone, hue = rng.uniform(), rng.uniform()
+    light, dark = np.array([250.0, 214.0, 186.0]), np.array([112.0, 70.0, 48.0])
+    skin = light + tone * (dark - light)
+    shirt_value = rng.uniform(0.25, 0.5) if tone < 0.5 else rng.uniform(0.6, 0.95)
+    return Signer(
+        name=name,
+        head=rng.uniform(51.0, 60.0),
+        centre=(rng.uniform(102.0, 122.0), rng.uniform(98.0, 110.0)),
+        left_handed=bool(rng.uniform() < 0.2),
+        skin=_colour(skin),
+        hair=_colour(np.array([70.0, 50.0, 35.0]) * rng.uniform(0.2, 2.6)),
+        shirt=_hsv(hue, rng.uniform(0.3, 0.8), shirt_value),
+        background=_hsv(rng.uniform(), rng.uniform(0.03, 0.3), rng.uniform(0.7, 0.98)),
+        hair_length=rng.uniform(-0.1, 0.9),
+        width=rng.uniform(0.92, 1.1),
+        manner=Manner(speed=rng.uniform(0.9, 1.25), reach=rng.uniform(0.88, 1.15), tremble=rng.uniform(0.008, 0.03)),
+    )
+
+
+def draw_frames(signer: Signer, performance: Performance, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw a performance.
+
+    Returns:
+        (T, 224, 224, 3) uint8 RGB, 25 frames per second.
+    """
+    n_frames = len(performance.yaw)
+    blink = rng.uniform(size=n_frames) < 0.012
+    blink = np.convolve(blink, np.ones(3), "same") > 0
+    frames = np.empty((n_frames, SIZE, SIZE, 3), np.uint8)
+    for frame in range(n_frames):
+        canvas = np.full((SIZE, SIZE, 3), signer.background, np.uint8)
+        pen = _Pen(canvas, signer)
+        pen.hair()
+        pen.body()
+        pen.head(performance.cues[frame], float(performance.yaw[frame]), closed_eyes=bool(blink[frame]))
+        pen.arm(performance.other[frame], side=-1.0)
+        pen.arm(performance.dominant[frame], side=1.0)
+        frames[frame] = canvas
+    return frames
+
+
+class _Pen:
+    """Draws one signer on one canvas, in the signer's own units."""
+
+    def __init__(self, canvas: NDArray[np.uint8], signer: Signer) -> None:
+        self.canvas, self.signer = canvas, signer
+        self.unit = signer.head
+        self.outline = _darker(signer.skin, 0.42)
+        self.brows = _darker(signer.hair, 0.55)
+        # The viewer sees the signer's right hand on the left of the picture.
+        self.mirror = 1.0 if signer.left_handed else -1.0
+
+    def hair(self) -> None:
+        """Draw what falls behind the neck."""
+        self._ellipse((0.0, -0.5 + 0.35 * self.signer.hair_length), (0.45, 0.5), self.signer.hair)
+
+    def body(self) -> None:
+        width = 0.88 * self.signer.width
+        torso = [(-width, 0.55), (-0.3, 0.22), (0.3, 0.22), (width, 0.55), (width * 0.95, 3.2), (-width * 0.95, 3.2)]
+        self._polygon(torso, self.signer.shirt)
+        self._line((0.0, -0.1), (0.0, 0.3), 0.34, self.signer.skin)
+
+    def head(self, cues: NDArray[np.float64], yaw: float, *, closed_eyes: bool) -> None:
+        strength = dict(zip(CUES, cues.tolist(), strict=True))
+        lift, frown = strength["brows-up"], strength["brows-down"]
+        x, y = 0.13 * yaw, 0.09 * (frown - lift)  # a question lifts the chin, asking for a word lowers it
+        self._ellipse((x, y - 0.62), (0.42, 0.44), self.signer.hair)
+        self._ellipse((x, y - 0.46), (0.37, 0.47), self.signer.skin)
+        face = x + 0.15 * yaw
+        for side in (-1.0, 1.0):
+            eye = (face + 0.15 * side, y - 0.5)
+            if closed_eyes:
+                self._line((eye[0] - 0.07, eye[1]), (eye[0] + 0.07, eye[1]), 0.03, _PUPIL)
+            else:
+                height = 0.055 * (1.0 + 0.6 * lift - 0.4 * frown)
+                self._ellipse(eye, (0.08, height), (250, 250, 250))
+                self._ellipse(eye, (0.04, min(0.05, height)), _PUPIL)
+            inner = (face + 0.05 * side, y - 0.65 - 0.14 * lift + 0.1 * frown)
+            outer = (face + 0.28 * side, y - 0.64 - 0.15 * lift - 0.04 * frown)
+            self._line(inner, outer, 0.075, self.brows)
+        self._line((face + 0.02, y - 0.46), (face + 0.04, y - 0.33), 0.03, self.outline)
+        self._line((face - 0.11, y - 0.19), (face + 0.11, y - 0.19), 0.05, (165, 60, 60))
+
+    def arm(self, pose: NDArray[np.float64], *, side: float) -> None:
+        """Draw one arm with its hand; ``side`` is 1 for the dominant one."""
+        hand = (side * float(pose[0]), float(pose[1]))
+        shoulder = (side * 0.74 * self.signer.width, 0.62)
+        elbow = _elbow(shoulder, hand, side)
+        sleeve = _darker(self.signer.shirt, 0.8)
+        self._line(shoulder, elbow, 0.36, sleeve)
+        self._line(elbow, hand, 0.27, sleeve)
+        self._hand(hand, side * float(pose[2]), side, pose[3:])
+
+    def _hand(self, at: tuple[float, float], angle: float, side: float, shape: NDArray[np.float64]) -> None:
+        """Draw palm and fingers, dark first and then a little smaller in the colour of the skin."""
+        spread = float(shape[5])
+        for colour, rim in ((self.outline, 0.05), (self.signer.skin, 0.0)):
+            self._ellipse(at, (0.185 + rim / 2, 0.205 + rim / 2), colour)
+            for (away, length), extension in zip(_FINGERS, shape[:5].tolist(), strict=True):
+                turned = np.deg2rad(angle + side * away * (0.45 + 0.75 * spread))
+                reach = 0.13 + 0.41 * length * extension
+                tip = (at[0] + reach * np.sin(turned), at[1] - reach * np.cos(turned))
+                self._line(at, tip, 0.105 + rim, colour)
+
+    def _at(self, point: tuple[float, float]) -> tuple[int, int]:
+        x = self.signer.centre[0] + self.mirror * point[0] * self.unit
+        y = self.signer.centre[1] + point[1] * self.unit
+        return round(x * 2**_SHIFT), round(y * 2**_SHIFT)
+
+    def _line(self, start: tuple[float, float], end: tuple[float, float], width: float, colour: Colour) -> None:
+        thickness = max(1, round(width * self.unit))
+        cv2.line(self.canvas, self._at(start), self._at(end), colour, thickness, cv2.LINE_AA, _SHIFT)
+
+    def _ellipse(self, centre: tuple[float, float], radii: tuple[float, float], colour: Colour) -> None:
+        axes = tuple(round(radius * self.unit * 2**_SHIFT) for radius in radii)
+        cv2.ellipse(self.canvas, self._at(centre), axes, 0, 0, 360, colour, -1, cv2.LINE_AA, _SHIFT)
+
+    def _polygon(self, points: list[tuple[float, float]], colour: Colour) -> None:
+        corners = np.array([self._at(point) for point in points], np.int32)
+        cv2.fillPoly(self.canvas, [corners], colour, cv2.LINE_AA, _SHIFT)
+
+
+def _elbow(shoulder: tuple[float, float], hand: tuple[float, float], side: float) -> tuple[float, float]:
+    """Return the elbow of an arm of two equal parts that bends outwards and down; a far hand stretches the arm."""
+    across, down = hand[0] - shoulder[0], hand[1] - shoulder[1]
+    distance = max(float(np.hypot(across, down)), 1e-6)
+    part = max(0.95, 0.505 * distance)
+    height = float(np.sqrt(part * part - 0.25 * distance * distance))
+    normal = (-down / distance, across / distance)
+    if normal[0] * side + 0.5 * normal[1] < 0:
+        normal = (-normal[0], -normal[1])
+    return shoulder[0] + 0.5 * across + height * normal[0], shoulder[1] + 0.5 * down + height * normal[1]
+
+
+def _colour(rgb: NDArray[np.float64]) -> Colour:
+    red, green, blue = np.clip(np.round(rgb), 0, 255).astype(int).tolist()
+    return red, green, blue
+
+
+def _darker(colour: Colour, share: float) -> Colour:
+    red, green, blue = (int(share * channel) for channel in colour)
+    return red, green, blue
+
+
+def _hsv(hue: float, saturation: float, value: float) -> Colour:
+    return _colour(255.0 * np.array(colorsys.hsv_to_rgb(hue, saturation, value)))
