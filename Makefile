@@ -2,7 +2,7 @@
 VENV := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint lock docs clean
+.PHONY: help env demo test lint bench lock docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ lint: env ## check style, types and the formatting
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy
+
+bench: env ## measure SignHiera against timm's own forward pass
+	@$(VENV)/bin/python benchmarks/extractor.py
 
 lock: env ## solve the environment anew after a change of pyproject.toml; UPGRADE=1 takes the newest of everything
 	@UV_CUSTOM_COMPILE_COMMAND='make lock' $(VENV)/bin/uv pip compile pyproject.toml --quiet --extra dev \

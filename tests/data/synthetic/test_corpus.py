@@ -95,3 +95,14 @@ def test_no_signer_is_in_two_splits(undisturbed):
     assert len(set.union(*signers)) == sum(map(len, signers))
     drawn = {split: corpus.draw_clip(next(plan_corpus({split: 1}, 3))) for split in ("train", "test")}
     assert drawn["train"][2] != drawn["test"][2]
+
+
+def test_two_corpora_are_not_mixed_in_one_folder(undisturbed):
+    with pytest.raises(UserError, match=r"holds a corpus of seed 3, drawing \d+; asked for is seed 4"):
+        write_corpus(undisturbed, SIZES, 4)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot write .*corpus\.json"):
+        write_corpus(tmp_path / "file", SIZES, 3)

@@ -6,8 +6,7 @@ Layout of a corpus folder: ``train.tsv``, ``val.tsv``, ``test.tsv`` and ``videos
 from __future__ import annotations
 
 import itertools
-import multiprocessing
-import os
+import json
 import random
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -24,8 +23,10 @@ from slt.data.synthetic.motion import FPS, Performance, perform
 from slt.data.synthetic.signer import draw_frames, draw_signer
 from slt.errors import UserError
 from slt.files import atomic_write
+from slt.workers import workers
 
 COLUMNS = ("id", "video", "start_s", "end_s", "text", "lang", "text_deu_Latn", "signer", "glosses", "cues")
+DRAWING = 1  # raised whenever the same seed draws other videos
 _SIGNERS = {"train": 1000, "val": 40, "test": 60}  # no signer of one split is in another
 
 
@@ -99,13 +100,17 @@ def write_corpus(
 
     Returns:
         the manifest of each split.
+
+    Raises:
+        UserError: ``out`` holds a corpus of another seed, or cannot be written to.
     """
     clips = list(plan_corpus(n_clips, seed))
+    _note_origin(out, seed)
     for split in n_clips:
         (out / "videos" / split).mkdir(parents=True, exist_ok=True)
     rows: dict[str, list[str]] = {split: [] for split in n_clips}
     jobs = ((clip, out / _video_name(clip)) for clip in clips)
-    with multiprocessing.get_context("spawn").Pool(min(os.cpu_count() or 1, len(clips))) as pool:
+    with workers(len(clips)) as pool:
         for done, (clip, row) in enumerate(zip(clips, pool.imap(_write_clip, jobs, chunksize=4), strict=True), 1):
             rows[clip.split].append(row)
             if progress:
@@ -128,6 +133,20 @@ def write_video(path: Path, frames: NDArray[np.uint8]) -> None:
             planes = cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
         container.mux(stream.encode())
+
+
+def _note_origin(out: Path, seed: int) -> None:
+    """Say in the folder which corpus it holds, so that two are never mixed."""
+    note, origin = out / "corpus.json", {"drawing": DRAWING, "seed": seed}
+    if not note.exists():
+        with atomic_write(note) as handle:
+            handle.write((json.dumps(origin) + "\n").encode())
+    elif (found := json.loads(note.read_text())) != origin:
+        raise UserError(
+            f"{out} holds a corpus of seed {found['seed']}, drawing {found['drawing']}; asked for is seed {seed},"
+            f" drawing {DRAWING}",
+            fix="choose another folder, or remove that one",
+        )
 
 
 def _video_name(clip: SyntheticClip) -> str:

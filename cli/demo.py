@@ -1,0 +1,34 @@
+"""``slt demo``: what the shipped model can do; and how it was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    train: Annotated[bool, typer.Option("--train", help="Make such a model from nothing, instead.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --train: where to keep the run and its bundle.")
+    ] = None,
+) -> None:
+    """Translate the shipped clips, which the model has never seen, and compare with what was signed.
+
+    With --train: draw a corpus, train all parts of the demo model on it, and write a bundle.
+
+    Example: slt demo
+    """
+    from slt.errors import UserError
+
+    if train:
+        from slt.demo.train import train_demo
+
+        train_demo(out or Path("demo-run"))
+        return
+    if out:
+        raise UserError("--out says where training writes to", fix="give --train with it")
+    from slt.demo.show import show_demo
+
+    show_demo()

@@ -1,0 +1,32 @@
+"""What a command that handles many items raises at its end, when some of them failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slt.errors import SltError
+
+
+class ItemsFailed(SltError):
+    """Some items failed; each is listed with its reason.
+
+    The exit code is 3 when something was done all the same; when nothing was, it is 2 if every failure is the
+    user's to mend, and 1 otherwise.
+
+    Args:
+        failures: (item, why it failed); not empty.
+        total: how many items there were.
+        what: how a person calls the items ("videos").
+    """
+
+    def __init__(self, failures: Sequence[tuple[str, SltError]], *, total: int, what: str) -> None:
+        reasons = [_reason(item, error) for item, error in failures]
+        heading = f"{len(failures)} of {total} {what} failed:"
+        fixes = dict.fromkeys(error.fix for _, error in failures if error.fix)
+        super().__init__(reasons[0] if total == 1 else "\n  ".join([heading, *reasons]), fix="; ".join(fixes) or None)
+        mendable = all(error.exit_code == 2 for _, error in failures)
+        self.exit_code = 3 if len(failures) < total else 2 if mendable else 1
+
+
+def _reason(item: str, error: SltError) -> str:
+    return error.message if item in error.message else f"{item}: {error.message}"

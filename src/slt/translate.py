@@ -1,0 +1,211 @@
+"""From a video to its translations: the whole story, top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from slt.assets.cards import BundleCard
+from slt.errors import as_slt_error
+from slt.bundle import LoadedBundle, load_bundle
+from slt.models.signhiera import SignHiera, normalise
+from slt.models.sonar_t5 import SonarT5
+from slt.stopwatch import Stopwatch
+from slt.tensors import EncoderOutput, FeatureBatch
+from slt.text.decoder import Hypothesis, token_limit
+from slt.text.languages import check_languages
+from slt.translation import Failure, Span, Translation
+from slt.video.base import Video
+from slt.video.crop import SignerBox, find_signer
+from slt.video.decode import open_video
+from slt.video.rate import to_working_rate
+from slt.video.stream import WindowStream, cropped_frames
+from slt.video.windows import Window, plan_windows
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is being made, how much of it is done, and how much there will be (None: nobody knows)."""
+
+DEFAULT_LANG = "eng_Latn"
+
+# One full-size window keeps every core busy, and holds 2 GB while it does; a GPU wants more to do at once.
+WINDOWS_AT_ONCE = {"cpu": 1, "cuda": 8}
+
+
+class Translator:
+    """Translates videos with one model, which is loaded when it is first needed.
+
+    Args:
+        model: a bundle's name, or the path of its folder.
+        device: "auto" (a GPU when there is one), "cpu", "cuda" or "cuda:1".
+        dtype: "float32", "bfloat16" or "float16".
+
+    Example:
+        >>> from slt import Translator
+        >>> Translator("demo").translate("clip.mp4").text()
+    """
+
+    def __init__(self, model: str | Path = "demo", *, device: str = "auto", dtype: str = "float32") -> None:
+        self.model = model
+        self.device = device
+        self.dtype = dtype
+        self._bundle: LoadedBundle | None = None
+
+    def load(self) -> LoadedBundle:
+        """Load the model, unless it is already; seconds for a small one.
+
+        Raises:
+            UserError: no such model, device or dtype, or files that are not what the model's card says.
+        """
+        if self._bundle is None:
+            self._bundle = load_bundle(self.model, device=self.device, dtype=self.dtype)
+        return self._bundle
+
+    def translate(
+        self,
+        video: str | Path,
+        langs: Sequence[str] | None = None,
+        *,
+        beam_size: int = 5,
+        nbest: int = 1,
+        progress: Progress | None = None,
+    ) -> Translation:
+        """Translate one video file or folder of frames.
+
+        Args:
+            video: its path.
+            langs: FLORES-200 codes; None is English, or the first language of a model without it.
+            beam_size: hypotheses kept alive in the decoder's search.
+            nbest: texts per language, at most ``beam_size``.
+            progress: told of each batch of windows that went through the extractor.
+
+        Raises:
+            UserError: not a readable video, a language the model does not write, or a size out of range.
+            SltError: the machine failed.
+        """
+        clock = Stopwatch()
+        bundle = self.load()
+        card = bundle.card
+        langs = check_languages(langs or _default_langs(card), card.languages)
+        with clock("signer"):
+            source = to_working_rate(open_video(Path(video)), target_fps=bundle.geometry.target_fps)
+            signer = find_signer(source, card.preprocess.detector)
+        frames = clock.each("frames", cropped_frames(source, signer, card.preprocess.size))
+        windows = WindowStream(frames, fps=source.info.fps, geometry=bundle.geometry)
+        with clock("features"):
+            features = extract_features(bundle.extractor, windows, on_windows=_counter(progress, source, bundle))
+        with clock("encoder"):
+            encoded = encode(bundle.encoder, features)
+            embedding = encoded.sentence[0].float().cpu()
+        duration_s = windows.n_frames / source.info.fps
+        with clock("text"):
+            texts = bundle.decoder.translate(
+                encoded, langs, beam_size=beam_size, nbest=nbest, max_tokens=token_limit(duration_s)
+            )[0]
+        return Translation(
+            video=str(video),
+            model=card.name,
+            texts=texts,
+            n_frames=windows.n_frames,
+            fps=source.info.fps,
+            duration_s=duration_s,
+            signer=signer,
+            windows=[_span(window, source.info.fps) for window in windows.windows],
+            features=features.float().cpu(),
+            embedding=embedding,
+            timings=clock.seconds,
+            warnings=[*source.warnings, *_doubts(bundle, signer, features, texts)],
+        )
+
+    def translate_many(
+        self,
+        videos: Iterable[str | Path],
+        langs: Sequence[str] | None = None,
+        *,
+        beam_size: int = 5,
+        nbest: int = 1,
+        progress: Progress | None = None,
+    ) -> Iterator[Translation | Failure]:
+        """Translate videos one after another; one that is broken costs only itself.
+
+        Arguments as for ``translate``; what is wrong with the model or the languages is raised before the first video.
+        """
+        card = self.load().card
+        check_languages(langs or _default_langs(card), card.languages)
+        for video in videos:
+            try:
+                yield self.translate(video, langs, beam_size=beam_size, nbest=nbest, progress=progress)
+            except Exception as error:  # a bug that one video meets must not cost the others; it is told, not hidden
+                yield Failure(video=str(video), error=as_slt_error(error))
+
+
+@torch.inference_mode()
+def extract_features(
+    extractor: SignHiera,
+    windows: Iterable[tuple[Window, NDArray[np.uint8]]],
+    *,
+    on_windows: Callable[[int], None] | None = None,
+) -> Tensor:
+    """Turn the windows of one clip into its features.
+
+    Args:
+        extractor: on any device, in any floating dtype.
+        windows: each with its pixels, (num_frames, size, size, 3) uint8; a ``WindowStream``.
+        on_windows: called with the number of windows done.
+
+    Returns:
+        (N, feature_dim) on the extractor's device, window after window, padding dropped.
+    """
+    weight = next(extractor.parameters())
+    at_once = WINDOWS_AT_ONCE.get(weight.device.type, 1)
+    rows: list[Tensor] = []
+    waiting, done = iter(windows), 0
+    while batch := list(islice(waiting, at_once)):
+        frames = torch.from_numpy(np.stack([pixels for _, pixels in batch])).to(weight.device)
+        padding = torch.tensor([window.padding for window, _ in batch])
+        rows += extractor(normalise(frames).to(weight.dtype), padding).clips()
+        done += len(batch)
+        if on_windows:
+            on_windows(done)
+    return torch.cat(rows)
+
+
+@torch.inference_mode()
+def encode(encoder: SonarT5, features: Tensor) -> EncoderOutput:
+    """Embed one clip's (N, feature_dim) features; the batch of the result is 1."""
+    return encoder(FeatureBatch.of([features]))
+
+
+def _default_langs(card: BundleCard) -> tuple[str, ...]:
+    return (DEFAULT_LANG,) if DEFAULT_LANG in card.languages else card.languages[:1]
+
+
+def _counter(progress: Progress | None, source: Video, bundle: LoadedBundle) -> Callable[[int], None] | None:
+    """Tell ``progress`` of windows done, of as many as the video's header promises."""
+    if progress is None:
+        return None
+    promised = source.info.n_frames
+    total = len(plan_windows(promised, source.info.fps, bundle.geometry)) if promised else None
+    return lambda done: progress("windows", done, total)
+
+
+def _span(window: Window, fps: float) -> Span:
+    return Span(start_s=window.start / fps, end_s=(window.end + 1) / fps, padding=window.padding)
+
+
+def _doubts(
+    bundle: LoadedBundle, signer: SignerBox, features: Tensor, texts: dict[str, list[Hypothesis]]
+) -> Iterator[str]:
+    """Say what a reader of the texts should know beyond what is odd about the video."""
+    if signer.note:
+        yield signer.note
+    if bundle.domain and bundle.card.domain and not bundle.domain.knows(features):
+        yield f"this video does not look like what the model {bundle.card.name} knows: {bundle.card.domain.summary}"
+    for lang, hypotheses in texts.items():
+        if any(one.truncated for one in hypotheses):
+            yield f"the text in {lang} was still going on at the length limit for so short a video: it may be nonsense"

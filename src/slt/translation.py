@@ -1,0 +1,108 @@
+"""What a translation is: the texts, and everything about how they came about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from slt.errors import SltError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from slt.text.decoder import Hypothesis
+    from slt.video.crop import SignerBox
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """Where one window lies in its video.
+
+    Attributes:
+        start_s: its first moment, in seconds.
+        end_s: its last moment, in seconds; may lie past the video's end.
+        padding: sampled frames at its end that repeat the last one and are masked.
+    """
+
+    start_s: float
+    end_s: float
+    padding: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translation:
+    """One translated video.
+
+    Attributes:
+        video: its path, as it was given.
+        model: the bundle's name.
+        texts: FLORES-200 code → hypotheses, best first.
+        n_frames: frames the video really has.
+        fps: its frames per second.
+        duration_s: its length in seconds.
+        signer: the part of the picture the model saw, and how it was found.
+        windows: what the extractor was fed.
+        features: (N, feature_dim) float32 on the CPU.
+        embedding: (D,) float32 on the CPU, in SONAR's space.
+        timings: stage → seconds.
+        warnings: what a reader of the texts should know.
+    """
+
+    video: str
+    model: str
+    texts: Mapping[str, Sequence[Hypothesis]]
+    n_frames: int
+    fps: float
+    duration_s: float
+    signer: SignerBox
+    windows: Sequence[Span]
+    features: Tensor
+    embedding: Tensor
+    timings: Mapping[str, float]
+    warnings: Sequence[str]
+
+    def text(self, lang: str | None = None) -> str:
+        """Return the best text in ``lang``, or in the first language that was asked for."""
+        return self.texts[lang or next(iter(self.texts))][0].text
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything but the tensors' contents, for ``json.dumps``."""
+        box = self.signer.box
+        return {
+            "video": self.video,
+            "model": self.model,
+            "texts": {
+                lang: [{"text": one.text, "score": round(one.score, 6)} for one in hypotheses]
+                for lang, hypotheses in self.texts.items()
+            },
+            "n_frames": self.n_frames,
+            "fps": round(self.fps, 6),
+            "duration_s": round(self.duration_s, 6),
+            "signer": {"box": [box.x1, box.y1, box.x2, box.y2], "method": self.signer.method},
+            "windows": [
+                {"start_s": round(span.start_s, 6), "end_s": round(span.end_s, 6), "padding": span.padding}
+                for span in self.windows
+            ],
+            "feature_shape": list(self.features.shape),
+            "embedding_dim": len(self.embedding),
+            "timings_s": {stage: round(value, 6) for stage, value in self.timings.items()},
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A video that could not be translated.
+
+    Attributes:
+        video: its path, as it was given.
+        error: why.
+    """
+
+    video: str
+    error: SltError
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``Translation.as_json`` cannot: the reason."""
+        return {"video": self.video, "error": self.error.message, "fix": self.error.fix}
