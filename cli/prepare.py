@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,7 @@ import typer
 app = typer.Typer(no_args_is_help=True, help="Bring a corpus into the form that training and evaluation read.")
 
 
-class Split(str, Enum):
+class Split(StrEnum):
     """The parts of a corpus; no two share a sentence or a signer."""
 
     train = "train"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from slt_cli.failures import ItemsFailed
 
 
-class Dtype(str, Enum):
+class Dtype(StrEnum):
     """What the models can compute in."""
 
     float32 = "float32"
@@ -28,9 +28,13 @@ class Dtype(str, Enum):
 def translate(
     videos: Annotated[
         list[Path],
-        typer.Argument(metavar="VIDEO", help="Video files, or folders of frames. Put -- before names that begin with -."),
+        typer.Argument(
+            metavar="VIDEO", help="Video files, or folders of frames; -- goes before names that begin with -."
+        ),
     ],
-    model: Annotated[str, typer.Option(metavar="NAME|DIR", help="A name that slt models list knows, or a bundle's folder.")] = "demo",
+    model: Annotated[
+        str, typer.Option(metavar="NAME|DIR", help="A model from slt models list, or a bundle's folder.")
+    ] = "demo",
     lang: Annotated[
         list[str] | None, typer.Option(metavar="LANG", help="A FLORES-200 code, eng_Latn if none; may be repeated.")
     ] = None,
@@ -43,7 +47,9 @@ def translate(
     save_embeddings: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write <video>.npy there: its embedding, (D,) float32.")
     ] = None,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto (a GPU when there is one), cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="auto (a GPU when there is one), cpu, cuda or cuda:N.")
+    ] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="What the models compute in.")] = Dtype.float32,
 ) -> None:
     """Translate sign-language videos into text.

@@ -126,8 +126,8 @@ find_uv() { # the locked one when it is there, else the user's, else the locked 
     fi
 }
 
-install_lock() {
-    logged "$uv" pip sync --python "$venv/bin/python" --require-hashes --only-binary :all: "$lock"
+install_lock() { # with bytecode: where Python may not write it later, every start would compile torch anew, for 5 s
+    logged "$uv" pip sync --python "$venv/bin/python" --require-hashes --only-binary :all: --compile-bytecode "$lock"
 }
 
 install_slt() { # without network or isolation: setuptools is in the lock

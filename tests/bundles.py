@@ -95,7 +95,8 @@ def add_domain(folder: Path, *, threshold: float) -> None:
 
     domain = {"mean": torch.zeros(FEATURE_DIM), "precision": torch.eye(FEATURE_DIM)}
     save_weights(folder / "domain.safetensors", {**domain, "threshold": torch.tensor(threshold)})
-    write_card(folder, replace(read_card(folder), domain=DomainCard(weights="domain.safetensors", summary=WHAT_IT_KNOWS)))
+    about = DomainCard(weights="domain.safetensors", summary=WHAT_IT_KNOWS)
+    write_card(folder, replace(read_card(folder), domain=about))
 
 
 def noise(n_frames: int, size: int = 48, seed: int = 0) -> NDArray[np.uint8]:

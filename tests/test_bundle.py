@@ -1,3 +1,4 @@
+# ruff: noqa: F401, F811 - fixtures are imported, then asked for by name
 from __future__ import annotations
 
 from dataclasses import replace
@@ -8,10 +9,10 @@ import torch
 from slt.assets.cards import read_card, write_card
 from slt.bundle import choose_device, choose_dtype, load_bundle
 from slt.errors import UserError
-from tests.bundles import LANGUAGES, add_domain, bundle, own_bundle  # noqa: F401 - fixtures
+from tests.bundles import LANGUAGES, add_domain, bundle, own_bundle
 
 
-def test_a_bundle_becomes_models_that_are_ready_to_translate(bundle):  # noqa: F811
+def test_a_bundle_becomes_models_that_are_ready_to_translate(bundle):
     loaded = load_bundle(bundle, device="cpu")
     assert loaded.card.name == "tiny"
     assert (loaded.geometry.num_frames, loaded.geometry.stride_frames, loaded.geometry.target_fps) == (16, 8, 25)
@@ -24,25 +25,25 @@ def test_a_bundle_becomes_models_that_are_ready_to_translate(bundle):  # noqa: F
         assert {value.device.type for value in model.parameters()} == {"cpu"}
 
 
-def test_another_dtype_is_that_of_every_model(bundle):  # noqa: F811
+def test_another_dtype_is_that_of_every_model(bundle):
     loaded = load_bundle(bundle, device="cpu", dtype="bfloat16")
     for model in (loaded.extractor, loaded.encoder, loaded.decoder):
         assert {value.dtype for value in model.parameters()} == {torch.bfloat16}
 
 
-def test_the_text_encoder_is_loaded_for_those_who_ask(bundle):  # noqa: F811
+def test_the_text_encoder_is_loaded_for_those_who_ask(bundle):
     loaded = load_bundle(bundle, device="cpu", text_encoder=True)
     assert loaded.decoder.embed(["we go hiking"], "eng_Latn").shape == (1, 32)
 
 
-def test_a_domain_is_loaded_where_there_is_one(own_bundle):  # noqa: F811
+def test_a_domain_is_loaded_where_there_is_one(own_bundle):
     add_domain(own_bundle, threshold=7.0)
     domain = load_bundle(own_bundle, device="cpu").domain
     assert domain is not None
     assert float(domain.threshold) == 7
 
 
-def test_a_configuration_with_mistakes_is_told_with_its_place(own_bundle):  # noqa: F811
+def test_a_configuration_with_mistakes_is_told_with_its_place(own_bundle):
     card = read_card(own_bundle)
     extractor = replace(card.extractor, config={**card.extractor.config, "embed_dmi": 4})
     write_card(own_bundle, replace(card, extractor=extractor))

@@ -61,7 +61,7 @@ def test_progress_off_a_terminal_is_a_line_now_and_then(capsys, monkeypatch):
     now = 0.0
     monkeypatch.setattr(log.time, "monotonic", lambda: now)
     with log.bars() as bars:
-        for now in range(25):  # noqa: B007 - the clock above reads it
+        for now in range(25):
             bars.update("videos", now, 25)
         bars.update("windows", 3, None)
     assert capsys.readouterr().err == "videos: 10 of 25\nvideos: 20 of 25\n"

@@ -1,6 +1,8 @@
+# ruff: noqa: F401, F811 - fixtures are imported, then asked for by name
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 
 import slt
 from slt import translate
+from slt.assets.cards import read_card, write_card
 from slt.bundle import load_bundle
 from slt.errors import SltError, UserError
 from slt.models.signhiera import normalise
@@ -19,7 +22,7 @@ from slt.video.boxes import Box
 from slt.video.crop import crop_resize
 from slt.video.decode import open_video
 from slt.video.windows import plan_windows
-from tests.bundles import (  # noqa: F401 - fixtures among them
+from tests.bundles import (
     EMBEDDING_DIM,
     FEATURE_DIM,
     LANGUAGES,
@@ -35,7 +38,7 @@ from tests.bundles import (  # noqa: F401 - fixtures among them
 
 
 @pytest.fixture(scope="module")
-def translator(bundle):  # noqa: F811
+def translator(bundle):
     return Translator(bundle, device="cpu")
 
 
@@ -46,7 +49,7 @@ def broken(tmp_path):
     return path
 
 
-def test_a_translation_says_how_it_came_about(translator, clip):  # noqa: F811
+def test_a_translation_says_how_it_came_about(translator, clip):
     translation = translator.translate(clip, ["deu_Latn", "eng_Latn"], beam_size=3, nbest=2)
     assert translation.video == str(clip)
     assert translation.model == "tiny"
@@ -64,7 +67,7 @@ def test_a_translation_says_how_it_came_about(translator, clip):  # noqa: F811
     assert all(seconds >= 0 for seconds in translation.timings.values())
 
 
-def test_streaming_changes_no_number(translator, bundle, clip):  # noqa: F811
+def test_streaming_changes_no_number(translator, bundle, clip):
     loaded = load_bundle(bundle, device="cpu")
     frames = [crop_resize(frame, Box(0, 0, 48, 48), PREPROCESS.size) for frame in open_video(clip).frames()]
     rows = []
@@ -91,12 +94,12 @@ def test_windows_at_once_change_no_number(translator, monkeypatch, tmp_path):
     assert told == [("windows", 4, 10), ("windows", 8, 10), ("windows", 10, 10)]
 
 
-def test_the_same_video_gives_the_same_translation(translator, clip):  # noqa: F811
+def test_the_same_video_gives_the_same_translation(translator, clip):
     first, second = (translator.translate(clip).as_json() for _ in range(2))
     assert {**first, "timings_s": 0} == {**second, "timings_s": 0}
 
 
-def test_json_holds_all_but_the_tensors(translator, clip):  # noqa: F811
+def test_json_holds_all_but_the_tensors(translator, clip):
     translation = translator.translate(clip)
     told = json.loads(json.dumps(translation.as_json()))
     assert told["texts"]["eng_Latn"][0]["text"] == translation.text() == translation.text("eng_Latn")
@@ -126,35 +129,32 @@ def test_a_video_of_another_rate_is_brought_to_the_models_and_says_so(translator
     assert "brought to 25" in " ".join(translation.warnings)
 
 
-def test_a_text_that_ran_into_its_limit_is_doubted(translator, clip):  # noqa: F811
+def test_a_text_that_ran_into_its_limit_is_doubted(translator, clip):
     translation = translator.translate(clip)
     assert translation.texts["eng_Latn"][0].truncated  # an untrained decoder never stops
     assert [said for said in translation.warnings if "still going on" in said]
 
 
 @pytest.mark.parametrize(("threshold", "doubted"), [(0.0, True), (1e9, False)])
-def test_a_video_unlike_the_training_videos_is_doubted(own_bundle, clip, threshold, doubted):  # noqa: F811
+def test_a_video_unlike_the_training_videos_is_doubted(own_bundle, clip, threshold, doubted):
     add_domain(own_bundle, threshold=threshold)
     warnings = Translator(own_bundle, device="cpu").translate(clip).warnings
     assert any(WHAT_IT_KNOWS in said for said in warnings) == doubted
 
 
-def test_what_the_search_for_the_signer_noticed_is_passed_on(translator, clip, monkeypatch):  # noqa: F811
+def test_what_the_search_for_the_signer_noticed_is_passed_on(translator, clip, monkeypatch):
     found = translate.find_signer(open_video(clip), "none")
-    monkeypatch.setattr(translate, "find_signer", lambda *_: translate.SignerBox(box=found.box, method="x", note="two faces"))
+    noticed = replace(found, note="two faces")
+    monkeypatch.setattr(translate, "find_signer", lambda *_: noticed)
     assert "two faces" in translator.translate(clip).warnings
 
 
-def test_a_model_without_english_speaks_its_own_first_language(own_bundle, clip):  # noqa: F811
-    from dataclasses import replace
-
-    from slt.assets.cards import read_card, write_card
-
+def test_a_model_without_english_speaks_its_own_first_language(own_bundle, clip):
     write_card(own_bundle, replace(read_card(own_bundle), languages=("deu_Latn", "fra_Latn")))
     assert list(Translator(own_bundle, device="cpu").translate(clip).texts) == ["deu_Latn"]
 
 
-def test_one_broken_video_costs_only_itself(translator, clip, broken):  # noqa: F811
+def test_one_broken_video_costs_only_itself(translator, clip, broken):
     first, second, third = translator.translate_many([clip, broken, str(clip)])
     assert isinstance(first, Translation)
     assert isinstance(third, Translation)
@@ -164,7 +164,7 @@ def test_one_broken_video_costs_only_itself(translator, clip, broken):  # noqa: 
     assert second.as_json() == {"video": str(broken), "error": second.error.message, "fix": second.error.fix}
 
 
-def test_a_bug_that_one_video_meets_costs_only_that_video(translator, clip, broken, monkeypatch):  # noqa: F811
+def test_a_bug_that_one_video_meets_costs_only_that_video(translator, clip, broken, monkeypatch):
     genuine = translate.find_signer
 
     def find_signer(video, detector):
@@ -180,19 +180,19 @@ def test_a_bug_that_one_video_meets_costs_only_that_video(translator, clip, brok
     assert isinstance(second, Translation)
 
 
-def test_what_concerns_every_video_is_raised_before_the_first(translator, clip):  # noqa: F811
+def test_what_concerns_every_video_is_raised_before_the_first(translator, clip):
     with pytest.raises(UserError, match="eng_Latin"):
         next(translator.translate_many([clip], ["eng_Latin"]))
     with pytest.raises(UserError, match="unknown model 'nothing'"):
         next(Translator("nothing").translate_many([clip]))
 
 
-def test_a_language_the_model_does_not_write_is_refused(translator, clip):  # noqa: F811
+def test_a_language_the_model_does_not_write_is_refused(translator, clip):
     with pytest.raises(UserError, match="does not know fra_Latn"):
         translator.translate(clip, ["fra_Latn"])
 
 
-def test_stages_can_be_used_alone(bundle):  # noqa: F811
+def test_stages_can_be_used_alone(bundle):
     loaded = load_bundle(bundle, device="cpu")
     plan = plan_windows(40, 25.0, loaded.geometry)
     features = extract_features(loaded.extractor, [(window, noise(16, size=32)) for window in plan])
@@ -202,14 +202,14 @@ def test_stages_can_be_used_alone(bundle):  # noqa: F811
     assert encoded.mask.shape == (1, 14)
 
 
-def test_half_precision_is_near_full(bundle, translator, clip):  # noqa: F811
+def test_half_precision_is_near_full(bundle, translator, clip):
     half = Translator(bundle, device="cpu", dtype="bfloat16").translate(clip)
     full = translator.translate(clip)
     assert half.features.dtype == torch.float32
     torch.testing.assert_close(half.features, full.features, rtol=0.1, atol=0.1)
 
 
-def test_no_library_makes_ffmpeg_log_through_python(translator, clip):  # noqa: F811
+def test_no_library_makes_ffmpeg_log_through_python(translator, clip):
     """It would deadlock: a decoder's thread waits for the interpreter, which waits for the thread."""
     av.logging.set_level(av.logging.ERROR)  # as torchvision does when it is imported
     translator.translate(clip)

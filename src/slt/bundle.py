@@ -113,9 +113,7 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
-def _load_part(
-    bundle: Bundle, card: ExtractorCard | EncoderCard, table: Any, what: str
-) -> nn.Module:
+def _load_part(bundle: Bundle, card: ExtractorCard | EncoderCard, table: Any, what: str) -> nn.Module:
     kind = resolve(table, card.kind, what=what)
     config = parse(kind.Config, card.config, where=f"the {what} in the card of {bundle.card.name}")
     return load_model(kind, config, bundle.path(card.weights))

@@ -6,6 +6,7 @@ import errno
 
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
+
 class SltError(Exception):
     """A failure that is ours or the machine's; the command line exits with 1.
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from slt.assets.cards import BundleCard
-from slt.errors import as_slt_error
 from slt.bundle import LoadedBundle, load_bundle
-from slt.models.signhiera import SignHiera, normalise
-from slt.models.sonar_t5 import SonarT5
+from slt.errors import as_slt_error
+from slt.models.signhiera import normalise
 from slt.stopwatch import Stopwatch
 from slt.tensors import EncoderOutput, FeatureBatch
 from slt.text.decoder import Hypothesis, token_limit
@@ -146,7 +145,7 @@ class Translator:
 
 @torch.inference_mode()
 def extract_features(
-    extractor: SignHiera,
+    extractor: nn.Module,
     windows: Iterable[tuple[Window, NDArray[np.uint8]]],
     *,
     on_windows: Callable[[int], None] | None = None,
@@ -154,7 +153,7 @@ def extract_features(
     """Turn the windows of one clip into its features.
 
     Args:
-        extractor: on any device, in any floating dtype.
+        extractor: (B, 3, T, H, W) pixels and (B,) padding to a FeatureBatch; on any device, in any floating dtype.
         windows: each with its pixels, (num_frames, size, size, 3) uint8; a ``WindowStream``.
         on_windows: called with the number of windows done.
 
@@ -176,8 +175,16 @@ def extract_features(
 
 
 @torch.inference_mode()
-def encode(encoder: SonarT5, features: Tensor) -> EncoderOutput:
-    """Embed one clip's (N, feature_dim) features; the batch of the result is 1."""
+def encode(encoder: nn.Module, features: Tensor) -> EncoderOutput:
+    """Embed one clip.
+
+    Args:
+        encoder: a FeatureBatch to an EncoderOutput; on the features' device.
+        features: (N, feature_dim).
+
+    Returns:
+        The output of a batch of one.
+    """
     return encoder(FeatureBatch.of([features]))
 
 

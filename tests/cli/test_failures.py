@@ -11,7 +11,14 @@ OURS = ("b.mp4", SltError("out of memory", fix="buy some"))
 
 @pytest.mark.parametrize(
     ("failures", "total", "code"),
-    [([THEIRS], 1, 2), ([OURS], 1, 1), ([THEIRS, OURS], 2, 1), ([THEIRS, THEIRS], 2, 2), ([THEIRS], 2, 3), ([OURS], 5, 3)],
+    [
+        ([THEIRS], 1, 2),
+        ([OURS], 1, 1),
+        ([THEIRS, OURS], 2, 1),
+        ([THEIRS, THEIRS], 2, 2),
+        ([THEIRS], 2, 3),
+        ([OURS], 5, 3),
+    ],
 )
 def test_the_exit_code_says_whether_anything_was_done_and_whose_fault_it_is(failures, total, code):
     with pytest.raises(ItemsFailed) as raised:

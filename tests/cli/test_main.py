@@ -78,7 +78,9 @@ def test_a_traceback_is_shown_to_those_who_ask(slt, verb, monkeypatch):
     assert outcome.err.endswith("error: no such file\n")
 
 
-@pytest.mark.parametrize("words", [["nonsense"], ["translate"], ["translate", "--nonsense", "x"], ["translate", "-x.mp4"]])
+@pytest.mark.parametrize(
+    "words", [["nonsense"], ["translate"], ["translate", "--nonsense", "x"], ["translate", "-x.mp4"]]
+)
 def test_wrong_usage_is_the_users_to_mend(slt, words):
     outcome = slt(*words)
     assert outcome.code == 2
@@ -149,7 +151,9 @@ def test_results_that_nothing_can_take_are_one_clear_failure():
     with open("/dev/full", "wb") as full:
         done = subprocess.run([slt, "--version"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "error: no space left on the device\n  fix: free some space, then run the same command again\n"
+    assert (
+        done.stderr == "error: no space left on the device\n  fix: free some space, then run the same command again\n"
+    )
 
 
 def test_a_reader_that_leaves_early_is_no_failure_to_speak_of():

@@ -25,7 +25,9 @@ def test_clips_like_the_training_clips_are_known_and_others_are_not(clips):
 
 
 def test_the_distance_is_the_mean_squared_mahalanobis_distance():
-    domain = Domain(mean=torch.tensor([1.0, 0.0]), precision=torch.diag(torch.tensor([4.0, 1.0])), threshold=torch.tensor(5.0))
+    domain = Domain(
+        mean=torch.tensor([1.0, 0.0]), precision=torch.diag(torch.tensor([4.0, 1.0])), threshold=torch.tensor(5.0)
+    )
     assert domain.distance(torch.tensor([[2.0, 0.0], [1.0, 4.0]])) == pytest.approx((4 + 16) / 2)
     assert domain.distance(torch.tensor([[2.0, 0.0]], dtype=torch.bfloat16)) == pytest.approx(4)
 

@@ -30,6 +30,11 @@ def test_windows_are_those_of_the_whole_video(n_frames, fps, geometry):
         np.testing.assert_array_equal(pixels[:, 0, 0, 0], window.indices)
 
 
+def test_a_plan_may_begin_later():
+    later, whole = plan_windows(200, 25.0, SMALL, first=3), plan_windows(200, 25.0, SMALL)
+    assert [window.start for window in later] == [window.start for window in whole[3:]]
+
+
 def test_windows_come_while_the_video_is_read_and_old_frames_go():
     stream = WindowStream(numbered(10_000), fps=25, geometry=SMALL)
     span = 2 * SMALL.num_frames

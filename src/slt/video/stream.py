@@ -56,14 +56,15 @@ class WindowStream:
             self.n_frames += 1
             if self.n_frames % self._geometry.num_frames == 0:
                 # A window that ends a frame before the video does is the same however much of the video follows.
-                yield from self._cut([window for window in self._plan() if window.end + 1 <= self.n_frames])
-        yield from self._cut(self._plan())
+                yield from self._cut([window for window in self._next() if window.end + 1 <= self.n_frames])
+        yield from self._cut(self._next())
 
-    def _plan(self) -> list[Window]:
-        return plan_windows(self.n_frames, self._fps, self._geometry)
+    def _next(self) -> list[Window]:
+        """Plan the windows that are still to come, as if the video ended here."""
+        return plan_windows(self.n_frames, self._fps, self._geometry, first=len(self.windows))
 
-    def _cut(self, plan: list[Window]) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
-        for window in plan[len(self.windows) :]:
+    def _cut(self, windows: list[Window]) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+        for window in windows:
             self.windows.append(window)
             for index in [index for index in self._kept if index < window.start]:
                 del self._kept[index]

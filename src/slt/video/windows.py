@@ -55,7 +55,7 @@ class Window:
     padding: int
 
 
-def plan_windows(n_frames: int, fps: float, geometry: WindowGeometry | None = None) -> list[Window]:
+def plan_windows(n_frames: int, fps: float, geometry: WindowGeometry | None = None, *, first: int = 0) -> list[Window]:
     """Cut a video into overlapping windows, the last being the first whose end reaches past the last frame.
 
     Windows start every ``stride_frames * sampling_rate`` *raw* frames whatever the rate, while their span scales
@@ -67,6 +67,7 @@ def plan_windows(n_frames: int, fps: float, geometry: WindowGeometry | None = No
         n_frames: frames in the video.
         fps: its frames per second.
         geometry: how to cut; the published geometry when None.
+        first: the number of the first window wanted; those before it must not reach the video's end.
 
     Raises:
         UserError: no frames, or a rate that is not a positive number.
@@ -80,7 +81,8 @@ def plan_windows(n_frames: int, fps: float, geometry: WindowGeometry | None = No
     geometry = geometry or WindowGeometry()
     span = geometry.sampling_rate * geometry.num_frames / geometry.target_fps * fps
     windows: list[Window] = []
-    for start in range(0, n_frames, geometry.stride_frames * geometry.sampling_rate):
+    step = geometry.stride_frames * geometry.sampling_rate
+    for start in range(first * step, n_frames, step):
         end = start + span - 1
         indices = _sample(start, end, geometry.num_frames, n_frames)
         windows.append(Window(start=float(start), end=end, indices=indices, padding=_padding(indices, fps, geometry)))
