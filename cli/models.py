@@ -108,9 +108,9 @@ def _announce(what: str, files: Sequence[PublishedFile], *, source: str, folder:
 
     log.say(what)
     for file in files:
-        log.say(f"  {file.name:32} about {file.about_bytes / 1e9:5.2f} GB  {file.summary}")
-    total_gb = sum(file.about_bytes for file in files) / 1e9
-    log.say(f"  about {total_gb:.1f} GB in all, from {urlsplit(source).netloc} to {folder}")
+        log.say(f"  {file.name:33} about {log.size(file.about_bytes):>8}  {file.summary}")
+    total = log.size(sum(file.about_bytes for file in files))
+    log.say(f"  about {total} in all, from {urlsplit(source).netloc} to {folder}")
     log.say(f"  licence: {notice}")
     log.say("  by fetching these files you accept it; that, and their checksums, are recorded beside them")
     if urlsplit(source).scheme == "http":

@@ -101,7 +101,9 @@ def test_its_files_are_named(demo):
 
 
 def test_the_published_model_is_offered_until_its_files_are_here(demo):
-    with pytest.raises(UserError, match=r"sonar-asl is not here; its files, about 6\.7 GB, .* CC-BY-NC 4\.0") as caught:
+    with pytest.raises(
+        UserError, match=r"sonar-asl is not here; its files, about 6\.69 GB, .* CC-BY-NC 4\.0"
+    ) as caught:
         find_bundle("sonar-asl")
     assert "slt models fetch sonar-asl" in caught.value.fix
     pretend_fetched()

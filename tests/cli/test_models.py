@@ -89,7 +89,7 @@ def test_fetching_tells_what_how_big_and_under_which_licence(slt, public):
     told = outcome.err
     assert f"from {public.url.removeprefix('http://')} to {folder}" in told
     assert "this mirror is not encrypted" in told
-    assert told.index("about  0.00 GB  signs.pth") < told.index("licence: no commerce") < told.index("sha256")
+    assert told.index("about   0.1 MB  signs.pth") < told.index("licence: no commerce") < told.index("sha256")
     assert json.loads((folder / "fetched.json").read_text())["files"]["signs.pth"]["licence"] == "no commerce"
     assert slt("models", "path", "sonar-asl").out == f"{folder}\n"
     assert slt("models", "verify", "sonar-asl").out == "sonar-asl\tok\t1 files\n"

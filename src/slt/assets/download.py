@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from slt import log
 from slt.assets.published import PublishedFile
 from slt.assets.web import TRY_A_MIRROR, OutOfRangeError, TryAgainError, ask, opener
 from slt.config import parse
@@ -23,7 +24,10 @@ from slt.files import atomic_write, cannot_write, flush_to_disk
 
 CHUNK_BYTES = 1 << 20
 REPORT_EVERY_S = 0.1
-GO_ON = "run the same command again: it goes on where it stopped"
+GO_ON = (
+    "run the same command again: it goes on where it stopped; if there is a proxy, let HTTPS_PROXY name it; if there is"
+    " a mirror, --mirror"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,6 +288,6 @@ def check_space(folder: Path, needed: int) -> None:
         free = shutil.disk_usage(folder).free
         if free < needed:
             raise SltError(
-                f"{folder} has {free / 1e9:.2f} GB free, and {needed / 1e9:.2f} GB are to come",
+                f"{folder} has {log.size(free)} free, and {log.size(needed)} are to come",
                 fix="free some space there, or set SLT_HOME, or --to, to a folder on a larger disk",
             )

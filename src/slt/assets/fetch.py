@@ -58,11 +58,13 @@ def fetch(
         SltError: a server does not give a file, gives another one than before, or the disk is full.
     """
     sources = {file.name: address(file, mirror) for file in files}
-    if not _absent(files, folder):
+    absent = _absent(files, folder)
+    _verify([file for file in files if file not in absent], folder)
+    if not absent:
         return _records(files, folder)
     with folder_lock(folder):
         _adopt([file for file in files if (folder / file.name).is_file()], folder, licence)
-        absent = _absent(files, folder)  # whoever held the lock before may have fetched them
+        absent = _absent(absent, folder)  # whoever held the lock before may have fetched them
         if absent and is_offline():
             raise _offline(absent, folder)
         check_space(folder, sum(max(0, file.about_bytes - _bytes_of_part(folder, file)) for file in absent))
@@ -116,7 +118,7 @@ class _Fetching:
             except Exception as error:  # told by the first thread, with those of the others
                 self._events.put(partial(self._finish, file.name, "failed", as_slt_error(error)))
             else:
-                self._events.put(partial(self._finish, file.name, f"{_size(size)}, sha256 {digest}", None))
+                self._events.put(partial(self._finish, file.name, f"{log.size(size)}, sha256 {digest}", None))
 
     def _finish(self, name: str, outcome: str, failure: SltError | None) -> None:
         self._outcomes[name] = failure
@@ -161,19 +163,24 @@ class _Fetching:
 
 
 def _absent(files: Sequence[PublishedFile], folder: Path) -> list[PublishedFile]:
-    """Return the files that are not there, or not recorded; those that are, are verified."""
+    """Return the files that are not there, or not recorded."""
     records = read_records(folder)
-    absent = [file for file in files if not (folder / file.name).is_file() or file.name not in records]
+    return [file for file in files if not (folder / file.name).is_file() or file.name not in records]
+
+
+def _verify(files: Sequence[PublishedFile], folder: Path) -> None:
+    """Hold files against their records."""
+    records = read_records(folder)
+    if files:
+        log.say(f"verifying what is in {folder}: {log.size(sum(records[file.name].size for file in files))}")
     problems: list[SltError] = []
     for file in files:
-        if file not in absent:
-            try:
-                check_file(folder / file.name, records[file.name])
-            except UserError as error:
-                problems.append(error)
+        try:
+            check_file(folder / file.name, records[file.name])
+        except UserError as error:
+            problems.append(error)
     if problems:
         raise _summary(problems)
-    return absent
 
 
 def _adopt(files: Sequence[PublishedFile], folder: Path, licence: str) -> None:
@@ -189,7 +196,7 @@ def _adopt(files: Sequence[PublishedFile], folder: Path, licence: str) -> None:
                 fix="it was not copied whole, or is something else: remove it, then copy or fetch it again",
             )
         digest = sha256_of(path)
-        log.say(f"{file.name}: was there already, recorded as it is: {_size(size)}, sha256 {digest}")
+        log.say(f"{file.name}: was there already, recorded as it is: {log.size(size)}, sha256 {digest}")
         add_record(
             folder,
             file.name,
@@ -208,7 +215,7 @@ def _bytes_of_part(folder: Path, file: PublishedFile) -> int:
 
 
 def _offline(absent: Sequence[PublishedFile], folder: Path) -> UserError:
-    names = ", ".join(f"{file.name} (about {_size(file.about_bytes)})" for file in absent)
+    names = ", ".join(f"{file.name} (about {log.size(file.about_bytes)})" for file in absent)
     return UserError(
         f"SLT_OFFLINE is set, and {folder} lacks {names}",
         fix="where there is a network: `slt models fetch --to DIR`; then copy all that is in DIR into that folder",
@@ -231,10 +238,6 @@ def _summary(failures: Iterable[SltError]) -> SltError:
     summary = kind("\n  ".join(error.message for error in errors), fix=fixes or None)
     summary.__cause__ = errors[0]
     return summary
-
-
-def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
 
 
 def _now() -> str:

@@ -150,10 +150,10 @@ def address(file: PublishedFile, mirror: str | None = None) -> str:
     try:
         parts = urlsplit(mirror)
         usable = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
-        usable = usable and parts.port != 0 and not parts.query and not parts.fragment and mirror.isprintable()
+        usable = usable and parts.port != 0 and not parts.query and not parts.fragment and mirror.isascii()
     except ValueError:  # a port that is no number, a bracket too few
         usable = False
-    if not usable or " " in mirror:
+    if not usable or not mirror.isprintable() or " " in mirror:
         raise UserError(
             f"{mirror!r} is no address of a mirror",
             fix="give --mirror, or SLT_MIRROR, as https://host/path, without a name or password in it",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from slt import log
 from slt.assets.cards import CARD_NAME, BundleCard, read_card, sha256_of
 from slt.assets.lock import folder_lock
 from slt.assets.published import PUBLISHED, files_folder, is_fetched
@@ -173,8 +174,8 @@ def _not_a_bundle_yet(name: str) -> UserError:
             f"the files of {name} are in {files_folder(name)}, but this version of slt makes no bundle of them yet",
             fix=f"translate with --model {DEMO}, or with a bundle of your own",
         )
-    about_gb = sum(file.about_bytes for file in PUBLISHED[name].choose(text_encoder=False)) / 1e9
+    about = log.size(sum(file.about_bytes for file in PUBLISHED[name].choose(text_encoder=False)))
     return UserError(
-        f"{name} is not here; its files, about {about_gb:.1f} GB, are published under {PUBLISHED[name].notice}",
+        f"{name} is not here; its files, about {about}, are published under {PUBLISHED[name].notice}",
         fix=f"slt models fetch {name}; this version of slt fetches them, but makes no bundle of them yet",
     )

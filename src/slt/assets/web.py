@@ -130,6 +130,8 @@ def ask(opener: OpenerDirector, url: str, headers: Mapping[str, str], timeout_s:
             raise _refusal(url, error) from error
     except (OSError, http.client.HTTPException) as error:
         raise _no_answer(url, error, timeout_s) from error
+    except ValueError as error:
+        raise SltError(f"{url} redirects to what is no address: {error}", fix=TRY_A_MIRROR) from error
 
 
 def _refusal(url: str, error: HTTPError) -> Exception:
