@@ -1,20 +1,30 @@
-"""``slt models``: which models there are, and whether their files are whole."""
+"""``slt models``: which models there are, how to get them, and whether their files are whole."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="See which models there are, and whether their files are whole.")
+if TYPE_CHECKING:
+    from slt.assets.published import PublishedFile
+
+SHOWN_LANGUAGES = 8  # more are counted
+
+app = typer.Typer(
+    no_args_is_help=True, help="See which models there are, fetch them, and see whether their files are whole."
+)
 
 
 @app.command("list")
 def list_models(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per model, each on a line.")] = False,
 ) -> None:
-    """List the models that `slt translate --model` knows by name: name, languages, licence, summary.
+    """List the models that have a name: name, languages, licence, summary, and whether they are here.
+
+    `ready`: slt translate --model takes it; `fetched`: its published files are here; `not fetched`: they can be.
 
     Example: slt models list --json
     """
@@ -22,20 +32,114 @@ def list_models(
 
     from slt import log
     from slt.assets.cards import read_card
+    from slt.assets.published import PUBLISHED, files_folder, is_fetched
     from slt.assets.store import list_bundles
+    from slt.text.languages import LANGUAGE_NAMES
 
     bundles = list_bundles()
 
     def line(name: str) -> str:
-        card = read_card(bundles[name])
+        if name in bundles:
+            card, folder, state = read_card(bundles[name]), bundles[name], "ready"
+            languages, licence, summary = card.languages, card.licence, card.summary
+        else:
+            folder, state = files_folder(name), "fetched" if is_fetched(name) else "not fetched"
+            licence, summary, languages = PUBLISHED[name].licence, PUBLISHED[name].summary, tuple(LANGUAGE_NAMES)
         if not json:
-            return "\t".join([name, ",".join(card.languages), card.licence, card.summary])
-        about = {"languages": card.languages, "licence": card.licence, "summary": card.summary}
-        return dumps({"name": name, "folder": str(bundles[name]), **about}, ensure_ascii=False)
+            few = ",".join(languages) if len(languages) <= SHOWN_LANGUAGES else f"{len(languages)} languages"
+            return "\t".join([name, few, licence, summary, state])
+        about = {"languages": languages, "licence": licence, "summary": summary, "state": state}
+        return dumps({"name": name, "folder": str(folder), **about}, ensure_ascii=False)
 
-    _print_each(list(bundles), line)
+    _print_each([*bundles, *(name for name in PUBLISHED if name not in bundles)], line)
     if not bundles:
-        log.say("no models are here; `slt demo --train` makes one")
+        log.say("no model is ready here; `slt demo --train` makes one")
+
+
+@app.command()
+def fetch(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]", help="What to fetch; without any, all that can be.")
+    ] = None,
+    mirror: Annotated[
+        str | None, typer.Option(metavar="URL", help="Fetch from there, where the same paths lie; else SLT_MIRROR.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Fetch to this folder, to carry it to a machine offline.")
+    ] = None,
+    with_text_encoder: Annotated[
+        bool, typer.Option("--with-text-encoder", help="Also what turns text into embeddings; training needs it.")
+    ] = False,
+) -> None:
+    """Fetch the published files of a model; says first what, how big and under which licence.
+
+    What is here already is verified instead. Interrupted, it goes on where it stopped when it is run again.
+    HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured; SLT_OFFLINE=1 forbids every connection.
+
+    Example: slt models fetch sonar-asl
+    """
+    from slt import log
+    from slt.assets.fetch import fetch as fetch_files
+    from slt.assets.published import PUBLISHED, address, files_folder, find_published
+
+    def line(name: str) -> str:
+        model, folder = find_published(name), to or files_folder(name)
+        files = model.choose(text_encoder=with_text_encoder)
+        _announce(
+            f"{name}: {model.summary}", files, source=address(files[0], mirror), folder=folder, notice=model.notice
+        )
+        with log.bars() as bars:
+
+            def progress(file: str, here: int, size: int | None) -> None:
+                total = size and -(-size // 10**6)
+                bars.update(f"{file}, MB", here // 10**6 if here != size else total or 0, total)
+
+            fetch_files(files, folder, licence=model.notice, mirror=mirror, progress=progress)
+        return f"{name}\t{folder}"
+
+    _print_each(names or list(PUBLISHED), line)
+
+
+def _announce(what: str, files: Sequence[PublishedFile], *, source: str, folder: Path, notice: str) -> None:
+    """Say what will come, from where, and under which licence."""
+    from urllib.parse import urlsplit
+
+    from slt import log
+
+    log.say(what)
+    for file in files:
+        log.say(f"  {file.name:33} about {log.size(file.about_bytes):>8}  {file.summary}")
+    total = log.size(sum(file.about_bytes for file in files))
+    log.say(f"  about {total} in all, from {urlsplit(source).netloc} to {folder}")
+    log.say(f"  licence: {notice}")
+    log.say("  by fetching these files you accept it; that, and their checksums, are recorded beside them")
+    if urlsplit(source).scheme == "http":
+        log.warn("this mirror is not encrypted: files that come for the first time are as true as the way to it")
+
+
+@app.command()
+def path(name: Annotated[str, typer.Argument(metavar="NAME", help="A name that slt models list knows.")]) -> None:
+    """Print the folder in which a model lies.
+
+    Example: slt models path demo
+    """
+    from slt import log
+    from slt.assets.store import find_folder
+
+    log.result(str(find_folder(name)))
+
+
+@app.command("rm")
+def remove(
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names that slt models list knows.")],
+) -> None:
+    """Remove models from SLT_HOME, with the files they were fetched as; prints the folders that are gone.
+
+    Example: slt models rm sonar-asl
+    """
+    from slt.assets.store import remove_model
+
+    _print_each(names, lambda name: "\n".join(f"{name}\t{folder}" for folder in remove_model(name)))
 
 
 @app.command()
@@ -44,18 +148,16 @@ def verify(
         list[str] | None, typer.Argument(metavar="[NAME]", help="Models, by name or folder; without any, all.")
     ] = None,
 ) -> None:
-    """Compare every file of a model with the hash in its card.
+    """Compare every file of a model with its recorded hash: those of its bundle, and those it was fetched as.
 
     Example: slt models verify demo
     """
-    from slt.assets.store import find_bundle, list_bundles
+    from slt.assets.store import list_bundles, list_fetched, verify_model
 
     def line(name: str) -> str:
-        bundle = find_bundle(name)
-        bundle.verify()
-        return f"{name}\tok\t{len(bundle.card.files)} files"
+        return f"{name}\tok\t{verify_model(name)} files"
 
-    _print_each(names or list(list_bundles()), line)
+    _print_each(names or list(list_bundles() | list_fetched()), line)
 
 
 def _print_each(names: Sequence[str], line: Callable[[str], str]) -> None:

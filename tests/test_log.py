@@ -57,6 +57,11 @@ def test_seconds_have_as_many_digits_as_one_reads(value, said):
     assert log.seconds(value) == said
 
 
+@pytest.mark.parametrize(("value", "said"), [(0, "0.0 MB"), (4_852_054, "4.9 MB"), (3_468_000_000, "3.47 GB")])
+def test_sizes_are_in_the_unit_one_reads(value, said):
+    assert log.size(value) == said
+
+
 def test_progress_off_a_terminal_is_a_line_now_and_then(capsys, monkeypatch):
     now = 0.0
     monkeypatch.setattr(log.time, "monotonic", lambda: now)

@@ -38,21 +38,22 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             mode = os.fstat(handle.fileno()).st_mode
             yield handle
         os.chmod(part, mode)  # some writers put a file beside in its place that nobody else may read
-        _flush_to_disk(part)
+        flush_to_disk(part)
         os.replace(part, target)
     except OSError as error:
         # The block may have failed at a file of its own.
         if Path(error.filename or part) not in (part, target, *target.parents):
             raise
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
     with contextlib.suppress(OSError):  # some network file systems cannot flush a folder; the file itself is safe
-        _flush_to_disk(target.parent)
+        flush_to_disk(target.parent)
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Return once what was written to a file, or the names in a folder, would survive a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -60,7 +61,8 @@ def _flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def _cannot_write(path: Path, error: OSError) -> SltError:
+def cannot_write(path: Path, error: OSError) -> SltError:
+    """Return what a person can make of a failure to write ``path``."""
     message = f"cannot write {path}: {error.strerror or error}"
     if error.errno in OUT_OF_SPACE:
         return SltError(message, fix="free some space there, or write to another disk")

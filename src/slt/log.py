@@ -59,6 +59,11 @@ def seconds(value: float) -> str:
     return f"{value:.{digits}f} s"
 
 
+def size(n_bytes: int) -> str:
+    """Write a number of bytes as one reads it: ``0.3 MB``, ``3.47 GB``."""
+    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
+
+
 def _coloured(word: str, colour: str) -> str:
     return f"{colour}{word}{RESET}" if sys.stderr.isatty() and "NO_COLOR" not in os.environ else word
 

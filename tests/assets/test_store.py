@@ -8,8 +8,18 @@ from pathlib import Path
 import pytest
 
 from slt.assets import store
-from slt.assets.cards import BundleCard, DecoderCard, EncoderCard, ExtractorCard, PreprocessCard, write_card
-from slt.assets.store import find_bundle, list_bundles
+from slt.assets.cards import (
+    BundleCard,
+    DecoderCard,
+    EncoderCard,
+    ExtractorCard,
+    PreprocessCard,
+    sha256_of,
+    write_card,
+)
+from slt.assets.published import PUBLISHED, files_folder
+from slt.assets.records import FetchedFile, add_record
+from slt.assets.store import find_bundle, find_folder, list_bundles, remove_model, verify_model
 from slt.errors import SltError, UserError
 from slt.home import slt_home
 
@@ -29,6 +39,19 @@ def make_bundle(folder: Path) -> Path:
         decoder=DecoderCard(kind="sonar", config={}, weights="d", tokenizer="t"),
     )
     write_card(folder, card)
+    return folder
+
+
+def pretend_fetched() -> Path:
+    """Put small files where those of the published model would lie, with their record."""
+    folder = files_folder("sonar-asl")
+    folder.mkdir(parents=True)
+    for file in PUBLISHED["sonar-asl"].choose(text_encoder=False):
+        path = folder / file.name
+        path.write_text(file.summary)
+        size = path.stat().st_size
+        known = FetchedFile(url=None, size=size, sha256=sha256_of(path), fetched_at="2026-01-01", licence="free")
+        add_record(folder, file.name, known)
     return folder
 
 
@@ -77,13 +100,73 @@ def test_its_files_are_named(demo):
     bundle.verify()
 
 
-def test_the_published_model_cannot_be_fetched_yet(demo):
-    with pytest.raises(UserError, match="sonar-asl is not here, and this version of slt cannot fetch it yet") as caught:
+def test_the_published_model_is_offered_until_its_files_are_here(demo):
+    with pytest.raises(
+        UserError, match=r"sonar-asl is not here; its files, about 6\.69 GB, .* CC-BY-NC 4\.0"
+    ) as caught:
         find_bundle("sonar-asl")
-    assert "CC-BY-NC 4.0" in caught.value.message
-    for file in ("asl/dm_70h_ub_signhiera.pth", "asl/dm_70h_ub_sonar_encoder.pth", "sonar_text_decoder.pt"):
-        assert f"https://dl.fbaipublicfiles.com/SONAR/{file}" in caught.value.message
+    assert "slt models fetch sonar-asl" in caught.value.fix
+    pretend_fetched()
+    with pytest.raises(UserError, match=r"the files of sonar-asl are in .*files/sonar-asl, but .* no bundle") as caught:
+        find_bundle("sonar-asl")
     assert "--model demo" in caught.value.fix
+
+
+def test_a_model_lies_in_its_bundle_or_as_its_files(demo):
+    with pytest.raises(UserError, match="no model 'sonar-asl' is here; here are: demo") as caught:
+        find_folder("sonar-asl")
+    assert caught.value.fix == "fetch it: slt models fetch sonar-asl"
+    with pytest.raises(UserError, match="no model 'dmeo' is here") as caught:
+        find_folder("dmeo")
+    assert caught.value.fix == "did you mean demo?"
+    files = pretend_fetched()
+    assert find_folder("sonar-asl") == files
+    folder = make_bundle(slt_home() / "bundles" / "sonar-asl")
+    assert find_folder("sonar-asl") == folder
+
+
+def test_both_the_bundle_and_the_fetched_files_are_verified(demo, tmp_path):
+    files = pretend_fetched()
+    assert verify_model("sonar-asl") == 4
+    assert verify_model(str(files)) == 4
+    folder = make_bundle(slt_home() / "bundles" / "sonar-asl")
+    assert verify_model("sonar-asl") == 8
+    assert verify_model(str(folder)) == 4
+    (files / "sonar_text_decoder.pt").write_bytes(b"changed")
+    with pytest.raises(UserError, match=r"sonar_text_decoder\.pt has changed since"):
+        verify_model("sonar-asl")
+
+
+def test_a_model_is_removed_with_its_files(demo):
+    files, folder = pretend_fetched(), make_bundle(slt_home() / "bundles" / "sonar-asl")
+    mine = make_bundle(slt_home() / "bundles" / "mine")
+    assert remove_model("sonar-asl") == [folder, files]
+    assert not files.exists()
+    assert list_bundles() == {"demo": demo, "mine": mine}
+    with pytest.raises(UserError, match="no model 'sonar-asl' is here"):
+        remove_model("sonar-asl")
+    with pytest.raises(UserError, match="comes with the package"):
+        remove_model("demo")
+
+
+def test_a_linked_bundle_loses_its_link_too(demo, tmp_path):
+    (slt_home() / "bundles").mkdir(parents=True)
+    (slt_home() / "bundles" / "mine").symlink_to(make_bundle(tmp_path / "elsewhere"))
+    remove_model("mine")
+    assert list_bundles() == {"demo": demo}
+    assert list((slt_home() / "bundles").iterdir()) == []
+
+
+def test_what_cannot_be_removed_is_told(demo, monkeypatch):
+    make_bundle(slt_home() / "bundles" / "mine")
+
+    def refuse(_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(store.shutil, "rmtree", refuse)
+    with pytest.raises(SltError, match=r"cannot remove .*mine: Permission denied"):
+        remove_model("mine")
+    assert list_bundles() == {"demo": demo}
 
 
 def test_unknown_name_is_answered_with_the_nearest(demo):

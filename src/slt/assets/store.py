@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from slt import log
 from slt.assets.cards import CARD_NAME, BundleCard, read_card, sha256_of
+from slt.assets.lock import folder_lock
+from slt.assets.published import PUBLISHED, files_folder, is_fetched
+from slt.assets.records import RECORD_NAME, read_records, verify_files
 from slt.errors import SltError, UserError
 from slt.home import slt_home
 from slt.registry import did_you_mean
 
 DEMO = "demo"
-PUBLISHED = "sonar-asl"
-PUBLISHED_AT = "https://dl.fbaipublicfiles.com/SONAR"
 FETCH_AGAIN = "fetch or make the bundle again"
 
 
@@ -77,6 +80,72 @@ def list_bundles() -> dict[str, Path]:
     }
 
 
+def list_fetched() -> dict[str, Path]:
+    """Return the folders of the published models of which files were fetched, by name."""
+    return {name: files_folder(name) for name in PUBLISHED if (files_folder(name) / RECORD_NAME).is_file()}
+
+
+def verify_model(name_or_path: str) -> int:
+    """Compare all files of a model, its bundle's and those it was fetched as, with their hashes; reads them all.
+
+    Args:
+        name_or_path: as for ``find_bundle``; or a folder that files were fetched to.
+
+    Returns:
+        how many files there are.
+
+    Raises:
+        UserError: no such model, or some of its files are absent or changed.
+        SltError: this installation came without its demo.
+    """
+    fetched = list_fetched().get(name_or_path, Path(name_or_path).expanduser())
+    n_fetched = verify_files(fetched) if read_records(fetched) else 0
+    if n_fetched and name_or_path not in list_bundles() and not (Path(name_or_path) / CARD_NAME).is_file():
+        return n_fetched
+    bundle = find_bundle(name_or_path)
+    bundle.verify()
+    return n_fetched + len(bundle.card.files)
+
+
+def find_folder(name: str) -> Path:
+    """Return where a model lies that can be named: its bundle, else the files it was fetched as.
+
+    Raises:
+        UserError: it is not here.
+    """
+    known = {name: files_folder(name) for name in PUBLISHED if is_fetched(name)} | list_bundles()
+    if name not in known:
+        can_be = f"fetch it: slt models fetch {name}" if name in PUBLISHED else did_you_mean(name, [*known, *PUBLISHED])
+        raise UserError(f"no model {name!r} is here; here are: {', '.join(known) or 'none'}", fix=can_be)
+    return known[name]
+
+
+def remove_model(name: str) -> list[Path]:
+    """Remove a model that can be named: its bundle in ``SLT_HOME``, and the files it was fetched as, with their record.
+
+    Returns:
+        the folders that are gone.
+
+    Raises:
+        UserError: it is not here, or comes with the package.
+        SltError: something of it cannot be removed.
+    """
+    if name == DEMO:
+        raise UserError(f"{DEMO} comes with the package and cannot be removed alone")
+    places = [list_bundles().get(name), files_folder(name) if name in PUBLISHED else None]
+    here = [folder for folder in places if folder and folder.is_dir()]
+    for folder in here or [find_folder(name)]:
+        try:
+            with folder_lock(folder):
+                (folder / CARD_NAME).unlink(missing_ok=True)  # first: without it, it is no bundle, whatever happens
+                shutil.rmtree(folder.resolve())
+            if folder.is_symlink():
+                folder.unlink()
+        except OSError as error:
+            raise SltError(f"cannot remove {folder}: {error.strerror or error}") from error
+    return here
+
+
 def demo_folder() -> Path:
     """Return where the package keeps its own bundle."""
     return Path(str(resources.files("slt"))) / "demo" / "bundle"
@@ -91,15 +160,22 @@ def _folder(name_or_path: str | Path) -> Path:
         return found
     if str(name_or_path) == DEMO:
         raise SltError(f"this installation lacks its demo bundle, {demo_folder()}", fix="make one: slt demo --train")
-    if str(name_or_path) == PUBLISHED:
-        raise UserError(
-            f"{PUBLISHED} is not here, and this version of slt cannot fetch it yet; its weights (CC-BY-NC 4.0:"
-            f" not for commercial use) are published as {PUBLISHED_AT}/asl/dm_70h_ub_signhiera.pth,"
-            f" {PUBLISHED_AT}/asl/dm_70h_ub_sonar_encoder.pth, {PUBLISHED_AT}/sonar_text_decoder.pt and"
-            f" {PUBLISHED_AT}/sentencepiece.source.256000.model",
-            fix=f"translate with --model {DEMO}, or with a bundle of your own",
-        )
+    if str(name_or_path) in PUBLISHED:
+        raise _not_a_bundle_yet(str(name_or_path))
     if path.exists():
         raise UserError(f"{path} is no bundle: it has no {CARD_NAME}, and no bundle/{CARD_NAME}")
-    hint = did_you_mean(str(name_or_path), [*known, PUBLISHED])
-    raise UserError(f"unknown model {str(name_or_path)!r}; known: {', '.join([*known, PUBLISHED])}", fix=hint)
+    hint = did_you_mean(str(name_or_path), [*known, *PUBLISHED])
+    raise UserError(f"unknown model {str(name_or_path)!r}; known: {', '.join([*known, *PUBLISHED])}", fix=hint)
+
+
+def _not_a_bundle_yet(name: str) -> UserError:
+    if is_fetched(name):
+        return UserError(
+            f"the files of {name} are in {files_folder(name)}, but this version of slt makes no bundle of them yet",
+            fix=f"translate with --model {DEMO}, or with a bundle of your own",
+        )
+    about = log.size(sum(file.about_bytes for file in PUBLISHED[name].choose(text_encoder=False)))
+    return UserError(
+        f"{name} is not here; its files, about {about}, are published under {PUBLISHED[name].notice}",
+        fix=f"slt models fetch {name}; this version of slt fetches them, but makes no bundle of them yet",
+    )

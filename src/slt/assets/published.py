@@ -1,0 +1,161 @@
+"""The files that others published and `slt models fetch` brings: addresses, sizes, licences. Data only, no network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from slt.errors import UserError
+from slt.home import slt_home
+from slt.registry import did_you_mean
+
+SONAR_ASL = "sonar-asl"
+_HOST = "https://dl.fbaipublicfiles.com"
+_BYTES_PER_PARAMETER = 4
+# What is far smaller is an error page, or was cut off; half precision would still pass.
+_SMALLEST_SHARE = 0.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedFile:
+    """One file to fetch.
+
+    Attributes:
+        name: under which it is kept.
+        url: where its authors put it.
+        about_bytes: its size, estimated from the number of parameters: it is not published.
+        summary: what it is.
+        to_translate: whether translating needs it.
+    """
+
+    name: str
+    url: str
+    about_bytes: int
+    summary: str
+    to_translate: bool = True
+
+    @property
+    def smallest_bytes(self) -> int:
+        """The size under which a file cannot be this one."""
+        return int(self.about_bytes * _SMALLEST_SHARE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedModel:
+    """A model that can be fetched.
+
+    Attributes:
+        summary: one sentence on what it translates.
+        licence: of the weights, as an SPDX name.
+        notice: the licence in a sentence: shown before a file is fetched, and recorded with it.
+        files: what it consists of.
+    """
+
+    summary: str
+    licence: str
+    notice: str
+    files: tuple[PublishedFile, ...]
+
+    def choose(self, *, text_encoder: bool) -> tuple[PublishedFile, ...]:
+        """Return the files that translating needs, and the text encoder when it is wanted too."""
+        return tuple(file for file in self.files if file.to_translate or text_encoder)
+
+
+PUBLISHED: Mapping[str, PublishedModel] = MappingProxyType(
+    {
+        SONAR_ASL: PublishedModel(
+            summary="American Sign Language (one news signer, 70 hours of DailyMoth) into SONAR's languages",
+            licence="CC-BY-NC-4.0",
+            notice="CC-BY-NC 4.0, by Meta: name the authors, and not for commercial use;"
+            " https://creativecommons.org/licenses/by-nc/4.0/",
+            files=(
+                PublishedFile(
+                    name="dm_70h_ub_signhiera.pth",
+                    url=f"{_HOST}/SONAR/asl/dm_70h_ub_signhiera.pth",
+                    about_bytes=51_100_000 * _BYTES_PER_PARAMETER,
+                    summary="SignHiera: video to features",
+                ),
+                PublishedFile(
+                    name="dm_70h_ub_sonar_encoder.pth",
+                    url=f"{_HOST}/SONAR/asl/dm_70h_ub_sonar_encoder.pth",
+                    about_bytes=752_000_000 * _BYTES_PER_PARAMETER,
+                    summary="sign encoder: features to a sentence embedding",
+                ),
+                PublishedFile(
+                    name="sonar_text_decoder.pt",
+                    url=f"{_HOST}/SONAR/sonar_text_decoder.pt",
+                    about_bytes=867_000_000 * _BYTES_PER_PARAMETER,
+                    summary="text decoder: sentence embedding to text",
+                ),
+                PublishedFile(
+                    name="sentencepiece.source.256000.model",
+                    url=f"{_HOST}/SONAR/sentencepiece.source.256000.model",
+                    about_bytes=4_900_000,
+                    summary="tokenizer of the text models",
+                ),
+                PublishedFile(
+                    name="sonar_text_encoder.pt",
+                    url=f"{_HOST}/SONAR/sonar_text_encoder.pt",
+                    about_bytes=766_000_000 * _BYTES_PER_PARAMETER,
+                    summary="text encoder: text to a sentence embedding, for training and ranking",
+                    to_translate=False,
+                ),
+            ),
+        )
+    }
+)
+
+
+def find_published(name: str) -> PublishedModel:
+    """Return a model that can be fetched.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in PUBLISHED:
+        raise UserError(
+            f"{name!r} cannot be fetched; what can be: {', '.join(PUBLISHED)}", fix=did_you_mean(name, PUBLISHED)
+        )
+    return PUBLISHED[name]
+
+
+def files_folder(name: str) -> Path:
+    """Return where the fetched files of a model lie, ``SLT_HOME/files/<name>``; the folder need not exist."""
+    return slt_home() / "files" / name
+
+
+def is_fetched(name: str) -> bool:
+    """Tell whether all files that a model needs to translate are here; whether they are whole is not looked at."""
+    return all((files_folder(name) / file.name).is_file() for file in PUBLISHED[name].choose(text_encoder=False))
+
+
+def address(file: PublishedFile, mirror: str | None = None) -> str:
+    """Return where to fetch a file: its own address, or the same path below a mirror's.
+
+    Args:
+        file: what to fetch.
+        mirror: an address such as ``https://mirror.example/public``, which holds ``SONAR/…`` as the authors' host does;
+            ``SLT_MIRROR`` when None.
+
+    Raises:
+        UserError: the mirror is no address.
+    """
+    mirror = os.environ.get("SLT_MIRROR") if mirror is None else mirror
+    if not mirror:
+        return file.url
+    try:
+        parts = urlsplit(mirror)
+        usable = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+        usable = usable and parts.port != 0 and not parts.query and not parts.fragment and mirror.isascii()
+    except ValueError:  # a port that is no number, a bracket too few
+        usable = False
+    if not usable or not mirror.isprintable() or " " in mirror:
+        raise UserError(
+            f"{mirror!r} is no address of a mirror",
+            fix="give --mirror, or SLT_MIRROR, as https://host/path, without a name or password in it",
+        )
+    return mirror.rstrip("/") + urlsplit(file.url).path

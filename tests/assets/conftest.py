@@ -1,0 +1,1 @@
+from tests.servers import server  # noqa: F401 - a fixture
