@@ -54,3 +54,41 @@ def test_a_model_with_an_unreadable_card_hides_no_other(slt, home):
     assert outcome.code == 3
     assert "yours\t" in outcome.out
     assert "card.json is not JSON" in outcome.err
+
+
+@pytest.fixture
+def files(bundle, tmp_path):
+    """The options of an import of tiny checkpoints in the published layout."""
+    from tests.checkpoints import write_config, write_sources
+
+    sources = write_sources(bundle, tmp_path / "published")
+    options = {f"--{part.replace('_', '-')}": path for part, path in sources.files.items()}
+    return options | {"--config": write_config(bundle, tmp_path / "import.json")}
+
+
+def words(options):
+    return [word for option in options.items() for word in option]
+
+
+def test_published_files_become_a_model_that_translates(slt, files, bundle, clip):
+    outcome = slt("models", "import", "--name", "own", *words(files))
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == f"own\t{slt_home() / 'bundles' / 'own'}\n"
+    assert "licence: Apache-2.0" in outcome.err
+    assert slt("models", "verify", "own").out == "own\tok\t5 files\n"
+    assert slt("translate", clip, "--model", "own").out == slt("translate", clip, "--model", bundle).out
+    assert slt("models", "import", "--name", "own", *words(files)).code == 2
+
+
+def test_without_text_models_nothing_is_imported(slt, files):
+    few = {option: files[option] for option in ("--signhiera", "--sign-encoder", "--config")}
+    outcome = slt("models", "import", "--name", "own", *words(few))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--text-decoder and --tokenizer" in outcome.err
+
+
+def test_files_of_other_sizes_are_refused_without_a_config(slt, files):
+    outcome = slt("models", "import", "--name", "own", *words({k: v for k, v in files.items() if k != "--config"}))
+    assert outcome.code == 2
+    assert "does not fit SignHiera" in outcome.err
+    assert not (slt_home() / "bundles" / "own").exists()
