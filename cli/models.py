@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SHOWN_LANGUAGES = 8  # more are counted
 
 app = typer.Typer(
-    no_args_is_help=True, help="See which models there are, fetch them, and see whether their files are whole."
+    no_args_is_help=True, help="See which models there are, fetch and import them, see whether their files are whole."
 )
 
 
@@ -95,6 +95,8 @@ def fetch(
                 bars.update(f"{file}, MB", here // 10**6 if here != size else total or 0, total)
 
             fetch_files(files, folder, licence=model.notice, mirror=mirror, progress=progress)
+        if to is None:
+            log.say(f"next: slt models import --name {name}")
         return f"{name}\t{folder}"
 
     _print_each(names or list(PUBLISHED), line)
@@ -158,6 +160,58 @@ def verify(
         return f"{name}\tok\t{verify_model(name)} files"
 
     _print_each(names or list(list_bundles() | list_fetched()), line)
+
+
+@app.command("import")
+def import_files(
+    name: Annotated[str, typer.Option(metavar="NAME", help="What slt translate --model is to call it.")],
+    signhiera: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="SignHiera; if absent, the one fetched earlier."),
+    ] = None,
+    sign_encoder: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The SONAR sign encoder; if absent, the one fetched earlier.")
+    ] = None,
+    text_encoder: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="SONAR's text encoder; not needed to translate.")
+    ] = None,
+    text_decoder: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="SONAR's text decoder; if absent, the one fetched earlier.")
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="SONAR's tokenizer; if absent, the one fetched earlier.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON with all that is not as in the published models.")
+    ] = None,
+) -> None:
+    """Make a model that slt translate can use of published files, whichever layout they have.
+
+    Torch checkpoints and safetensors files are read; nothing in them is run. Every weight must be known and of the
+    right shape. With --config, sizes, preprocessing, languages, licence and summary may differ from the published
+    model's.
+
+    Example: slt models import --name mine --signhiera dm_70h_ub_signhiera.pth
+    --sign-encoder dm_70h_ub_sonar_encoder.pth --text-decoder sonar_text_decoder.pt
+    --tokenizer sentencepiece.source.256000.model
+    """
+    from slt import log
+    from slt.importing import ImportConfig, find_sources, import_bundle, read_config
+
+    settings = read_config(config) if config else ImportConfig()
+    sources = find_sources(
+        signhiera=signhiera,
+        sign_encoder=sign_encoder,
+        text_encoder=text_encoder,
+        text_decoder=text_decoder,
+        tokenizer=tokenizer,
+    )
+    for part, path in sources.files.items():
+        log.say(f"{part.replace('_', ' ')}: {path}")
+    with log.bars() as bars:
+        folder = import_bundle(name, sources, settings, progress=bars.update)
+    log.say(f"licence: {settings.licence}; translate with: slt translate VIDEO --model {name}")
+    log.result(f"{name}\t{folder}")
 
 
 def _print_each(names: Sequence[str], line: Callable[[str], str]) -> None:

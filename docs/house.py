@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("tensors", "video", "data"),
     ("models",),
     ("text",),
-    ("bundle", "translation"),
+    ("bundle", "importing", "translation"),
     ("translate",),
     ("demo",),
     ("slt_cli",),

@@ -9,7 +9,7 @@ import pytest
 
 from slt import files
 from slt.errors import SltError, UserError
-from slt.files import atomic_write
+from slt.files import atomic_write, publish_folder
 
 
 def test_file_appears_when_it_is_whole(tmp_path):
@@ -116,3 +116,22 @@ def test_failure_at_another_file_is_not_blamed_on_this_one(tmp_path):
     with pytest.raises(FileNotFoundError, match="elsewhere"), atomic_write(tmp_path / "out"):
         (tmp_path / "elsewhere").read_bytes()
     assert not (tmp_path / "out").exists()
+
+
+def test_a_finished_folder_is_given_its_name(tmp_path):
+    draft = tmp_path / "draft"
+    draft.mkdir()
+    (draft / "file").touch()
+    publish_folder(draft, tmp_path / "folder")
+    assert (tmp_path / "folder" / "file").is_file()
+    assert not draft.exists()
+
+
+def test_a_folder_takes_no_others_place(tmp_path):
+    for name in ("draft", "folder"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    with pytest.raises(UserError, match=r"cannot write .*folder: Directory not empty"):
+        publish_folder(tmp_path / "draft", tmp_path / "folder")
+    assert (tmp_path / "folder" / "folder").is_file()
+    assert (tmp_path / "draft" / "draft").is_file()

@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 from slt.errors import OUT_OF_SPACE, SltError, UserError
 
-NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
+NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
+NOT_ALLOWED |= {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY}  # something else is there
 
 
 @contextlib.contextmanager
@@ -50,6 +51,26 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             part.unlink()
     with contextlib.suppress(OSError):  # some network file systems cannot flush a folder; the file itself is safe
         flush_to_disk(target.parent)
+
+
+def publish_folder(draft: Path, folder: Path) -> None:
+    """Give a finished folder its name; its files must be on the disk already, as ``atomic_write`` leaves them.
+
+    Args:
+        draft: the folder as it is, on the same file system.
+        folder: the name; nothing may be there.
+
+    Raises:
+        SltError: the disk failed.
+        UserError: there is something of that name, or this user cannot write there.
+    """
+    try:
+        flush_to_disk(draft)
+        os.rename(draft, folder)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    with contextlib.suppress(OSError):
+        flush_to_disk(folder.parent)
 
 
 def flush_to_disk(path: Path) -> None:

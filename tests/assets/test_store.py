@@ -107,9 +107,9 @@ def test_the_published_model_is_offered_until_its_files_are_here(demo):
         find_bundle("sonar-asl")
     assert "slt models fetch sonar-asl" in caught.value.fix
     pretend_fetched()
-    with pytest.raises(UserError, match=r"the files of sonar-asl are in .*files/sonar-asl, but .* no bundle") as caught:
+    with pytest.raises(UserError, match=r"files of sonar-asl are in .*sonar-asl, but no model has been made") as caught:
         find_bundle("sonar-asl")
-    assert "--model demo" in caught.value.fix
+    assert caught.value.fix == "slt models import --name sonar-asl"
 
 
 def test_a_model_lies_in_its_bundle_or_as_its_files(demo):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
@@ -140,3 +141,62 @@ def test_the_published_model_is_listed_for_programs(slt):
     ]
     assert (row["state"], row["licence"], len(row["languages"])) == ("not fetched", "CC-BY-NC-4.0", 202)
     assert row["folder"] == str(slt_home() / "files" / "sonar-asl")
+
+
+@pytest.fixture
+def files(bundle, tmp_path):
+    """The options of an import of tiny checkpoints in the published layout."""
+    from tests.checkpoints import write_config, write_sources
+
+    sources = write_sources(bundle, tmp_path / "published")
+    options = {f"--{part.replace('_', '-')}": path for part, path in sources.files.items()}
+    return options | {"--config": write_config(bundle, tmp_path / "import.json")}
+
+
+def words(options):
+    return [word for option in options.items() for word in option]
+
+
+def test_published_files_become_a_model_that_translates(slt, files, bundle, clip):
+    outcome = slt("models", "import", "--name", "own", *words(files))
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == f"own\t{slt_home() / 'bundles' / 'own'}\n"
+    assert "licence: Apache-2.0" in outcome.err
+    assert slt("models", "verify", "own").out == "own\tok\t5 files\n"
+    assert slt("translate", clip, "--model", "own").out == slt("translate", clip, "--model", bundle).out
+    assert slt("models", "import", "--name", "own", *words(files)).code == 2
+
+
+def test_without_text_models_nothing_is_imported(slt, files):
+    few = {option: files[option] for option in ("--signhiera", "--sign-encoder", "--config")}
+    outcome = slt("models", "import", "--name", "own", *words(few))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--text-decoder and --tokenizer" in outcome.err
+
+
+def test_files_of_other_sizes_are_refused_without_a_config(slt, files):
+    outcome = slt("models", "import", "--name", "own", *words({k: v for k, v in files.items() if k != "--config"}))
+    assert outcome.code == 2
+    assert "does not fit SignHiera" in outcome.err
+    assert not (slt_home() / "bundles" / "own").exists()
+
+
+def test_fetched_files_become_the_model_they_were_published_as(slt, bundle, clip, tmp_path, public):
+    """The way of a new user: fetch, import, translate; on tiny checkpoints and a local server."""
+    from slt.importing import FETCHED
+    from tests.checkpoints import write_config, write_sources
+
+    sources = write_sources(bundle, tmp_path / "published")
+    contents = {FETCHED[part]: path.read_bytes() for part, path in sources.files.items() if part != "text_encoder"}
+    public.files = {f"/x/{name}": content for name, content in contents.items()}
+    files = tuple(
+        PublishedFile(name=name, url=f"https://files.example/x/{name}", about_bytes=len(content), summary=name)
+        for name, content in contents.items()
+    )
+    published.PUBLISHED["sonar-asl"] = dataclasses.replace(published.PUBLISHED["sonar-asl"], files=files)
+    assert slt("models", "fetch", "sonar-asl").code == 0
+    assert "slt models import --name sonar-asl" in slt("translate", clip, "--model", "sonar-asl").err
+    config = write_config(bundle, tmp_path / "import.json")
+    assert slt("models", "import", "--name", "sonar-asl", "--config", config).code == 0
+    assert slt("translate", clip, "--model", "sonar-asl").out == slt("translate", clip, "--model", bundle).out
+    assert "sonar-asl" in slt("models", "verify").out

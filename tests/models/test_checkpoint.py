@@ -12,7 +12,7 @@ from torch import nn
 
 from slt.errors import SltError, UserError
 from slt.models import checkpoint
-from slt.models.checkpoint import build_empty, load_model, load_strict, read_weights, rename, save_weights
+from slt.models.checkpoint import build_empty, fit, load_model, load_strict, read_weights, rename, save_weights
 
 WEIGHTS = {"a": torch.arange(6.0).view(2, 3), "b": torch.ones(4, dtype=torch.float16)}
 
@@ -285,3 +285,27 @@ def test_model_is_loaded_by_its_class(tmp_path):
     assert model.weight.eq(1).all()
     with pytest.raises(UserError, match=r"w.pth does not fit Kind: 2 of another shape"):
         load_model(Kind, 3, tmp_path / "w.pth")
+
+
+def test_fitting_weights_are_those_of_the_file_each_once():
+    table = torch.randn(3, 3).half()
+    weights = {"first.weight": table, "second.weight": table.clone(), "head.x": torch.ones(1)}
+    weights |= {"second.bias": torch.zeros(3), "counter": torch.ones(1)}
+    module = build_empty(Tied)
+    fitting = fit(module, weights, may_be_extra=["head.*"])
+    assert set(fitting) == {"first.weight", "second.bias", "counter"}
+    assert all(value is weights[name] for name, value in fitting.items())
+    assert module.counter.is_meta
+
+
+def test_names_of_one_tensor_must_not_disagree():
+    table = torch.randn(3, 3)
+    weights = {"first.weight": table, "second.weight": table + 1}
+    weights |= {"second.bias": torch.zeros(3), "counter": torch.ones(1)}
+    with pytest.raises(UserError, match=r"Tied: 1 other than under another name \(second.weight\)"):
+        load_strict(Tied(), weights)
+
+
+def test_every_name_is_given_to_those_who_ask():
+    with pytest.raises(UserError, match=r"9 unexpected \(x0, x1, x2, x3, x4, x5, x6, x7, x8\)"):
+        fit(nn.Identity(), {f"x{i}": torch.ones(1) for i in range(9)}, name_all=True)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -10,31 +9,7 @@ from torch import Tensor
 from slt.errors import UserError
 from slt.text.sonar import SonarText
 from slt.text.weights import EMBEDDING, OUTPUT_TABLE, modern_weights
-
-OLD_NAMES = [
-    (r"encoder_decoder_attn", "encoder_attn"),
-    (r"(self_attn|encoder_attn)\.output_proj", r"\1.out_proj"),
-    (r"ffn_layer_norm", "final_layer_norm"),
-    (r"ffn\.inner_proj", "fc1"),
-    (r"ffn\.output_proj", "fc2"),
-    (r"^(decoder|encoder)\.", ""),
-    (r"^(decoder|encoder)_frontend\.embed", "embed_tokens"),
-    (r"^final_proj", "output_projection"),
-]
-
-
-def old_layout(weights: dict[str, Tensor], *, copied: bool = False) -> dict[str, Tensor]:
-    """Write fairseq2's weights as fairseq did; with an output table of its own where ``copied``."""
-    old = {"version": torch.tensor([3.0]), "embed_positions._float_tensor": torch.zeros(1)}
-    for name, value in weights.items():
-        for pattern, replacement in OLD_NAMES:
-            name = re.sub(pattern, replacement, name)
-        old[name] = value
-    table = old["embed_tokens.weight"]
-    old["embed_tokens.weight"] = torch.cat([table[[2, 0, 3, 1]], table[4:]])
-    if "output_projection.weight" in old:
-        old["output_projection.weight"] = old["embed_tokens.weight"].clone() if copied else old["embed_tokens.weight"]
-    return old
+from tests.checkpoints import old_layout
 
 
 def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:

@@ -171,11 +171,11 @@ def _folder(name_or_path: str | Path) -> Path:
 def _not_a_bundle_yet(name: str) -> UserError:
     if is_fetched(name):
         return UserError(
-            f"the files of {name} are in {files_folder(name)}, but this version of slt makes no bundle of them yet",
-            fix=f"translate with --model {DEMO}, or with a bundle of your own",
+            f"the files of {name} are in {files_folder(name)}, but no model has been made of them yet",
+            fix=f"slt models import --name {name}",
         )
     about = log.size(sum(file.about_bytes for file in PUBLISHED[name].choose(text_encoder=False)))
     return UserError(
         f"{name} is not here; its files, about {about}, are published under {PUBLISHED[name].notice}",
-        fix=f"slt models fetch {name}; this version of slt fetches them, but makes no bundle of them yet",
+        fix=f"slt models fetch {name}, then slt models import --name {name}",
     )

@@ -154,17 +154,12 @@ def load_strict(
         source: what the weights are called in an error.
 
     Raises:
-        UserError: names are missing, unexpected, of another shape or type; every kind is told, with its count.
+        UserError: the weights are not those that ``fit`` would return.
         SltError: the module has buffers that no file holds and that were built empty.
     """
+    fitting = fit(module, weights, may_miss=may_miss, may_be_extra=may_be_extra, source=source)
     own = module.state_dict(keep_vars=True)
-    may_miss = [name for name in own if _matches(name, may_miss)]
-    if mistakes := _mistakes(own, weights, may_miss, may_be_extra):
-        raise UserError(
-            f"{source} does not fit {type(module).__name__}: {'; '.join(mistakes)}",
-            fix="give the file and the configuration of one and the same model",
-        )
-    by_tensor = {id(own[name]): weights[name].to(own[name].dtype) for name in own if name in weights}
+    by_tensor = {id(own[name]): value.to(own[name].dtype) for name, value in fitting.items()}
     given = {name: by_tensor[id(value)] for name, value in own.items() if id(value) in by_tensor}
     module.load_state_dict(given, strict=False, assign=True)
     _share_again(module, own)
@@ -172,10 +167,49 @@ def load_strict(
         raise SltError(f"{type(module).__name__} cannot be built empty: no file has values for {_some(empty)}")
 
 
+def fit(
+    module: nn.Module,
+    weights: Mapping[str, Tensor],
+    *,
+    may_miss: Iterable[str] = (),
+    may_be_extra: Iterable[str] = (),
+    source: Path | str = "the weights",
+    name_all: bool = False,
+) -> dict[str, Tensor]:
+    """Return what a module takes of ``weights``, as it is, each tensor under the first of its names.
+
+    Args:
+        module: may be fresh from ``build_empty``; it stays as it is.
+        weights: as for ``load_strict``, and so are the other arguments.
+        may_miss: see there.
+        may_be_extra: see there.
+        source: see there.
+        name_all: let an error give every name, and not only the first few of a kind.
+
+    Raises:
+        UserError: names are missing, unexpected, of another shape or type, or disagree although the module uses them
+            for one tensor; every kind is told, with its count.
+    """
+    own = module.state_dict(keep_vars=True)
+    may_miss = [name for name in own if _matches(name, may_miss)]
+    if mistakes := _mistakes(own, weights, may_miss, may_be_extra):
+        at_most = len(own) + len(weights) if name_all else NAMED_AT_MOST
+        told = [f"{len(names)} {what} ({_some(names, at_most)})" for what, names in mistakes.items()]
+        raise UserError(
+            f"{source} does not fit {type(module).__name__}: {'; '.join(told)}",
+            fix="give the file and the configuration of one and the same model",
+        )
+    first: dict[int, str] = {}
+    for name in own:
+        if name in weights:
+            first.setdefault(id(own[name]), name)
+    return {name: weights[name] for name in first.values()}
+
+
 def _mistakes(
     own: Mapping[str, Tensor], weights: Mapping[str, Tensor], may_miss: Sequence[str], may_be_extra: Iterable[str]
-) -> list[str]:
-    """Return what keeps ``weights`` from being those of a module with the state ``own``, one line for each kind."""
+) -> dict[str, list[str]]:
+    """Return the names that keep ``weights`` from being those of a module with the state ``own``, by kind."""
     filled = {id(own[name]) for name in own if name in weights}
     absent = [name for name, value in own.items() if id(value) not in filled]
     found = {
@@ -191,8 +225,23 @@ def _mistakes(
             for name, value in own.items()
             if name in weights and weights[name].is_floating_point() != value.is_floating_point()
         ],
+        "other than under another name": _at_odds(own, weights),
     }
-    return [f"{len(names)} {what} ({_some(names)})" for what, names in found.items() if names]
+    return {what: names for what, names in found.items() if names}
+
+
+def _at_odds(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
+    """Return the names whose weights differ from those of an earlier name of the same tensor."""
+    first: dict[int, Tensor] = {}
+    at_odds = []
+    for name in own:
+        if name not in weights:
+            continue
+        found, earlier = weights[name], first.setdefault(id(own[name]), weights[name])
+        # Most files store what is shared once, so there is nothing to compare.
+        if found.shape == earlier.shape and found.data_ptr() != earlier.data_ptr() and not torch.equal(found, earlier):
+            at_odds.append(name)
+    return at_odds
 
 
 def _share_again(module: nn.Module, before: Mapping[str, Tensor]) -> None:
@@ -243,6 +292,6 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
-    return ", ".join(names[:NAMED_AT_MOST]) + more
+def _some(names: Sequence[str], at_most: int = NAMED_AT_MOST) -> str:
+    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
+    return ", ".join(names[:at_most]) + more

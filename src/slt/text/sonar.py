@@ -31,7 +31,7 @@ from torch.nn import functional as F
 
 from slt.errors import SltError, UserError
 from slt.log import warn
-from slt.models.checkpoint import load_strict
+from slt.models.checkpoint import fit, load_strict
 from slt.tensors import EncoderOutput
 from slt.text.config import SonarTextConfig, StackConfig
 from slt.text.contexts import evaluating, made_on
@@ -379,6 +379,27 @@ def create_encoder(config: SonarTextConfig, vocab_size: int) -> SonarTextTransfo
     """Make sonar's text encoder model, randomly initialised, on torch's default device."""
     settings = _settings(config.encoder, vocab_size) | {"pooling": "mean", "_from_fairseq": True}
     return SonarTextEncoderFactory(SonarTextEncoderConfig(**settings)).create_model()
+
+
+def published_weights(
+    config: SonarTextConfig, weights: Mapping[str, Tensor], part: str, tokenizer_path: Path, *, source: Path | str
+) -> dict[str, Tensor]:
+    """Return weights of today's or the old fairseq layout as ``SonarText.load`` takes them, none missing, none extra.
+
+    Args:
+        config: the shape.
+        weights: by name.
+        part: "encoder" or "decoder".
+        tokenizer_path: the sentencepiece model they were trained with, whose size is theirs.
+        source: what the weights are called in an error.
+
+    Raises:
+        UserError: weights that are not those of this part in this shape, every name told, or no such tokenizer.
+    """
+    vocab_size = load_tokenizer(tokenizer_path, config.languages).vocab_info.size
+    with made_on("meta", torch.float32):
+        model = create_decoder(config, vocab_size) if part == "decoder" else create_encoder(config, vocab_size)
+    return fit(model, modern_weights(weights, part), source=source, name_all=True)
 
 
 def _settings(stack: StackConfig, vocab_size: int) -> dict[str, Any]:
