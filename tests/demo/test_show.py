@@ -13,7 +13,7 @@ def test_the_demo_prints_what_was_signed_beside_what_was_read(capsys):
         assert f"{lang}: " in captured.out
     assert f"of {len(clips)} to the letter" in captured.out
     assert "of video in" in captured.out
-    assert "slt models list" in captured.err
+    assert "slt models fetch sonar-asl" in captured.err
 
 
 def test_the_shipped_clips_are_of_the_held_out_set():

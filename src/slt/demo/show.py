@@ -18,9 +18,9 @@ CLIPS = Path(__file__).parent / "clips" / "test.tsv"
 
 NEXT = """\
 Next:
-  slt translate VIDEO                      your own video; this model knows the drawn language only
-  slt prepare synthetic --out DIR --clips 100    more drawn videos
-  slt models list                          what models there are; `sonar-asl`, the published one, is for real signing"""
+  slt prepare synthetic --out DIR --clips 100   more drawn videos, for `slt translate VIDEO`
+  slt models fetch sonar-asl                    the published model of real signing (CC-BY-NC 4.0, about 7 GB), then
+  slt models import --name sonar-asl            made ready once, for `slt translate VIDEO --model sonar-asl`"""
 
 
 def show_demo() -> None:
