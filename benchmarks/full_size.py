@@ -1,0 +1,162 @@
+"""The published size, with random weights: import from two layouts, then load and translate; seconds and memory.
+
+    python benchmarks/full_size.py --scratch DIR     # 35 GB of disk, 11 GB of memory, some minutes
+
+Random checkpoints of all four models are written in the layout of today and in the oldest one. Both must import into
+the same bytes. Then a video of noise is translated by a fresh process, as ``slt translate`` does it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
+KEYS = {
+    "signhiera": "keys/signhiera_base_128x224.tsv",
+    "sign_encoder": "keys/sign_t5_sonar_encoder_t5_v1_1_large.tsv",
+    "text_encoder": "keys/sonar050_text_encoder_basic.tsv",
+    "text_decoder": "keys/sonar050_text_decoder_basic.tsv",
+}
+N_PIECES = 256_000
+NEEDED_GB = 35
+CHILD = "--child"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scratch", type=Path, required=True, help="a folder of its own, removed at the end")
+    scratch = parser.parse_args().scratch
+    scratch.mkdir(parents=True)
+    try:
+        if (free := shutil.disk_usage(scratch).free / 1e9) < NEEDED_GB:
+            raise SystemExit(f"{scratch} has {free:.0f} GB free, needed are {NEEDED_GB}")
+        os.environ["SLT_HOME"] = str(scratch / "home")
+        measure(scratch)
+    finally:
+        shutil.rmtree(scratch)
+
+
+def measure(scratch: Path) -> None:
+    """Make, import and translate, each in a process of its own, and print a table."""
+    print("| what | s | peak memory, GiB |\n|---|---|---|")
+    for layout in ("today", "old"):
+        run(f"write the checkpoints, layout {layout}", "make", scratch, layout)
+        run(f"import them, layout {layout}", "import", scratch, layout)
+        shutil.rmtree(scratch / layout)
+    print(f"| both bundles are equal: {hashes(scratch, 'today') == hashes(scratch, 'old')} | | |")
+    shutil.rmtree(scratch / "home" / "bundles" / "old")
+    run("draw a clip of noise, 181 frames", "film", scratch, "today")
+    for dtype in ("float32", "bfloat16"):
+        run(f"load all models, files in the page cache, {dtype}", "load", scratch, dtype)
+        run(f"slt translate, 1 language, {dtype}", "translate", scratch, dtype)
+
+
+def run(what: str, child: str, scratch: Path, argument: str) -> None:
+    """Run one step in a fresh process and print its line."""
+    before = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, __file__, CHILD, child, str(scratch), argument], check=True, capture_output=True, text=True
+    )
+    seconds = time.perf_counter() - before
+    said = dict(line.partition("\t")[::2] for line in done.stdout.splitlines())
+    inside = f" ({said['inside']})" if "inside" in said else ""
+    print(f"| {what} | {seconds:.1f}{inside} | {said['peak']} |", flush=True)
+
+
+def hashes(scratch: Path, name: str) -> object:
+    from slt.assets.cards import read_card
+
+    return read_card(scratch / "home" / "bundles" / name).sha256
+
+
+def make(scratch: Path, layout: str) -> None:
+    """Write four checkpoints and a tokenizer of the published sizes, the same weights in every layout."""
+    import torch
+
+    from tests.checkpoints import LAYOUTS
+
+    (scratch / layout).mkdir()
+    for seed, (part, keys) in enumerate(KEYS.items()):
+        generator = torch.Generator().manual_seed(seed)
+        weights: dict[str, torch.Tensor] = {}
+        for row in (GOLDEN / keys).read_text().splitlines()[1:]:
+            name, shape, _, _, alias = row.split("\t")
+            sizes = [int(size) for size in shape.split("x")]
+            weights[name] = weights[alias] if alias else torch.empty(sizes).normal_(std=0.02, generator=generator)
+        content = LAYOUTS["published" if layout == "today" else "old"][part](weights)
+        torch.save(content, scratch / layout / f"{part}.pt")
+    write_tokenizer(scratch / layout / "tokenizer.model")
+
+
+def write_tokenizer(path: Path) -> None:
+    """Write a small sentencepiece model, filled up to the published number of pieces with words that no text has."""
+    import sentencepiece
+
+    small = (GOLDEN / "tiny" / "small_spm.model").read_bytes()
+    n_pieces = sentencepiece.SentencePieceProcessor(model_proto=small).get_piece_size()
+    # A message of the format: field 1 of the model is a piece, whose fields are a text and a score; repeated fields
+    # may stand anywhere in a file.
+    filling = bytearray()
+    for number in range(N_PIECES - n_pieces):
+        text = f"▁filling{number}".encode()
+        piece = b"\x0a" + bytes([len(text)]) + text + b"\x15\x00\x00\xc8\xc2"  # score −100
+        filling += b"\x0a" + bytes([len(piece)]) + piece
+    path.write_bytes(small + filling)
+
+
+def import_one(scratch: Path, layout: str) -> None:
+    from slt.importing import Sources, import_bundle
+
+    folder = scratch / layout
+    import_bundle(
+        layout, Sources(**{part: folder / f"{part}.pt" for part in KEYS}, tokenizer=folder / "tokenizer.model")
+    )
+
+
+def film(scratch: Path, _: str) -> None:
+    from tests.bundles import write_clip
+
+    write_clip(scratch / "clip.mp4", 181)
+
+
+def load(_: Path, dtype: str) -> None:
+
+    import slt.text.sonar  # noqa: F401 - these three are imported so that what follows is the loading alone
+    from slt.bundle import load_bundle
+
+    before = time.perf_counter()
+    load_bundle("today", device="cpu", dtype=dtype)
+    print(f"inside\t{time.perf_counter() - before:.2f} without the imports")
+
+
+def translate(scratch: Path, dtype: str) -> None:
+    """Translate as ``slt translate`` does; random weights write until the length limit, 148 tokens here."""
+    from slt.translate import Translator
+
+    timings = Translator("today", device="cpu", dtype=dtype).translate(scratch / "clip.mp4").timings
+    print("inside\t" + ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in timings.items()))
+
+
+STEPS: dict[str, Callable[[Path, str], None]] = {
+    "make": make,
+    "import": import_one,
+    "film": film,
+    "load": load,
+    "translate": translate,
+}
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [CHILD]:
+        STEPS[sys.argv[2]](Path(sys.argv[3]), sys.argv[4])
+        print(f"peak\t{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f}")
+    else:
+        main()
