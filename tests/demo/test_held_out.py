@@ -63,6 +63,17 @@ def test_hands_that_rest_say_nothing(right, clips):
     assert right(still) == 0
 
 
+def test_it_knows_drawn_signing_from_anything_else(tmp_path, pictures):
+    translator = Translator("demo")
+    noise = np.random.default_rng(0).integers(0, 256, (50, 224, 224, 3), np.uint8)
+    for name, frames in (("drawn", pictures[0]), ("drawn too", pictures[1]), ("noise", noise)):
+        write_video(tmp_path / f"{name}.mp4", frames)
+        warnings = translator.translate(tmp_path / f"{name}.mp4").warnings
+        assert any("does not look like what the model demo knows" in warning for warning in warnings) == (
+            name == "noise"
+        )
+
+
 def test_another_clips_video_gives_another_text(right, pictures):
     assert right([*pictures[1:], pictures[0]]) == 0
 
