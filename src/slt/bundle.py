@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from slt.assets.cards import BundleCard, DomainCard, ExtractorCard
+from slt.assets.cards import BundleCard, DomainCard, ExtractorCard, PreprocessCard
 from slt.assets.store import Bundle, find_bundle
 from slt.config import parse
 from slt.errors import UserError
@@ -65,19 +65,23 @@ def load_bundle(
     card = bundle.card
     place = choose_device(device)
     precision = choose_dtype(dtype, place)
-    preprocess = card.preprocess
     return LoadedBundle(
         card=card,
-        geometry=WindowGeometry(
-            num_frames=preprocess.num_frames,
-            sampling_rate=preprocess.sampling_rate,
-            target_fps=preprocess.target_fps,
-            stride_frames=preprocess.stride_frames,
-        ),
+        geometry=window_geometry(card.preprocess),
         extractor=_load_part(bundle, card.extractor, EXTRACTORS, "extractor").to(place, precision),
         encoder=_load_part(bundle, card.encoder, ENCODERS, "sign encoder").to(place, precision),
         decoder=_load_decoder(bundle, place, precision, text_encoder=text_encoder),
         domain=_load_domain(bundle, card.domain),
+    )
+
+
+def window_geometry(preprocess: PreprocessCard) -> WindowGeometry:
+    """Return how a card wants videos cut into windows."""
+    return WindowGeometry(
+        num_frames=preprocess.num_frames,
+        sampling_rate=preprocess.sampling_rate,
+        target_fps=preprocess.target_fps,
+        stride_frames=preprocess.stride_frames,
     )
 
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slt.assets.cards import PreprocessCard
+from slt.bundle import window_geometry
 from slt.data.synthetic.labels import LabelledClip
 from slt.files import atomic_write
 from slt.models.signhiera import SignHieraConfig, normalise
 from slt.video.crop import find_signer
 from slt.video.decode import open_video
 from slt.video.stream import WindowStream, cropped_frames
-from slt.video.windows import WindowGeometry
 from slt.workers import workers
 
 Progress = Callable[[int, int], None]
@@ -115,12 +115,7 @@ def _cut(job: tuple[Path, PreprocessCard]) -> list[tuple[NDArray[np.uint8], list
     """Return each window of one video as its sampled frames without padding, and their times in seconds."""
     path, preprocess = job
     video = open_video(path)
-    geometry = WindowGeometry(
-        num_frames=preprocess.num_frames,
-        sampling_rate=preprocess.sampling_rate,
-        target_fps=preprocess.target_fps,
-        stride_frames=preprocess.stride_frames,
-    )
+    geometry = window_geometry(preprocess)
     frames = cropped_frames(video, find_signer(video, preprocess.detector), preprocess.size)
     cut = []
     for window, pixels in WindowStream(frames, fps=video.info.fps, geometry=geometry):
