@@ -134,7 +134,7 @@ def write_pose(path: Path, pose: PoseFile) -> None:
         dimensions=PoseHeaderDimensions(width=pose.width, height=pose.height, depth=0),
         components=[components[name.upper()] for name in _PARTS],
     )
-    seen = np.isfinite(pose.keypoints).all(axis=2)
+    seen = np.asarray(np.isfinite(pose.keypoints).all(axis=2))
     pixels = np.where(seen[..., None], pose.keypoints * _scale(pose.height, pose.width), 0)
     # The format holds several people: their axis is the second.
     body = NumPyPoseBody(fps=pose.fps, data=pixels[:, None], confidence=seen[:, None].astype(np.float32))
