@@ -13,11 +13,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from slt.errors import UserError
 from slt.models.compute import linears
 
 LARGEST = 127
+LARGEST_PAIR = 128
+"""Of two neighbours: processors without VNNI add two products of eight bits in sixteen, and 255 × 128 is what fits."""
+
+SMALLEST = torch.finfo(torch.float32).tiny
+ROWS_AT_ONCE = 256
 LEFT = ("encoder.*", "*.encoder_decoder_attn.q_proj", "*.encoder_decoder_attn.k_proj")
 """Products that are not replaced; the last two are not used, see ``slt.text.one_step``."""
 
@@ -49,17 +55,28 @@ def quantise(text: nn.Module) -> None:
 @torch.no_grad()
 def _pack(part: Any) -> Any:
     """Return the (N, K) weight of a product, rounded and in the order FBGEMM reads it."""
-    weight = part.weight.float()
-    scales = weight.abs().amax(dim=1).clamp(min=torch.finfo(torch.float32).tiny).double() / LARGEST
-    rounded = torch.quantize_per_channel(weight, scales, torch.zeros_like(scales, dtype=torch.int64), 0, torch.qint8)
-    return torch.ops.quantized.linear_prepack(rounded, None)
+    weight = part.weight
+    rounded = torch.empty(weight.shape, dtype=torch.int8)
+    scales = torch.empty(len(weight))
+    for start in range(0, len(weight), ROWS_AT_ONCE):
+        rows = weight[start : start + ROWS_AT_ONCE].float()
+        size = rows.abs()
+        even, odd = size[:, 0::2], F.pad(size[:, 1::2], (0, size.shape[1] % 2))
+        scale = torch.maximum(size.amax(1) / LARGEST, (even + odd).amax(1) / LARGEST_PAIR).clamp(min=SMALLEST)
+        scales[start : start + ROWS_AT_ONCE] = scale
+        rounded[start : start + ROWS_AT_ONCE] = (rows / scale[:, None]).round_()
+    zeros = torch.zeros(len(weight), dtype=torch.int64)
+    return torch.ops.quantized.linear_prepack(
+        torch._make_per_channel_quantized_tensor(rounded, scales.double(), zeros, 0), None
+    )
 
 
 def _product(packed: Any, bias: Tensor | None, x: Tensor) -> Tensor:
     """(…, K) → (…, N) float32."""
     x = x.float()
-    # The kernel has one scale for all activations; with every row brought to -1..1, it is each row's own.
-    scale = x.abs().amax(dim=-1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
-    # Of seven bits: on processors without VNNI the sum of two products of eight would not fit.
-    found = torch.ops.quantized.linear_dynamic(x / scale, packed, reduce_range=True) * scale
-    return found if bias is None else found + bias
+    # The kernel has one scale for all activations; with the largest of every row brought to 1, it is each row's own.
+    scale = x.abs().amax(dim=-1, keepdim=True).clamp(min=SMALLEST)
+    zero, step = (128, 1 / 127) if bool((x < 0).any()) else (0, 1 / 255)  # what comes out of a ReLU needs no sign
+    found: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(x / scale, step, zero, packed)
+    found = found * scale
+    return found if bias is None else found + bias.float()
