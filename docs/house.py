@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # A module imports only from floors below its own, or from its own room: a package, or the ground floor as a whole.
 # Two floors of architecture.md have two steps: doctor looks at assets, and the stories speak of bundles.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "log", "registry", "config", "home", "files", "stopwatch", "workers"),
+    ("errors", "log", "registry", "config", "home", "files", "stopwatch", "workers", "recipe", "runs"),
     ("assets",),
     ("env",),
     ("tensors", "video", "data"),
@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("text",),
     ("bundle", "importing", "translation"),
     ("translate",),
+    ("train",),
     ("demo",),
     ("slt_cli",),
 )
