@@ -55,8 +55,9 @@ def translate(
     """Translate sign-language videos into text.
 
     One video and one language: the text alone is printed. Several: lines of video, language and text, separated by
-    tabs. With --json: video, model, texts (by language, each with text and score), n_frames, fps, duration_s, signer,
-    windows, feature_shape, embedding_dim, timings_s and warnings; for a video that failed: video, error and fix.
+    tabs. With --json: video, model, texts (by language, each with text and score), n_frames, fps, start_s, end_s,
+    duration_s, signer, windows, feature_shape, embedding_dim, timings_s and warnings; for a video that failed: video,
+    error and fix.
 
     Example: slt translate signing.mp4 --lang eng_Latn --lang deu_Latn --json
     """

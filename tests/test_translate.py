@@ -58,6 +58,7 @@ def test_a_translation_says_how_it_came_about(translator, clip):
         assert len(hypotheses) == 2
         assert hypotheses[0].score >= hypotheses[1].score
     assert (translation.n_frames, translation.fps, translation.duration_s) == (40, 25.0, 1.6)
+    assert (translation.start_s, translation.end_s) == (0.0, 1.6)
     assert (translation.signer.method, translation.signer.box) == ("whole picture", Box(0, 0, 48, 48))
     spans = [(span.start_s, span.end_s, span.padding) for span in translation.windows]
     assert spans == [(0.0, 1.28, 0), (0.64, 1.92, 4)]

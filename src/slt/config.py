@@ -94,7 +94,9 @@ def _by_kind(options: list[Any], value: object, path: str, mistakes: list[str]) 
     if not isinstance(value, Mapping) or "kind" not in value:
         return _bad(path, f"a group of keys with a kind, one of {', '.join(kinds)}", value, mistakes)
     hint = did_you_mean(str(kind), kinds)
-    mistakes.append(f"{_below(path, 'kind')}: unknown {kind!r}, known: {', '.join(kinds)}" + (f"; {hint}" if hint else ""))
+    mistakes.append(
+        f"{_below(path, 'kind')}: unknown {kind!r}, known: {', '.join(kinds)}" + (f"; {hint}" if hint else "")
+    )
     return _BAD
 
 

@@ -1,4 +1,4 @@
-"""The two families of failure, and what each one owes its reader."""
+"""The two families of failure, what each one owes its reader, and leaving early because somebody asked."""
 
 from __future__ import annotations
 
@@ -27,6 +27,19 @@ class UserError(SltError):
     """A failure that is the user's to mend; the command line exits with 2."""
 
     exit_code = 2
+
+
+class Stopped(SltError):
+    """A command left early because it was asked to; the command line exits with 75, "try again" to schedulers.
+
+    Args:
+        why: what asked.
+    """
+
+    exit_code = 75
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"stopped as asked: {why}", fix="run the same command again to go on")
 
 
 def as_slt_error(error: Exception) -> SltError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from slt.tensors import EncoderOutput, FeatureBatch
 from slt.text.decoder import Hypothesis, token_limit
 from slt.text.languages import check_languages
 from slt.translation import Failure, Span, Translation
-from slt.video.base import Video
+from slt.video.base import Frame, Video
 from slt.video.crop import SignerBox, find_signer
 from slt.video.decode import open_video
 from slt.video.rate import to_working_rate
@@ -34,6 +35,27 @@ DEFAULT_LANG = "eng_Latn"
 
 # One full-size window keeps every core busy, and holds 2 GB while it does; a GPU wants more to do at once.
 WINDOWS_AT_ONCE = {"cpu": 1, "cuda": 8}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signing:
+    """A stretch of a video in which somebody signs: the signer's pictures, and where they come from.
+
+    Attributes:
+        video: the video's path, as it was given.
+        source: the video, at the rate of ``crops``.
+        signer: where the signer is in it.
+        crops: the signer in each frame, (size, size, 3) uint8 RGB; read once.
+        start_s: when it begins, in seconds since the video's first frame.
+        end_s: when it ends; None: when its frames are over.
+    """
+
+    video: str
+    source: Video
+    signer: SignerBox
+    crops: Iterable[Frame]
+    start_s: float = 0.0
+    end_s: float | None = None
 
 
 class Translator:
@@ -87,38 +109,16 @@ class Translator:
             UserError: not a readable video, a language the model does not write, or a size out of range.
             SltError: the machine failed.
         """
-        clock = Stopwatch()
         bundle = self.load()
-        card = bundle.card
-        langs = check_languages(langs or _default_langs(card), card.languages)
+        langs = check_languages(langs or _default_langs(bundle.card), bundle.card.languages)
+        clock = Stopwatch()
         with clock("signer"):
             source = to_working_rate(open_video(Path(video)), target_fps=bundle.geometry.target_fps)
-            signer = find_signer(source, card.preprocess.detector)
-        frames = clock.each("frames", cropped_frames(source, signer, card.preprocess.size))
-        windows = WindowStream(frames, fps=source.info.fps, geometry=bundle.geometry)
-        with clock("features"):
-            features = extract_features(bundle.extractor, windows, on_windows=_counter(progress, source, bundle))
-        with clock("encoder"):
-            encoded = encode(bundle.encoder, features)
-            embedding = encoded.sentence[0].float().cpu()
-        duration_s = windows.n_frames / source.info.fps
-        with clock("text"):
-            texts = bundle.decoder.translate(
-                encoded, langs, beam_size=beam_size, nbest=nbest, max_tokens=token_limit(duration_s)
-            )[0]
-        return Translation(
-            video=str(video),
-            model=card.name,
-            texts=texts,
-            n_frames=windows.n_frames,
-            fps=source.info.fps,
-            duration_s=duration_s,
-            signer=signer,
-            windows=[_span(window, source.info.fps) for window in windows.windows],
-            features=features.float().cpu(),
-            embedding=embedding,
-            timings=clock.seconds,
-            warnings=[*source.warnings, *_doubts(bundle, signer, features, texts)],
+            signer = find_signer(source, bundle.card.preprocess.detector)
+        crops = clock.each("frames", cropped_frames(source, signer, bundle.card.preprocess.size))
+        signing = Signing(video=str(video), source=source, signer=signer, crops=crops)
+        return translate_signing(
+            bundle, signing, langs, beam_size=beam_size, nbest=nbest, clock=clock, progress=progress
         )
 
     def translate_many(
@@ -141,6 +141,61 @@ class Translator:
                 yield self.translate(video, langs, beam_size=beam_size, nbest=nbest, progress=progress)
             except Exception as error:  # a bug that one video meets must not cost the others; it is told, not hidden
                 yield Failure(video=str(video), error=as_slt_error(error))
+
+
+def translate_signing(
+    bundle: LoadedBundle,
+    signing: Signing,
+    langs: Sequence[str],
+    *,
+    beam_size: int = 5,
+    nbest: int = 1,
+    clock: Stopwatch | None = None,
+    progress: Progress | None = None,
+) -> Translation:
+    """Translate one stretch of signing, from the signer's pictures on.
+
+    Args:
+        bundle: the models.
+        signing: whose pictures, and where they come from.
+        langs: FLORES-200 codes that the model writes.
+        beam_size: hypotheses kept alive in the decoder's search.
+        nbest: texts per language, at most ``beam_size``.
+        clock: counts the stages' seconds, earlier ones among them.
+        progress: told of each batch of windows that went through the extractor.
+
+    Raises:
+        UserError: the video cannot be read to its end, or a size is out of range.
+    """
+    clock = clock or Stopwatch()
+    fps = signing.source.info.fps
+    windows = WindowStream(signing.crops, fps=fps, geometry=bundle.geometry)
+    with clock("features"):
+        features = extract_features(bundle.extractor, windows, on_windows=_counter(progress, signing.source, bundle))
+    with clock("encoder"):
+        encoded = encode(bundle.encoder, features)
+        embedding = encoded.sentence[0].float().cpu()
+    duration_s = windows.n_frames / fps
+    with clock("text"):
+        texts = bundle.decoder.translate(
+            encoded, langs, beam_size=beam_size, nbest=nbest, max_tokens=token_limit(duration_s)
+        )[0]
+    return Translation(
+        video=signing.video,
+        model=bundle.card.name,
+        texts=texts,
+        n_frames=windows.n_frames,
+        fps=fps,
+        start_s=signing.start_s,
+        end_s=signing.start_s + duration_s if signing.end_s is None else signing.end_s,
+        duration_s=duration_s,
+        signer=signing.signer,
+        windows=[_span(window, fps) for window in windows.windows],
+        features=features.float().cpu(),
+        embedding=embedding,
+        timings=clock.seconds,
+        warnings=[*signing.source.warnings, *_doubts(bundle, signing.signer, features, texts)],
+    )
 
 
 @torch.inference_mode()

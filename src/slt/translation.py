@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """Where one window lies in its video.
+    """Where one window lies in what was translated.
 
     Attributes:
-        start_s: its first moment, in seconds.
-        end_s: its last moment, in seconds; may lie past the video's end.
+        start_s: its first moment, in seconds since the first frame that was read.
+        end_s: its last moment, likewise; may lie past the last frame.
         padding: sampled frames at its end that repeat the last one and are masked.
     """
 
@@ -32,7 +32,7 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True)
 class Translation:
-    """One translated video.
+    """One translated video, or stretch of a video.
 
     Attributes:
         video: its path, as it was given.
@@ -40,7 +40,9 @@ class Translation:
         texts: FLORES-200 code → hypotheses, best first.
         n_frames: frames the video really has.
         fps: its frames per second.
-        duration_s: its length in seconds.
+        start_s: when the signing begins, in seconds since the video's first frame.
+        end_s: when it ends, likewise.
+        duration_s: how long the frames that were read last, in seconds.
         signer: the part of the picture the model saw, and how it was found.
         windows: what the extractor was fed.
         features: (N, feature_dim) float32 on the CPU.
@@ -54,6 +56,8 @@ class Translation:
     texts: Mapping[str, Sequence[Hypothesis]]
     n_frames: int
     fps: float
+    start_s: float
+    end_s: float
     duration_s: float
     signer: SignerBox
     windows: Sequence[Span]
@@ -78,6 +82,8 @@ class Translation:
             },
             "n_frames": self.n_frames,
             "fps": round(self.fps, 6),
+            "start_s": round(self.start_s, 6),
+            "end_s": round(self.end_s, 6),
             "duration_s": round(self.duration_s, 6),
             "signer": {"box": [box.x1, box.y1, box.x2, box.y2], "method": self.signer.method},
             "windows": [

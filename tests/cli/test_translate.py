@@ -23,6 +23,8 @@ FIELDS = {
     "texts",
     "n_frames",
     "fps",
+    "start_s",
+    "end_s",
     "duration_s",
     "signer",
     "windows",

@@ -45,6 +45,7 @@ def write_film(
     turn: tuple[int, bool, bool] | None = None,
     sound: bool = False,
     muxer: dict[str, str] | None = None,
+    encoder: dict[str, str] | None = None,
 ) -> Path:
     """Encode ``picture(0)`` to ``picture(n - 1)``.
 
@@ -59,9 +60,11 @@ def write_film(
         turn: rotation (degrees counter-clockwise), horizontal and vertical mirroring a player must apply.
         sound: add a silent sound track.
         muxer: options of the container.
+        encoder: options of the codec; the fastest H.264 when None.
     """
     with av.open(str(path), "w", options=muxer or {}) as container:
-        video = container.add_stream(codec, rate=fps, options={"preset": "ultrafast"} if codec == "libx264" else {})
+        fast = {"preset": "ultrafast"} if codec == "libx264" else {}
+        video = container.add_stream(codec, rate=fps, options=fast if encoder is None else encoder)
         video.height, video.width, video.pix_fmt = *size, pix_fmt
         video.codec_context.thread_count = 1
         video.bit_rate = 4_000_000

@@ -73,3 +73,14 @@ class Video(ABC):
         with closing(self.timed_frames()) as timed:
             for _, frame in timed:
                 yield frame
+
+    def frames_from(self, start_s: float) -> Generator[tuple[float, Frame], None, None]:
+        """Yield (time, frame) of the frames shown at ``start_s`` or later, times as in ``timed_frames``.
+
+        A video that can jump there, does.
+
+        Raises:
+            UserError: the video cannot be read to its end.
+        """
+        with closing(self.timed_frames()) as timed:
+            yield from ((time, frame) for time, frame in timed if time >= start_s)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 # Twice 8K: a header that asks for more is broken or means harm, and one such frame would fill 200 MB.
 MAX_PIXELS = 8192 * 8192
+
+# Formats that lead exactly to a place in the file, by an index; in others all before it is decoded.
+INDEXED = ("mp4", "matroska")
+# An index may be by the order of decoding and lead to a key frame shown later: then an earlier place is tried.
+JUMPS_S = (0.0, 1.0, 10.0)
 
 # Formats that make FFmpeg open other files or the network on a file's behalf. A video does neither.
 PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"})
@@ -46,10 +52,11 @@ def open_file(path: Path) -> Video:
             fix="copy or download it again; if it is that large: ffmpeg -i IN -vf scale=1280:-2 OUT.mp4",
         )
     turn = _turn(first)
+    first_s = _time(first, 0.0)
     height, width = turn.size(first.height, first.width)
     n_frames = header.n_packets if header.n_frames is None else header.n_frames
     info = VideoInfo(path=path, fps=header.fps, n_frames=n_frames, height=height, width=width)
-    return FileVideo(info, header, turn)
+    return FileVideo(info, header, turn, first_s)
 
 
 class Damage:
@@ -66,12 +73,14 @@ class FileVideo(Video):
         info: what is known of it.
         header: what it claims.
         turn: how its pictures are turned upright.
+        first_s: when its first frame is shown, in the file's own seconds.
     """
 
-    def __init__(self, info: VideoInfo, header: Header, turn: Turn) -> None:
+    def __init__(self, info: VideoInfo, header: Header, turn: Turn, first_s: float) -> None:
         super().__init__(info, header.warnings)
         self._header = header
         self._turn = turn
+        self._first_s = first_s
 
     def timed_frames(self) -> Generator[tuple[float, Frame], None, None]:
         """Yield (seconds, frame), alpha dropped, pixels as stored whatever their aspect ratio.
@@ -81,19 +90,48 @@ class FileVideo(Video):
         Raises:
             UserError: the file has vanished or changed since it was opened, or the disk gives it no longer.
         """
-        size = self._turn.size(self.info.height, self.info.width)
         damage = Damage()
-        count, start, time, lasts = 0, 0.0, 0.0, 1 / self.info.fps
+        count, ends, lasts = 0, 0.0, 0.0
         with _opened(self.info.path) as container:
-            for decoded in _decoded(container, self._header.stream, damage):
-                before, time = time, _time(decoded, time + lasts if count else 0.0)
-                if count == 0:
-                    start = time
-                else:
-                    lasts = max(time - before, 1 / self.info.fps)
-                count += 1
-                yield time - start, self._pixels(decoded, size)
-        self._report(damage, self._header.missing(count, time - start + lasts, lasts))
+            for time, lasts, frame in self._shown(_decoded(container, self._header.stream, damage)):
+                count, ends = count + 1, time + lasts
+                yield time, frame
+        self._report(damage, self._header.missing(count, ends, lasts))
+
+    def frames_from(self, start_s: float) -> Generator[tuple[float, Frame], None, None]:
+        """Yield (seconds since the file's first frame, frame) of the frames shown at ``start_s`` or later.
+
+        Where the file's format allows it, decoding begins at the last key frame before; nothing is then said about
+        what is missing at the file's end.
+
+        Raises:
+            UserError: the file has vanished or changed since it was opened, or the disk gives it no longer.
+        """
+        at_s = self._first_s + start_s
+        for earlier_s in JUMPS_S if start_s > 0 else ():
+            damage = Damage()
+            with _opened(self.info.path) as container:
+                jumped = _jumped(container, self._header.stream, at_s, at_s - earlier_s, damage)
+                if jumped is not None:
+                    for time, _, frame in self._shown(jumped, start_s):
+                        yield time, frame
+                    self._report(damage, None)
+                    return
+        yield from super().frames_from(start_s)
+
+    def _shown(
+        self, decoded: Iterable[VideoFrame], start_s: float = 0.0
+    ) -> Generator[tuple[float, float, Frame], None, None]:
+        """Yield (seconds since the file's first frame, seconds it lasts at least, pixels) from ``start_s`` on."""
+        size = self._turn.size(self.info.height, self.info.width)
+        lasts = 1 / self.info.fps
+        before: float | None = None
+        for one in decoded:
+            time = _time(one, self._first_s if before is None else before + lasts)
+            lasts = 1 / self.info.fps if before is None else max(time - before, 1 / self.info.fps)
+            before = time
+            if time - self._first_s >= start_s:
+                yield time - self._first_s, lasts, self._pixels(one, size)
 
     def _pixels(self, decoded: VideoFrame, size: tuple[int, int]) -> Frame:
         """Return an upright (H, W, 3) uint8 RGB frame of ``size`` (height, width before the turn)."""
@@ -165,6 +203,25 @@ def _decoded(container: InputContainer, index: int, damage: Damage) -> Generator
             damage.pieces += 1
         else:
             yield from frames
+
+
+def _jumped(
+    container: InputContainer, index: int, at_s: float, to_s: float, damage: Damage
+) -> Iterator[VideoFrame] | None:
+    """Return the frames from a key frame at or before ``at_s`` on, None when none was found by a jump to ``to_s``."""
+    from av.error import FFmpegError
+
+    stream = container.streams.video[index]
+    if not any(name in container.format.name for name in INDEXED) or stream.time_base is None:
+        return None
+    try:
+        container.seek(math.floor(to_s / stream.time_base), stream=stream)
+    except FFmpegError:
+        return None
+    frames = _decoded(container, index, damage)
+    # What comes before the first key frame lacks the pictures it is made from.
+    first = next((frame for frame in frames if frame.key_frame), None)
+    return None if first is None or _time(first, math.inf) > at_s else chain([first], frames)
 
 
 def _packets(

@@ -58,8 +58,18 @@ class FolderVideo(Video):
         Raises:
             UserError: an image is unreadable or of another size than the first.
         """
+        yield from self.frames_from(0.0)
+
+    def frames_from(self, start_s: float) -> Generator[tuple[float, Frame], None, None]:
+        """Yield (seconds, frame) of the frames shown at ``start_s`` or later; those before are not read.
+
+        Raises:
+            UserError: an image is unreadable or of another size than the first.
+        """
         height, width = self.info.height, self.info.width
         for index, image in enumerate(self._images):
+            if index / self.info.fps < start_s:
+                continue
             frame = _read(image)
             if frame.shape != (height, width, 3):
                 raise UserError(

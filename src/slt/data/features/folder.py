@@ -1,0 +1,112 @@
+"""Features as others keep them: one file per clip, ``<id>.npy`` or ``<id>.pt``, in a folder or in folders below it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slt.data.features.header import StoreHeader
+from slt.errors import UserError
+
+READERS = (".npy", ".pt")
+KEYPOINTS = (75, 3)
+
+
+class FolderFeatures:
+    """The features in a folder of files named by id, ssvp_slt's ``<epoch>/<id[:5]>/<id>.pt`` included.
+
+    Attributes:
+        folder: where they lie.
+        header: how wide they are, and in which numbers, by the first of them; nobody noted what made them.
+        paths: the file of each clip, by id.
+
+    Raises:
+        UserError: there is no such file, the first cannot be read, or an id has two files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.paths: dict[str, Path] = {}
+        for root, folders, names in os.walk(folder):
+            folders.sort()
+            for path in sorted(Path(root, name) for name in names if Path(name).suffix in READERS):
+                if (other := self.paths.setdefault(path.stem, path)) is not path:
+                    raise UserError(
+                        f"two files hold the features of {path.stem}: {other} and {path}",
+                        fix="name the folder of one of them: of one epoch, or of one split",
+                    )
+        if not self.paths:
+            raise UserError(f"{folder} holds no features: neither a store, nor files <id>.npy or <id>.pt")
+        first = read_features(next(iter(self.paths.values())))
+        dtype: Any = "float16" if first.dtype == np.float16 else "float32"
+        self.header = StoreHeader(feature_dim=first.shape[1], dtype=dtype)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all clips."""
+        return tuple(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __contains__(self, id: object) -> bool:
+        return id in self.paths
+
+    def __getitem__(self, id: str) -> NDArray[Any]:
+        """Return the features of a clip, (N, feature_dim).
+
+        Raises:
+            KeyError: it has no file.
+            UserError: the file cannot be read, or its features are of another width than the first one's.
+        """
+        path = self.paths[id]
+        features = read_features(path)
+        if features.shape[1] != self.header.feature_dim:
+            raise UserError(f"{path} holds features {features.shape[1]} wide, others {self.header.feature_dim}")
+        return features
+
+    def length(self, id: str) -> int:
+        """Return how many feature vectors a clip has; reads its file."""
+        return len(self[id])
+
+
+def read_features(path: Path) -> NDArray[Any]:
+    """Read one clip's features, (N, feature_dim) float16 or float32; keypoints (N, 75, 3) become (N, 225).
+
+    Raises:
+        UserError: the file cannot be read, or holds something else.
+    """
+    try:
+        features = np.asarray(_read_npy(path) if path.suffix == ".npy" else _read_pt(path))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    if features.shape[1:] == KEYPOINTS:
+        features = features.reshape(len(features), -1)
+    if features.ndim != 2 or 0 in features.shape or features.dtype.kind != "f":
+        raise UserError(f"{path} holds {features.dtype} of shape {features.shape}, expected floats (N, feature_dim)")
+    return features if features.dtype == np.float16 else features.astype(np.float32)
+
+
+def _read_npy(path: Path) -> NDArray[Any]:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{path} is not a whole .npy file of numbers: {error}") from error
+
+
+def _read_pt(path: Path) -> NDArray[Any]:
+    import torch
+
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged pickle can fail in any way
+        raise UserError(f"{path} cannot be read as a tensor: it is damaged, or wants more than tensors") from error
+    if not isinstance(held, torch.Tensor):
+        raise UserError(f"{path} holds a {type(held).__name__}, expected a tensor (N, feature_dim)")
+    return (held.float() if held.dtype == torch.bfloat16 else held).detach().numpy()

@@ -1,0 +1,26 @@
+"""Features wherever they lie: in a store, or in a plain folder of files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slt.data.features.folder import FolderFeatures
+from slt.data.features.header import HEADER_NAME
+from slt.data.features.store import Features, FeatureStore
+from slt.errors import UserError
+
+
+def open_features(path: Path) -> Features:
+    """Open a feature store, or a folder of ``<id>.npy`` or ``<id>.pt``.
+
+    Raises:
+        UserError: there is neither.
+        SltError: the files of a store cannot be read.
+    """
+    if (path / HEADER_NAME).exists():
+        return FeatureStore.open(path)
+    if not path.is_dir():
+        raise UserError(
+            f"there are no features in {path}: no such folder", fix=f"slt extract-features MANIFEST --out {path}"
+        )
+    return FolderFeatures(path)
