@@ -20,7 +20,8 @@ def parse(cls: type[T], value: object, *, where: str) -> T:
     """Make a dataclass of what JSON or a recipe gave; absent keys take their defaults.
 
     Fields may be int, float, bool, str, a Literal, a tuple, a Mapping from texts, another dataclass, any of these or
-    None, several dataclasses told apart by their ``kind``, or Any. A ``UserError`` of a dataclass's own ``__post_init__`` is told like every other mistake.
+    None, several dataclasses told apart by their ``kind``, or Any. A ``UserError`` of a dataclass's own
+    ``__post_init__`` is told like every other mistake.
 
     Args:
         cls: the dataclass.

@@ -19,9 +19,7 @@ from slt.video.crop import find_signer
 from slt.video.rate import to_working_rate
 from slt.video.span import open_span
 from slt.video.stream import WindowStream, cropped_frames
-from slt.video.windows import Window, WindowGeometry, plan_windows
-
-ROWS_PER_FRAMES = 2  # sampled frames that make one feature, in every SignHiera
+from slt.video.windows import WindowGeometry, feature_rows, plan_windows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +91,7 @@ class VideoSource:
             return 0
         video = to_working_rate(open_span(path, clip.start_s, clip.end_s), target_fps=self.geometry.target_fps)
         windows = plan_windows(video.info.n_frames or 1, video.info.fps, self.geometry)
-        return sum(self._rows(window) for window in windows)
+        return feature_rows(windows, self.geometry)
 
     def read(self, clip: Clip) -> Windows:
         """See ``Source``."""
@@ -106,9 +104,6 @@ class VideoSource:
         cut = list(WindowStream(frames, fps=video.info.fps, geometry=self.geometry))
         padding = np.array([window.padding for window, _ in cut])
         return Windows(pixels=np.stack([pixels for _, pixels in cut]), padding=padding)
-
-    def _rows(self, window: Window) -> int:
-        return (self.geometry.num_frames - window.padding) // ROWS_PER_FRAMES
 
 
 class TextSource:
