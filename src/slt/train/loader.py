@@ -173,7 +173,7 @@ class Loader(DataLoader[Batch]):
             clips,
             batch_size=None,
             sampler=positions,
-            collate_fn=_as_is,
+            collate_fn=_as_is,  # type: ignore[arg-type] # there is nothing to collate
             num_workers=workers,
             persistent_workers=workers > 0,
             # Not forked: decoders and torch have threads of their own.

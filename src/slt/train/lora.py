@@ -49,7 +49,7 @@ def add_lora(module: nn.Module, layers: Sequence[str], *, rank: int, alpha: floa
         raise UserError(f"no layer of {type(module).__name__} is called {' or '.join(layers)}, to get an adapter")
     for part in found:
         parametrize.register_parametrization(part, "weight", LowRank(part.weight, rank, alpha))
-        part.parametrizations.weight.original.requires_grad_(False)  # type: ignore[union-attr, operator]
+        part.parametrizations.weight.original.requires_grad_(False)
     return len(found)
 
 

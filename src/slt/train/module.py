@@ -116,10 +116,9 @@ class Training(LightningModule):
         if output.sentence.shape == batch.targets.shape and self.encoder is not None:
             self.figures["cosine"] = float(similar)
         self._clips += batch.n_clips
-        total = sum(term.weight * term.total / counts[name] for name, term in terms.items())
+        total = torch.stack([term.weight * term.total / counts[name] for name, term in terms.items()]).sum()
         # Lightning divides by the batches of an update, and processes average their gradients.
-        loss: Tensor = total * batch.n_clips * n_processes() * self.trainer.accumulate_grad_batches
-        return loss
+        return total * batch.n_clips * n_processes() * self.trainer.accumulate_grad_batches
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Make the gradients those of a mean over clips; drop those of weights whose stage has not come."""

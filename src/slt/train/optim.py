@@ -107,10 +107,7 @@ def _group_name(part: str, *, decays: bool, when: tuple[bool, ...]) -> str:
 
 def _check_patterns(named: dict[str, nn.Parameter], stages: Sequence[Stage]) -> None:
     idle = [
-        pattern
-        for stage in stages
-        for pattern in stage.train
-        if not any(fnmatchcase(name, pattern) for name in named)
+        pattern for stage in stages for pattern in stage.train if not any(fnmatchcase(name, pattern) for name in named)
     ]
     if idle:
         raise UserError(

@@ -158,7 +158,7 @@ def _bundle_of(weights: str | None) -> Bundle | None:
 
 
 def _fill(model: nn.Module, path: Path) -> None:
-    """Put weights of a file into an encoder; what the data made wider or narrower begins at random, and that is said."""
+    """Put weights of a file into an encoder; what the data made another width begins at random, and that is said."""
     own = model.state_dict()
     weights = rename(read_weights(path), model.OLD_NAMES)  # type: ignore[arg-type]
     new = [name for name, value in weights.items() if name in own and own[name].shape != value.shape]

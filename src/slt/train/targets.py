@@ -82,8 +82,7 @@ def read_targets(
                 f"the bundle {bundle.card.name} has no text encoder to make the targets with",
                 fix="import it with --text-encoder, or give embeddings: --set data.embeddings=FILE",
             )
-        beside.mkdir(parents=True, exist_ok=True)
-        with folder_lock(beside):  # of several processes, the first makes them
+        with folder_lock(beside.parent):  # of several processes, the first makes them
             _make(pairs, bundle, file, sha256, beside, progress)
     cache = EmbeddingCache.open(given or beside, weights_sha256=sha256)
     table = cache.get([text for text, _ in pairs], [lang for _, lang in pairs])

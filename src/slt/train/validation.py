@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from slt.evaluate.retrieval import retrieval
 from slt.evaluate.text_metrics import bleu, chrf
@@ -16,6 +17,8 @@ from slt.train.guards import constant_embeddings, constant_texts, spread
 from slt.train.loader import Batch
 from slt.train.module import Training
 from slt.train.processes import together
+
+Embedding = NDArray[np.float32]
 
 SECONDS_PER_ROW = 0.08  # of stored features: 25 frames a second, two sampled frames a row, every other one sampled
 
@@ -62,7 +65,7 @@ def validate(module: Training, batches: Iterable[Batch], *, lang: str, with_text
         with_texts: the clips that are translated.
     """
     sums: dict[str, list[float]] = {}
-    rows: list[tuple[str, np.ndarray, np.ndarray]] = []
+    rows: list[tuple[str, Embedding, Embedding]] = []
     samples: list[Sample] = []
     was_training = module.training
     module.eval()
@@ -101,7 +104,11 @@ def _translate(
     ]
 
 
-def _found(shares: Sequence[tuple[dict[str, list[float]], list, list[Sample]]], lang: str, *, space: bool) -> Validation:
+Share = tuple[dict[str, list[float]], list[tuple[str, Embedding, Embedding]], list[Sample]]
+"""What one process found: term → weight, sum and count; clip, embedding and target; translations."""
+
+
+def _found(shares: Sequence[Share], lang: str, *, space: bool) -> Validation:
     """Put together what all processes found."""
     figures: dict[str, float] = {}
     loss = 0.0
