@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def _belongs(name: str, title: str) -> bool:
 
 def _wandb_run(folder: Path, project: str, settings: Mapping[str, Any]) -> Any:
     try:
-        import wandb
+        wandb: Any = import_module("wandb")  # not among what slt needs; fairseq2 brings it
     except ImportError as error:
         raise UserError(
             "trainer.wandb is set, but wandb is not installed", fix="pip install wandb, or leave trainer.wandb away"
