@@ -60,7 +60,8 @@ def list_models(
 @app.command()
 def fetch(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]", help="What to fetch; without any, all that can be.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME]", help="sonar-asl, which comes if none is named, or dlib-cnn, a face detector."),
     ] = None,
     mirror: Annotated[
         str | None, typer.Option(metavar="URL", help="Fetch from there, where the same paths lie; else SLT_MIRROR.")
@@ -86,7 +87,7 @@ def fetch(
     def line(name: str) -> str:
         with log.bars() as bars:
             folder = fetch_model(name, to=to, mirror=mirror, text_encoder=with_text_encoder, progress=bars.update)
-        if to is None:
+        if to is None and name in PUBLISHED:
             log.say(f"next: slt models import --name {name}")
         return f"{name}\t{folder}"
 
