@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 import numpy as np
@@ -13,7 +13,7 @@ from slt.video.crop import SignerBox, crop_resize
 from slt.video.windows import Window, WindowGeometry, plan_windows
 
 
-def cropped_frames(video: Video, signer: SignerBox, size: int) -> Generator[Frame, None, None]:
+def cropped_frames(video: Video, signer: SignerBox, size: int) -> Iterator[Frame]:
     """Yield the signer in every frame of ``video``, each (size, size, 3) uint8 RGB.
 
     Raises:
