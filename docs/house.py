@@ -23,9 +23,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("models",),
     ("text",),
     ("bundle", "importing", "translation"),
+    ("obtain",),
     ("translate",),
     ("evaluate",),
     ("train",),
+    ("launch",),
     ("demo",),
     ("slt_cli",),
 )
