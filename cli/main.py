@@ -13,7 +13,7 @@ import typer
 
 from slt import log
 from slt.errors import as_slt_error
-from slt_cli import compare, demo, doctor, evaluate, models, prepare, translate
+from slt_cli import compare, demo, doctor, evaluate, models, prepare, train, translate
 
 INTERRUPTED = 130
 HELP_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -31,6 +31,9 @@ app.command()(demo.demo)
 app.command()(translate.translate)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
+app.command()(train.train_features)
+app.command()(train.train_encoder)
+app.command()(train.train_decoder)
 app.add_typer(models.app, name="models")
 app.add_typer(prepare.app, name="prepare")
 

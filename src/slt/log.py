@@ -76,22 +76,22 @@ class Bars:
         self._tasks: dict[str, object] = {}
         self._next_line_at = time.monotonic() + PLAIN_EVERY_S
 
-    def update(self, what: str, done: int, total: int | None) -> None:
-        """Show that ``done`` of ``total`` (None: nobody knows) are finished; a full bar is taken away."""
+    def update(self, what: str, done: int, total: int | None, note: str = "") -> None:
+        """Show that ``done`` of ``total`` (None: nobody knows) are finished, and a note; a full bar is taken away."""
         if self._drawn is None:
-            self._plain(what, done, total)
+            self._plain(what, done, total, note)
             return
         if what not in self._tasks:
-            self._tasks[what] = self._drawn.add_task(what, total=total)
-        self._drawn.update(self._tasks[what], completed=done, total=total)  # type: ignore[arg-type]
+            self._tasks[what] = self._drawn.add_task(what, total=total, note=note)
+        self._drawn.update(self._tasks[what], completed=done, total=total, note=note)  # type: ignore[arg-type]
         if done == total:
             self._drawn.remove_task(self._tasks.pop(what))  # type: ignore[arg-type]
 
-    def _plain(self, what: str, done: int, total: int | None) -> None:
+    def _plain(self, what: str, done: int, total: int | None, note: str) -> None:
         if done == total or time.monotonic() < self._next_line_at:
             return
         self._next_line_at = time.monotonic() + PLAIN_EVERY_S
-        say(f"{what}: {done}" + (f" of {total}" if total is not None else ""))
+        say(f"{what}: {done}" + (f" of {total}" if total is not None else "") + (f", {note}" if note else ""))
 
 
 @contextmanager
@@ -105,6 +105,7 @@ def bars() -> Iterator[Bars]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns += (TextColumn("{task.fields[note]}"),)  # type: ignore[assignment]
     # rich would otherwise send our stdout to stderr for as long as a bar is shown.
     drawn = Progress(
         *columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False

@@ -21,9 +21,11 @@ from slt.tensors import EncoderOutput, FeatureBatch
 from slt.text.decoder import Hypothesis, token_limit
 from slt.text.languages import check_languages
 from slt.translation import Failure, Span, Translation
+from slt.video.ahead import read_ahead
 from slt.video.base import Frame, Video
 from slt.video.crop import SignerBox, find_signer
 from slt.video.decode import open_video
+from slt.video.kept import KeptVideo
 from slt.video.rate import to_working_rate
 from slt.video.stream import WindowStream, cropped_frames
 from slt.video.windows import Window, plan_windows
@@ -35,6 +37,9 @@ DEFAULT_LANG = "eng_Latn"
 
 # One full-size window keeps every core busy, and holds 2 GB while it does; a GPU wants more to do at once.
 WINDOWS_AT_ONCE = {"cpu": 1, "cuda": 8}
+
+# Cropped frames that wait for the extractor: those of two full-size windows take 40 MB.
+FRAMES_AHEAD = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +70,29 @@ class Translator:
         model: a bundle's name, or the path of its folder.
         device: "auto" (a GPU when there is one), "cpu", "cuda" or "cuda:1".
         dtype: "float32", "bfloat16" or "float16".
+        text_dtype: the same for the text decoder, or "int8" on a CPU; None as ``dtype``.
+        detector: how the signer is found, a key of ``slt.video.detect.DETECTORS`` or ``dlib-cnn=FILE``; None as the
+            model's card says.
 
     Example:
         >>> from slt import Translator
         >>> Translator("demo").translate("clip.mp4").text()
     """
 
-    def __init__(self, model: str | Path = "demo", *, device: str = "auto", dtype: str = "float32") -> None:
+    def __init__(
+        self,
+        model: str | Path = "demo",
+        *,
+        device: str = "auto",
+        dtype: str = "float32",
+        text_dtype: str | None = None,
+        detector: str | None = None,
+    ) -> None:
         self.model = model
         self.device = device
         self.dtype = dtype
+        self.text_dtype = text_dtype
+        self.detector = detector
         self._bundle: LoadedBundle | None = None
 
     def load(self) -> LoadedBundle:
@@ -84,7 +102,7 @@ class Translator:
             UserError: no such model, device or dtype, or files that are not what the model's card says.
         """
         if self._bundle is None:
-            self._bundle = load_bundle(self.model, device=self.device, dtype=self.dtype)
+            self._bundle = load_bundle(self.model, device=self.device, dtype=self.dtype, text_dtype=self.text_dtype)
         return self._bundle
 
     def translate(
@@ -114,7 +132,7 @@ class Translator:
         clock = Stopwatch()
         with clock("signer"):
             opened = open_video(Path(video))
-        signing = look_at(bundle, opened, video=str(video), clock=clock)
+        signing = look_at(bundle, opened, video=str(video), clock=clock, detector=self.detector)
         return translate_signing(
             bundle, signing, langs, beam_size=beam_size, nbest=nbest, clock=clock, progress=progress
         )
@@ -141,7 +159,9 @@ class Translator:
                 yield Failure(video=str(video), error=as_slt_error(error))
 
 
-def look_at(bundle: LoadedBundle, opened: Video, *, video: str, clock: Stopwatch) -> Signing:
+def look_at(
+    bundle: LoadedBundle, opened: Video, *, video: str, clock: Stopwatch, detector: str | None = None
+) -> Signing:
     """Find the signer in a video, all of which is signing.
 
     Args:
@@ -149,15 +169,16 @@ def look_at(bundle: LoadedBundle, opened: Video, *, video: str, clock: Stopwatch
         opened: the video, at any rate.
         video: what to call it.
         clock: counts the seconds of this, and those of reading the pictures later.
+        detector: as for ``Translator``.
 
     Raises:
         UserError: the video cannot be read.
     """
     card = bundle.card.preprocess
     with clock("signer"):
-        source = to_working_rate(opened, target_fps=bundle.geometry.target_fps)
-        signer = find_signer(source, card.detector)
-    crops = clock.each("frames", cropped_frames(source, signer, card.size))
+        source = KeptVideo(to_working_rate(opened, target_fps=bundle.geometry.target_fps))
+        signer = find_signer(source, detector or card.detector)
+    crops = clock.each("frames", read_ahead(cropped_frames(source, signer, card.size), FRAMES_AHEAD))
     return Signing(video=video, source=source, signer=signer, crops=crops)
 
 
