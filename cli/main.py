@@ -13,7 +13,7 @@ import typer
 
 from slt import log
 from slt.errors import as_slt_error
-from slt_cli import compare, demo, doctor, evaluate, models, prepare, train, translate
+from slt_cli import compare, demo, doctor, evaluate, launch, models, prepare, train, translate
 
 INTERRUPTED = 130
 HELP_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -35,6 +35,7 @@ app.command()(train.train_features)
 app.command()(train.train_encoder)
 app.command()(train.train_decoder)
 app.add_typer(models.app, name="models")
+app.add_typer(launch.app, name="launch")
 app.add_typer(prepare.app, name="prepare")
 
 

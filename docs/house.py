@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("translate",),
     ("evaluate",),
     ("train",),
+    ("launch",),
     ("demo",),
     ("slt_cli",),
 )
