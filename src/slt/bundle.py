@@ -75,6 +75,34 @@ def load_bundle(
     )
 
 
+def load_extractor(
+    name_or_path: str | Path, *, device: str = "auto", dtype: str = "float32"
+) -> tuple[BundleCard, nn.Module]:
+    """Load the extractor of a bundle alone; arguments and errors as for ``load_bundle``."""
+    bundle = find_bundle(name_or_path)
+    place = choose_device(device)
+    precision = choose_dtype(dtype, place)
+    return bundle.card, _load_part(bundle, bundle.card.extractor, EXTRACTORS, "extractor").to(place, precision)
+
+
+def load_text(
+    name_or_path: str | Path, *, device: str = "auto", dtype: str = "float32"
+) -> tuple[BundleCard, TextDecoder]:
+    """Load the text models of a bundle alone, with what turns texts into embeddings; arguments as for ``load_bundle``.
+
+    Raises:
+        UserError: as for ``load_bundle``; or the bundle has no text encoder.
+    """
+    bundle = find_bundle(name_or_path)
+    if bundle.card.decoder.text_encoder is None:
+        raise UserError(
+            f"the bundle {bundle.card.name} has no text encoder, which turns texts into embeddings",
+            fix="fetch and import it with one: slt models fetch --help, slt models import --help",
+        )
+    place = choose_device(device)
+    return bundle.card, _load_decoder(bundle, place, choose_dtype(dtype, place), text_encoder=True)
+
+
 def window_geometry(preprocess: PreprocessCard) -> WindowGeometry:
     """Return how a card wants videos cut into windows."""
     return WindowGeometry(

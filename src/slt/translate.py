@@ -215,18 +215,34 @@ def extract_features(
     Returns:
         (N, feature_dim) on the extractor's device, window after window, padding dropped.
     """
-    weight = next(extractor.parameters())
-    at_once = WINDOWS_AT_ONCE.get(weight.device.type, 1)
+    at_once = WINDOWS_AT_ONCE.get(next(extractor.parameters()).device.type, 1)
     rows: list[Tensor] = []
     waiting, done = iter(windows), 0
     while batch := list(islice(waiting, at_once)):
-        frames = torch.from_numpy(np.stack([pixels for _, pixels in batch])).to(weight.device)
-        padding = torch.tensor([window.padding for window, _ in batch])
-        rows += extractor(normalise(frames).to(weight.dtype), padding).clips()
+        rows += window_features(extractor, [pixels for _, pixels in batch], [window.padding for window, _ in batch])
         done += len(batch)
         if on_windows:
             on_windows(done)
     return torch.cat(rows)
+
+
+@torch.inference_mode()
+def window_features(
+    extractor: nn.Module, pixels: Sequence[NDArray[np.uint8]], padding: Sequence[int]
+) -> list[Tensor]:
+    """Put windows, of whichever clips, through the extractor together.
+
+    Args:
+        extractor: as for ``extract_features``.
+        pixels: of each window, (num_frames, size, size, 3) uint8.
+        padding: of each window, how many frames at its end only repeat the last one.
+
+    Returns:
+        Each window's own features, (N_i, feature_dim), padding dropped.
+    """
+    weight = next(extractor.parameters())
+    frames = torch.from_numpy(np.stack(pixels)).to(weight.device)
+    return extractor(normalise(frames).to(weight.dtype), torch.tensor(padding)).clips()
 
 
 @torch.inference_mode()
