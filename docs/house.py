@@ -12,7 +12,7 @@ from slt.env.matrix import table
 
 ROOT = Path(__file__).parents[1]
 # A module imports only from floors below its own, or from its own room: a package, or the ground floor as a whole.
-# Three floors of architecture.md have two steps: doctor looks at assets, clips have videos, and the stories speak of
+# Some floors of architecture.md have several steps: doctor looks at assets, clips have videos, and the stories speak of
 # bundles.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "log", "registry", "config", "home", "files", "stopwatch", "workers", "stopping"),
@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("text",),
     ("bundle", "importing", "translation"),
     ("translate",),
+    ("evaluate",),
     ("demo",),
     ("slt_cli",),
 )

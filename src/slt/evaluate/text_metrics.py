@@ -1,0 +1,271 @@
+"""What texts are scored with: every metric by name, and its score with an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slt.errors import UserError
+from slt.evaluate import bleu as _bleu
+from slt.evaluate import overlap
+from slt.evaluate.bootstrap import Resampling, interval, resampled_totals
+from slt.registry import did_you_mean
+
+Floats = NDArray[np.float64]
+
+DEFAULT_TOKENIZER = "13a"
+# Scripts without spaces between words: words of a dictionary where sacrebleu has one, else characters.
+TOKENIZER_OF_LANGUAGE = {"zho": "zh", "yue": "zh", "jpn": "ja-mecab", "tha": "char", "lao": "char", "khm": "char"}
+TOKENIZER_OF_LANGUAGE |= {"mya": "char", "bod": "char", "dzo": "char"}
+VARIANTS = (("13a", False), ("13a", True), ("none", False), ("intl", False))
+"""(tokenizer, lower-cased): the BLEUs that papers report, most of them without saying which."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A system's score by one metric.
+
+    Attributes:
+        name: the metric's key, as in ``results.json``.
+        label: how people write it.
+        value: in the metric's usual unit.
+        low, high: the bootstrap's 95 % interval; None when none was asked for.
+        signature: everything that decides the number.
+    """
+
+    name: str
+    label: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    signature: str = ""
+
+
+class Pairs:
+    """Hypotheses and their references, cut into words once per way of doing so.
+
+    Raises:
+        UserError: none at all, or not as many of the one as of the other.
+    """
+
+    def __init__(self, hypotheses: Sequence[str], references: Sequence[str]) -> None:
+        if len(hypotheses) != len(references):
+            raise UserError(
+                f"{len(hypotheses)} hypotheses against {len(references)} references",
+                fix="give one hypothesis per reference, in the same order; an empty line where there is none",
+            )
+        if not references:
+            raise UserError("nothing to score: there is no sentence at all")
+        self.hypotheses, self.references = list(hypotheses), list(references)
+        self._made: dict[object, tuple[list[list[str]], list[list[str]]] | Floats] = {}
+
+    def words(self, tokenizer: str, *, lowercase: bool = False) -> tuple[list[list[str]], list[list[str]]]:
+        """Return the tokens of both sides."""
+        key = ("words", tokenizer, lowercase)
+        if key not in self._made:
+            sides = (self.hypotheses, self.references)
+            ours, theirs = (_bleu.tokenize(side, tokenizer, lowercase=lowercase) for side in sides)
+            self._made[key] = ours, theirs
+        return self._made[key]  # type: ignore[return-value]
+
+    def bleu(self, tokenizer: str, lowercase: bool) -> Floats:
+        """Return what BLEUs of all orders are made of."""
+        key = ("bleu", tokenizer, lowercase)
+        if key not in self._made:
+            self._made[key] = _bleu.bleu_statistics(*self.words(tokenizer, lowercase=lowercase))
+        return self._made[key]  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric of a corpus, made of numbers per sentence that add up.
+
+    Attributes:
+        name: its key.
+        label: how people write it.
+        signature: makes the text that says everything that decides the number.
+        statistics: N pairs to (N, K).
+        score: sums (…, K) to scores (…).
+        lower_is_better: as for error rates.
+    """
+
+    name: str
+    label: str
+    signature: Callable[[], str]
+    statistics: Callable[[Pairs], Floats]
+    score: Callable[[Floats], Floats]
+    lower_is_better: bool = False
+
+
+def default_tokenizer(lang: str) -> str:
+    """Return the tokenizer that BLEU in a language (a FLORES-200 code) is usually reported with."""
+    wanted = TOKENIZER_OF_LANGUAGE.get(lang.partition("_")[0], DEFAULT_TOKENIZER)
+    return "char" if wanted == "ja-mecab" and find_spec("MeCab") is None else wanted
+
+
+def metrics_for(lang: str, names: Iterable[str] | None = None) -> list[Metric]:
+    """Return the metrics of texts in a language, or those of them that are named.
+
+    Raises:
+        UserError: a name that none of them has.
+    """
+    usual = default_tokenizer(lang)
+    found = [_bleu_metric(f"bleu{order}", f"BLEU-{order}", usual, order=order) for order in range(1, 5)]
+    variants = [*VARIANTS, ("char", False)] if usual != DEFAULT_TOKENIZER else VARIANTS
+    found += [_bleu_variant(*variant) for variant in variants if variant != (usual, False)]
+    found += [
+        Metric(
+            name="chrf++",
+            label="chrF++",
+            signature=_bleu.chrf_signature,
+            statistics=lambda pairs: _bleu.chrf_statistics(pairs.hypotheses, pairs.references),
+            score=_bleu.chrf_score,
+        ),
+        Metric(
+            name="ter",
+            label="TER",
+            signature=overlap.ter_signature,
+            statistics=lambda pairs: overlap.ter_statistics(pairs.hypotheses, pairs.references),
+            score=overlap.ter_score,
+            lower_is_better=True,
+        ),
+        *_mean_metrics(lang, usual),
+    ]
+    if names is None:
+        return found
+    known = {metric.name: metric for metric in found}
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f"unknown metric {name!r} for texts in {lang}; known: {', '.join(known)}", fix=did_you_mean(name, known)
+            )
+    return [known[name] for name in names]
+
+
+def score_pairs(pairs: Pairs, metrics: Sequence[Metric], resampling: Resampling | None = None) -> list[Score]:
+    """Score a corpus by several metrics, with intervals on the same resamplings when ``resampling`` is given."""
+    return [_scored(metric, metric.statistics(pairs), resampling) for metric in metrics]
+
+
+def bleu(hypotheses: Sequence[str], references: Sequence[str], *, lang: str = "eng_Latn", order: int = 4) -> Score:
+    """Return sacrebleu's corpus BLEU, 0 to 100, with the usual tokenizer of the language.
+
+    Raises:
+        UserError: nothing to score, or not as many hypotheses as references.
+    """
+    return score_pairs(Pairs(hypotheses, references), metrics_for(lang, [f"bleu{order}"]))[0]
+
+
+def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+    """Return sacrebleu's corpus chrF++, 0 to 100.
+
+    Raises:
+        UserError: nothing to score, or not as many hypotheses as references.
+    """
+    return score_pairs(Pairs(hypotheses, references), metrics_for("eng_Latn", ["chrf++"]))[0]
+
+
+def sentence_scores(pairs: Pairs, lang: str) -> tuple[Floats, Floats]:
+    """Return BLEU, with effective order, and chrF++ of each sentence, (N,) each, as sacrebleu does."""
+    statistics = pairs.bleu(default_tokenizer(lang), False)
+    chrf_statistics = _bleu.chrf_statistics(pairs.hypotheses, pairs.references)
+    return _bleu.bleu_score(statistics, effective_order=True), _bleu.chrf_score(chrf_statistics)
+
+
+def mean_score(totals: Floats) -> Floats:
+    """Return the mean of a number per sentence, of added statistics (…, 2): the number, and 1."""
+    return totals[..., 0] / totals[..., 1]
+
+
+def per_sentence(values: Floats) -> Floats:
+    """Return the statistics (N, 2) of which ``mean_score`` makes the mean of values (N,)."""
+    return np.stack([values, np.ones_like(values)], axis=1)
+
+
+def _scored(metric: Metric, statistics: Floats, resampling: Resampling | None) -> Score:
+    low = high = None
+    if resampling and resampling.resamples:
+        low, high = interval(metric.score(resampled_totals(statistics, resampling)))
+    value = float(metric.score(statistics.sum(0)))
+    return Score(name=metric.name, label=metric.label, value=value, low=low, high=high, signature=metric.signature())
+
+
+def _bleu_metric(name: str, label: str, tokenizer: str, *, order: int = 4, lowercase: bool = False) -> Metric:
+    return Metric(
+        name=name,
+        label=label,
+        signature=lambda: _bleu.bleu_signature(tokenizer, lowercase=lowercase),
+        statistics=lambda pairs: pairs.bleu(tokenizer, lowercase),
+        score=partial(_bleu.bleu_score, order=order),
+    )
+
+
+def _bleu_variant(tokenizer: str, lowercase: bool) -> Metric:
+    name = f"bleu4_{tokenizer}" + ("_lower" if lowercase else "")
+    label = f"BLEU-4 ({tokenizer}" + (", lower-cased)" if lowercase else ")")
+    return _bleu_metric(name, label, tokenizer, lowercase=lowercase)
+
+
+def _mean_metrics(lang: str, tokenizer: str) -> list[Metric]:
+    """Return the metrics that are means over sentences."""
+    # rouge-score drops every character that is not a-z or 0-9: in another script nothing would be left.
+    rows = [("rouge_l", "ROUGE-L", _rouge, "nrefs:1|formula:rouge-score|beta:1|tok:a-z0-9|case:lc|stem:no")]
+    rows = rows if lang.endswith("_Latn") else []
+    rows.append(
+        ("rouge_l_coco", "ROUGE-L (coco)", _rouge_coco, f"nrefs:1|formula:coco|beta:1.2|tok:{tokenizer}|case:mixed")
+    )
+    rows.append(
+        (
+            "cider_d",
+            "CIDEr-D",
+            _cider,
+            f"nrefs:1|formula:coco|n:4|sigma:6|df:these references|tok:{tokenizer}|case:lc|punct:no",
+        )
+    )
+    made = [
+        Metric(
+            name=name,
+            label=label,
+            signature=partial(str, signature),
+            statistics=partial(_mean_statistics, values, tokenizer),
+            score=mean_score,
+        )
+        for name, label, values, signature in rows
+    ]
+    meteor = Metric(
+        name="meteor",
+        label="METEOR",
+        signature=partial(overlap.meteor_signature, tokenizer),
+        statistics=partial(_mean_statistics, _meteor, tokenizer),
+        score=mean_score,
+    )
+    return [*made, meteor]
+
+
+def _mean_statistics(values: Callable[[Pairs, str], Floats], tokenizer: str, pairs: Pairs) -> Floats:
+    return per_sentence(values(pairs, tokenizer))
+
+
+def _rouge(pairs: Pairs, tokenizer: str) -> Floats:
+    """Its own words, whatever the tokenizer."""
+    both = zip(pairs.hypotheses, pairs.references, strict=True)
+    rouge_words = overlap.rouge_words
+    return 100 * np.array([overlap.rouge_l(rouge_words(ours), rouge_words(theirs)) for ours, theirs in both])
+
+
+def _rouge_coco(pairs: Pairs, tokenizer: str) -> Floats:
+    return 100 * np.array([overlap.rouge_l_coco(*both) for both in zip(*pairs.words(tokenizer), strict=True)])
+
+
+def _meteor(pairs: Pairs, tokenizer: str) -> Floats:
+    return 100 * overlap.meteor(*pairs.words(tokenizer))
+
+
+def _cider(pairs: Pairs, tokenizer: str) -> Floats:
+    ours, theirs = pairs.words(tokenizer, lowercase=True)
+    return overlap.cider_d(list(map(overlap.caption_words, ours)), list(map(overlap.caption_words, theirs)))

@@ -1,0 +1,204 @@
+"""Where the body's and the hands' joints are, frame by frame, as MediaPipe Holistic sees them; and `.pose` files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slt.errors import UserError
+from slt.files import atomic_write
+from slt.video.base import Frame
+from slt.video.mediapipe_graph import Graph, without_stray_lines
+from slt.video.oserrors import explain_os_error
+
+Keypoints: TypeAlias = NDArray[np.float32]
+"""(T, 75, 3) float32: 33 joints of the body, 21 of the left hand, 21 of the right; x and y from 0 to 1 across the
+picture, z in picture widths, smaller is nearer; NaN where a part is not seen. The order of joints is MediaPipe's."""
+
+N_POSE, N_HAND = 33, 21
+N_JOINTS = N_POSE + 2 * N_HAND
+POSE = slice(0, N_POSE)
+LEFT_HAND = slice(N_POSE, N_POSE + N_HAND)
+RIGHT_HAND = slice(N_POSE + N_HAND, N_JOINTS)
+
+# The parts by MediaPipe's names of them; in .pose files they are written in capitals.
+_PARTS = {"pose_landmarks": POSE, "left_hand_landmarks": LEFT_HAND, "right_hand_landmarks": RIGHT_HAND}
+_POSE_VERSION = 0.2
+
+
+class Holistic:
+    """MediaPipe Holistic at complexity 1, on the CPU: one person's body and hands, from the models in its package.
+
+    It follows one video: feed it frames in order, and ``restart`` it before another. At its end, or as a context,
+    its threads are ended.
+
+    Args:
+        tracking: use each frame to find the joints in the next, and smooth them; False for unrelated pictures.
+
+    Reference: Lugaresi et al. 2019, arXiv 1906.08172. Equal to ``mediapipe.solutions.holistic`` bit for bit.
+    """
+
+    def __init__(self, *, tracking: bool = True) -> None:
+        side: dict[str, int | bool] = {
+            "model_complexity": 1,
+            "smooth_landmarks": tracking,
+            "enable_segmentation": False,
+            "smooth_segmentation": False,
+            "refine_face_landmarks": False,
+            "use_prev_landmarks": tracking,
+        }
+        file = "holistic_landmark/holistic_landmark_cpu.binarypb"
+        self._graph = Graph(file, list(_PARTS), side=side, change=_as_solutions_run_it)
+
+    def __call__(self, frame: Frame) -> NDArray[np.float32]:
+        """Return one frame's keypoints, (75, 3) float32, NaN where a part is not seen.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB.
+        """
+        from mediapipe.framework.formats.landmark_pb2 import NormalizedLandmarkList
+        from mediapipe.python._framework_bindings import _packet_getter
+
+        joints = np.full((N_JOINTS, 3), np.nan, dtype=np.float32)
+        for name, packet in self._graph(frame).items():
+            # The public getter asks protobuf for a function that it no longer has.
+            seen = NormalizedLandmarkList.FromString(_packet_getter._get_serialized_proto(packet))
+            joints[_PARTS[name]] = [(joint.x, joint.y, joint.z) for joint in seen.landmark]
+        return joints
+
+    def restart(self) -> None:
+        """Begin another video."""
+        self._graph.restart()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._graph.close()
+
+    def __enter__(self) -> Holistic:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def find_keypoints(frames: Iterable[Frame]) -> Keypoints:
+    """Return the keypoints of one video's frames, (T, 75, 3) float32.
+
+    Args:
+        frames: each (H, W, 3) uint8 RGB, read once.
+    """
+    with Holistic() as holistic:
+        found = [holistic(frame) for frame in frames]
+    return np.stack(found) if found else np.empty((0, N_JOINTS, 3), dtype=np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoseFile:
+    """What a `.pose` file holds of one person.
+
+    Attributes:
+        keypoints: of every frame.
+        fps: frames per second.
+        height: of the video's picture, in pixels.
+        width: likewise.
+    """
+
+    keypoints: Keypoints
+    fps: float
+    height: int
+    width: int
+
+
+def write_pose(path: Path, pose: PoseFile) -> None:
+    """Write a `.pose` file: positions in pixels, confidence 1 where a joint is seen and 0 elsewhere.
+
+    Raises:
+        UserError: this user cannot write there.
+        SltError: the disk is full, or failed.
+    """
+    from pose_format.numpy import NumPyPoseBody
+    from pose_format.pose import Pose
+    from pose_format.pose_header import PoseHeader, PoseHeaderDimensions
+
+    components = {component.name: component for component in _components()}
+    header = PoseHeader(
+        version=_POSE_VERSION,
+        dimensions=PoseHeaderDimensions(width=pose.width, height=pose.height, depth=0),
+        components=[components[name.upper()] for name in _PARTS],
+    )
+    seen = np.asarray(np.isfinite(pose.keypoints).all(axis=2))
+    pixels = np.where(seen[..., None], pose.keypoints * _scale(pose.height, pose.width), 0)
+    # The format holds several people: their axis is the second.
+    body = NumPyPoseBody(fps=pose.fps, data=pixels[:, None], confidence=seen[:, None].astype(np.float32))
+    with atomic_write(path) as file:
+        Pose(header, body).write(file)
+
+
+def read_pose(path: Path) -> PoseFile:
+    """Read a `.pose` file with MediaPipe Holistic's joints; those of the face are left out.
+
+    Raises:
+        UserError: not a `.pose` file, of other joints, without depth, or of several people.
+    """
+    from pose_format.pose import Pose
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise explain_os_error(path, error) from error
+    try:
+        pose = Pose.read(content)
+    except Exception as error:  # whatever its reader stumbles over: it checks nothing
+        raise UserError(
+            f"{path} is not a .pose file that can be read ({type(error).__name__}: {error})",
+            fix="make it again; `slt extract-features --extractor keypoints` does",
+        ) from error
+    lengths = {component.name: len(component.points) for component in pose.header.components}
+    expected = {name.upper(): part.stop - part.start for name, part in _PARTS.items()}
+    if wrong := [f"{name} {lengths.get(name, 0)}" for name, length in expected.items() if lengths.get(name) != length]:
+        wanted = ", ".join(f"{name} {length}" for name, length in expected.items())
+        raise UserError(f"{path} has other joints than MediaPipe Holistic's: {', '.join(wrong)}, expected {wanted}")
+    data = pose.get_components(list(expected)).body.data
+    _, n_people, _, n_axes = data.shape
+    if n_people != 1:
+        raise UserError(f"{path} holds {n_people} people, expected one", fix="keep the signer only")
+    if n_axes != 3:
+        raise UserError(f"{path} places joints by {n_axes} numbers, expected x, y and z")
+    height, width = pose.header.dimensions.height, pose.header.dimensions.width
+    joints = np.ma.filled(data[:, 0].astype(np.float32), np.nan) / _scale(height, width)
+    return PoseFile(keypoints=joints.astype(np.float32), fps=float(pose.body.fps), height=height, width=width)
+
+
+def _scale(height: int, width: int) -> NDArray[np.float32]:
+    """Return what turns shares of the picture into pixels; depth stays as it is."""
+    return np.array([width, height, 1], dtype=np.float32)
+
+
+def _components() -> Any:
+    """Return the joints of Holistic as .pose files describe them: names, limbs, colours."""
+    with without_stray_lines():
+        from pose_format.utils.holistic import holistic_components
+
+    return holistic_components()
+
+
+def _as_solutions_run_it(description: Any) -> None:
+    """Make a graph's description what becomes of it on its way through MediaPipe's Python solutions.
+
+    They lose an option that Python does not know by then, and so refine the body's joints in larger neighbourhoods.
+    """
+    from mediapipe.calculators.util.refine_landmarks_from_heatmap_calculator_pb2 import (
+        RefineLandmarksFromHeatmapCalculatorOptions as Options,
+    )
+
+    for node in description.node:
+        if node.options.HasExtension(Options.ext):
+            node.options.Extensions[Options.ext].ClearField("kernel_size")
