@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from slt.errors import SltError
+
+SHOWN = 20
 
 
 class ItemsFailed(SltError):
@@ -17,10 +20,15 @@ class ItemsFailed(SltError):
         failures: (item, why it failed); not empty.
         total: how many items there were.
         what: how a person calls the items ("videos").
+        listed_in: the file in which all of them are listed; the message then shows the first ones only.
     """
 
-    def __init__(self, failures: Sequence[tuple[str, SltError]], *, total: int, what: str) -> None:
-        reasons = [_reason(item, error) for item, error in failures]
+    def __init__(
+        self, failures: Sequence[tuple[str, SltError]], *, total: int, what: str, listed_in: Path | None = None
+    ) -> None:
+        reasons = [_reason(item, error) for item, error in failures[: SHOWN if listed_in else None]]
+        if len(reasons) < len(failures):
+            reasons.append(f"and {len(failures) - len(reasons)} more: {listed_in}")
         heading = f"{len(failures)} of {total} {what} failed:"
         fixes = dict.fromkeys(error.fix for _, error in failures if error.fix)
         super().__init__(reasons[0] if total == 1 else "\n  ".join([heading, *reasons]), fix="; ".join(fixes) or None)

@@ -13,7 +13,7 @@ import typer
 
 from slt import log
 from slt.errors import as_slt_error
-from slt_cli import demo, doctor, models, prepare, translate
+from slt_cli import demo, doctor, embed, extract, features, models, prepare, translate
 
 INTERRUPTED = 130
 HELP_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -29,8 +29,11 @@ app = typer.Typer(
 app.command()(doctor.doctor)
 app.command()(demo.demo)
 app.command()(translate.translate)
+app.command()(extract.extract_features)
+app.command()(embed.embed_text)
 app.add_typer(models.app, name="models")
 app.add_typer(prepare.app, name="prepare")
+app.add_typer(features.app, name="features")
 
 
 def _print_version(wanted: bool) -> None:

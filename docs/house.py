@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("text",),
     ("bundle", "importing", "translation"),
     ("translate",),
+    ("extract",),
     ("evaluate",),
     ("demo",),
     ("slt_cli",),

@@ -97,7 +97,7 @@ def load_text(
     if bundle.card.decoder.text_encoder is None:
         raise UserError(
             f"the bundle {bundle.card.name} has no text encoder, which turns texts into embeddings",
-            fix="fetch and import it with one: slt models fetch --help, slt models import --help",
+            fix="slt models fetch NAME --with-text-encoder, then slt models import --name NAME",
         )
     place = choose_device(device)
     return bundle.card, _load_decoder(bundle, place, choose_dtype(dtype, place), text_encoder=True)

@@ -59,6 +59,11 @@ def seconds(value: float) -> str:
     return f"{value:.{digits}f} s"
 
 
+def span(value: float) -> str:
+    """Write how long something still takes, roughly: ``40 s``, ``35 min``, ``3.2 h``."""
+    return f"{value:.0f} s" if value < 100 else f"{value / 60:.0f} min" if value < 6000 else f"{value / 3600:.1f} h"
+
+
 def size(n_bytes: int) -> str:
     """Write a number of bytes as one reads it: ``0.3 MB``, ``3.47 GB``."""
     return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
@@ -74,24 +79,38 @@ class Bars:
     def __init__(self, drawn: RichProgress | None) -> None:
         self._drawn = drawn
         self._tasks: dict[str, object] = {}
+        self._began: dict[str, tuple[float, int]] = {}
         self._next_line_at = time.monotonic() + PLAIN_EVERY_S
 
     def update(self, what: str, done: int, total: int | None) -> None:
-        """Show that ``done`` of ``total`` (None: nobody knows) are finished; a full bar is taken away."""
+        """Show that ``done`` of ``total`` (None: nobody knows) are finished, how fast, and how long the rest takes.
+
+        A full bar is taken away.
+        """
+        pace = self._pace(what, done, total)
         if self._drawn is None:
-            self._plain(what, done, total)
+            self._plain(what, done, total, pace)
             return
         if what not in self._tasks:
-            self._tasks[what] = self._drawn.add_task(what, total=total)
-        self._drawn.update(self._tasks[what], completed=done, total=total)  # type: ignore[arg-type]
+            self._tasks[what] = self._drawn.add_task(what, total=total, pace="")
+        self._drawn.update(self._tasks[what], completed=done, total=total, pace=pace)  # type: ignore[arg-type]
         if done == total:
             self._drawn.remove_task(self._tasks.pop(what))  # type: ignore[arg-type]
 
-    def _plain(self, what: str, done: int, total: int | None) -> None:
+    def _pace(self, what: str, done: int, total: int | None) -> str:
+        """Say how fast it went since the first update, what was finished by then left out."""
+        now = time.monotonic()
+        began, first = self._began.setdefault(what, (now, done))
+        if done <= first or now <= began:
+            return ""
+        rate = (done - first) / (now - began)
+        return f"{rate:.3g} a second" + ("" if total is None else f", {span((total - done) / rate)} left")
+
+    def _plain(self, what: str, done: int, total: int | None, pace: str) -> None:
         if done == total or time.monotonic() < self._next_line_at:
             return
         self._next_line_at = time.monotonic() + PLAIN_EVERY_S
-        say(f"{what}: {done}" + (f" of {total}" if total is not None else ""))
+        say(", ".join([f"{what}: {done}" + (f" of {total}" if total is not None else ""), *([pace] if pace else [])]))
 
 
 @contextmanager
@@ -104,7 +123,8 @@ def bars() -> Iterator[Bars]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    pace = TextColumn("{task.fields[pace]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), pace)
     # rich would otherwise send our stdout to stderr for as long as a bar is shown.
     drawn = Progress(
         *columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False

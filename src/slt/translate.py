@@ -227,9 +227,7 @@ def extract_features(
 
 
 @torch.inference_mode()
-def window_features(
-    extractor: nn.Module, pixels: Sequence[NDArray[np.uint8]], padding: Sequence[int]
-) -> list[Tensor]:
+def window_features(extractor: nn.Module, pixels: Sequence[NDArray[np.uint8]], padding: Sequence[int]) -> list[Tensor]:
     """Put windows, of whichever clips, through the extractor together.
 
     Args:

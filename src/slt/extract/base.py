@@ -6,18 +6,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slt.data.features.header import StoreHeader
-from slt.errors import UserError
+from slt.errors import SltError, UserError
 from slt.extract.jobs import Job
 from slt.video.base import Frame, Video
 from slt.video.crop import SignerBox, find_signer
 from slt.video.rate import to_working_rate
 from slt.video.span import open_span
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # What goes through the extractor at once, in bytes of pixels: one full-size window (19 MB) keeps every core busy and
 # holds 2 GB while it does; a GPU wants more to do. Small windows share.
@@ -92,6 +95,23 @@ class Extractor(ABC):
 def pieces_at_once(device: str, piece_bytes: int) -> int:
     """Return how many pieces of so many pixels' bytes go through a model on ``device`` (its type) at once."""
     return max(1, PIXELS_AT_ONCE.get(device, PIXELS_AT_ONCE["cpu"]) // piece_bytes)
+
+
+def store_dtype(dtype: str) -> Literal["float16", "bfloat16"]:
+    """Return what the features of a model that computes in ``dtype`` are kept as: no wider than they are good for."""
+    return "bfloat16" if dtype == "bfloat16" else "float16"
+
+
+def as_rows(features: Sequence[Tensor]) -> list[NDArray[np.float32]]:
+    """Return features as arrays.
+
+    Raises:
+        SltError: there is NaN or infinity among them.
+    """
+    rows = [one.float().cpu().numpy() for one in features]
+    if not all(np.isfinite(one).all() for one in rows):
+        raise SltError("the extractor gave NaN or infinity", fix="give --dtype float32 or --dtype bfloat16")
+    return rows
 
 
 def video_of(job: Job) -> Path:
