@@ -24,7 +24,8 @@ def list_models(
 ) -> None:
     """List the models that have a name: name, languages, licence, summary, and whether they are here.
 
-    `ready`: slt translate --model takes it; `fetched`: its published files are here; `not fetched`: they can be.
+    `ready`: slt translate --model takes it; `fetched`: its published files are here; `not fetched`: they can be. A
+    model that was used in half precision says which copies of its weights are kept, and their size.
 
     Example: slt models list --json
     """
@@ -33,7 +34,7 @@ def list_models(
     from slt import log
     from slt.assets.cards import read_card
     from slt.assets.published import PUBLISHED, files_folder, is_fetched
-    from slt.assets.store import list_bundles
+    from slt.assets.store import list_bundles, list_copies
     from slt.text.languages import LANGUAGE_NAMES
 
     bundles = list_bundles()
@@ -42,13 +43,16 @@ def list_models(
         if name in bundles:
             card, folder, state = read_card(bundles[name]), bundles[name], "ready"
             languages, licence, summary = card.languages, card.licence, card.summary
+            copies = list_copies(folder)
         else:
+            copies = {}
             folder, state = files_folder(name), "fetched" if is_fetched(name) else "not fetched"
             licence, summary, languages = PUBLISHED[name].licence, PUBLISHED[name].summary, tuple(LANGUAGE_NAMES)
         if not json:
             few = ",".join(languages) if len(languages) <= SHOWN_LANGUAGES else f"{len(languages)} languages"
-            return "\t".join([name, few, licence, summary, state])
-        about = {"languages": languages, "licence": licence, "summary": summary, "state": state}
+            kept = "".join(f", copy in {dtype} {log.size(size)}" for dtype, size in copies.items())
+            return "\t".join([name, few, licence, summary, state + kept])
+        about = {"languages": languages, "licence": licence, "summary": summary, "state": state, "copies": copies}
         return dumps({"name": name, "folder": str(folder), **about}, ensure_ascii=False)
 
     _print_each([*bundles, *(name for name in PUBLISHED if name not in bundles)], line)

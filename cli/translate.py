@@ -25,6 +25,15 @@ class Dtype(StrEnum):
     float16 = "float16"
 
 
+class TextDtype(StrEnum):
+    """What the text decoder's weights can be."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+    int8 = "int8"
+
+
 def translate(
     videos: Annotated[
         list[Path],
@@ -50,7 +59,10 @@ def translate(
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="auto (a GPU when there is one), cpu, cuda or cuda:N.")
     ] = "auto",
-    dtype: Annotated[Dtype, typer.Option(help="What the models compute in.")] = Dtype.float32,
+    dtype: Annotated[Dtype, typer.Option(help="What the models' weights are.")] = Dtype.float32,
+    text_dtype: Annotated[
+        TextDtype | None, typer.Option(help="The same for the text decoder, if other; int8 is fastest on a CPU.")
+    ] = None,
 ) -> None:
     """Translate sign-language videos into text.
 
@@ -71,7 +83,9 @@ def translate(
         with log.bars() as bars:
             found = [video for video in videos if video not in missing]
             settings = {"beam_size": beam, "nbest": nbest, "progress": bars.update}
-            translated = _translate(found, lang, (model, device, dtype.value), settings, report)
+            translated = _translate(
+                found, lang, (model, device, dtype.value, text_dtype and text_dtype.value), settings, report
+            )
             for done, video in enumerate(videos, 1):
                 failed = missing.get(video)
                 outcome = Failure(video=str(video), error=failed) if failed else next(translated)
@@ -163,18 +177,18 @@ def _output_name(video: str | Path) -> str:
 def _translate(
     videos: Sequence[Path],
     lang: Sequence[str] | None,
-    model: tuple[str, str, str],
+    model: tuple[str, str, str, str | None],
     settings: Mapping[str, Any],
     report: _Report,
 ) -> Iterator[Translation | Failure]:
-    """Translate videos with the model of this name, device and dtype; it is loaded when the first is asked for."""
-    name, device, dtype = model
+    """Translate videos with the model of this name, device and dtypes; it is loaded when the first is asked for."""
+    name, device, dtype, text_dtype = model
     progress = settings["progress"]
     progress("loading the model", 0, 1)
     with report.clock("load"):
         from slt.translate import Translator
 
-        translator = Translator(name, device=device, dtype=dtype)
+        translator = Translator(name, device=device, dtype=dtype, text_dtype=text_dtype)
         translator.load()
     progress("loading the model", 1, 1)
     yield from translator.translate_many(videos, lang, **settings)

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from slt.assets.cards import read_card, write_card
-from slt.bundle import choose_device, choose_dtype, load_bundle
+from slt.bundle import choose_device, load_bundle
 from slt.errors import UserError
+from slt.models import compute
 from tests.bundles import LANGUAGES, add_domain, bundle, own_bundle
 
 
@@ -25,10 +26,31 @@ def test_a_bundle_becomes_models_that_are_ready_to_translate(bundle):
         assert {value.device.type for value in model.parameters()} == {"cpu"}
 
 
-def test_another_dtype_is_that_of_every_model(bundle):
-    loaded = load_bundle(bundle, device="cpu", dtype="bfloat16")
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("own_instructions", [True, False])
+def test_another_dtype_is_that_of_all_products(bundle, dtype, own_instructions, monkeypatch):
+    half = getattr(torch, dtype)
+    monkeypatch.setattr(compute, "has_half", lambda asked: own_instructions or asked != half)
+    loaded = load_bundle(bundle, device="cpu", dtype=dtype)
     for model in (loaded.extractor, loaded.encoder, loaded.decoder):
-        assert {value.dtype for value in model.parameters()} == {torch.bfloat16}
+        assert {part.weight.dtype for _, part in compute.linears(model)} == {half}
+        others = {value.dtype for value in model.parameters() if value.ndim == 1}
+        assert others == {half if own_instructions else torch.float32}
+
+
+def test_the_text_decoder_may_have_a_dtype_of_its_own(bundle):
+    loaded = load_bundle(bundle, device="cpu", text_dtype="bfloat16")
+    assert {value.dtype for value in loaded.encoder.parameters()} == {torch.float32}
+    assert {part.weight.dtype for _, part in compute.linears(loaded.decoder)} == {torch.bfloat16}
+    loaded = load_bundle(bundle, device="cpu", text_dtype="int8", text_encoder=True)
+    assert not loaded.decoder.decoder.decoder.layers[0].ffn.inner_proj.weight.numel()
+    assert loaded.decoder.encoder.encoder.layers[0].ffn.inner_proj.weight.numel()
+
+
+def test_whole_numbers_are_for_cpus(bundle, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UserError, match="int8 is for text on a CPU"):
+        load_bundle(bundle, device="cuda", text_dtype="int8")
 
 
 def test_the_text_encoder_is_loaded_for_those_who_ask(bundle):
@@ -77,9 +99,8 @@ def test_a_gpu_may_be_chosen_by_number(monkeypatch):
         choose_device("cuda:2")
 
 
-def test_dtypes_of_no_use_are_refused():
+def test_other_dtypes_are_refused(bundle):
     with pytest.raises(UserError, match="unknown dtype 'int8'; expected float32, bfloat16, float16"):
-        choose_dtype("int8", torch.device("cpu"))
-    with pytest.raises(UserError, match="float16 is of no use on a CPU"):
-        choose_dtype("float16", torch.device("cpu"))
-    assert choose_dtype("float16", torch.device("cuda")) == torch.float16
+        load_bundle(bundle, device="cpu", dtype="int8")
+    with pytest.raises(UserError, match="unknown dtype 'int4'; expected float32, bfloat16, float16, and int8 for text"):
+        load_bundle(bundle, device="cpu", text_dtype="int4")

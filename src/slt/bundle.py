@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -13,17 +13,22 @@ from slt.assets.cards import BundleCard, DomainCard, ExtractorCard, PreprocessCa
 from slt.assets.store import Bundle, find_bundle
 from slt.config import parse
 from slt.errors import UserError
-from slt.models.checkpoint import load_model, read_weights
+from slt.models.checkpoint import model_with, read_weights
+from slt.models.compute import settle_on_cpu
+from slt.models.copies import read_in
 from slt.models.domain import Domain
 from slt.registry import DECODERS, ENCODERS, EXTRACTORS, resolve
 from slt.text.config import SonarTextConfig
 from slt.text.decoder import TextDecoder
+from slt.text.int8 import quantise
 from slt.video.windows import WindowGeometry
 
 if TYPE_CHECKING:
     from slt.assets.cards import EncoderCard
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+INT8 = "int8"
+"""What the text decoder alone can have its weights in, on a CPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +53,21 @@ class LoadedBundle:
 
 
 def load_bundle(
-    name_or_path: str | Path, *, device: str = "auto", dtype: str = "float32", text_encoder: bool = False
+    name_or_path: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    text_dtype: str | None = None,
+    text_encoder: bool = False,
 ) -> LoadedBundle:
-    """Load the models of a bundle, every weight accounted for.
+    """Load the models of a bundle, every weight accounted for, to be used and not trained.
 
     Args:
         name_or_path: as for ``slt.assets.store.find_bundle``.
         device: "auto" (a GPU when there is one), "cpu", "cuda" or "cuda:1".
-        dtype: "float32", "bfloat16" or, on a GPU, "float16".
+        dtype: "float32", "bfloat16" or "float16". On a CPU without instructions for it, half precision is that of the
+            weights alone; ``docs/precision.md`` has what each costs and gains.
+        text_dtype: the same for the text decoder, or "int8" on a CPU; None as ``dtype``.
         text_encoder: also load what turns text into embeddings, which translating does not need.
 
     Raises:
@@ -64,15 +76,25 @@ def load_bundle(
     bundle = find_bundle(name_or_path)
     card = bundle.card
     place = choose_device(device)
-    precision = choose_dtype(dtype, place)
-    return LoadedBundle(
+    precision = choose_dtype(dtype)
+    is_int8 = text_dtype == INT8
+    if is_int8 and place.type != "cpu":
+        raise UserError(f"{INT8} is for text on a CPU", fix="give bfloat16 on a GPU")
+    text_precision = precision if is_int8 or text_dtype is None else choose_dtype(text_dtype, text=True)
+    loaded = LoadedBundle(
         card=card,
         geometry=window_geometry(card.preprocess),
-        extractor=_load_part(bundle, card.extractor, EXTRACTORS, "extractor").to(place, precision),
-        encoder=_load_part(bundle, card.encoder, ENCODERS, "sign encoder").to(place, precision),
-        decoder=_load_decoder(bundle, place, precision, text_encoder=text_encoder),
+        extractor=_load_part(bundle, card.extractor, EXTRACTORS, "extractor", precision).to(place),
+        encoder=_load_part(bundle, card.encoder, ENCODERS, "sign encoder", precision).to(place),
+        decoder=_load_decoder(bundle, place, text_precision, text_encoder=text_encoder),
         domain=_load_domain(bundle, card.domain),
     )
+    if place.type == "cpu":
+        for model in (loaded.extractor, loaded.encoder, loaded.decoder):
+            settle_on_cpu(cast(nn.Module, model))
+    if is_int8:
+        quantise(cast(nn.Module, loaded.decoder))
+    return loaded
 
 
 def load_extractor(
@@ -132,23 +154,24 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Return the dtype that ``name`` means.
+def choose_dtype(name: str, *, text: bool = False) -> torch.dtype:
+    """Return the dtype that ``name`` means; ``text`` for the text decoder's, which may also be ``INT8``.
 
     Raises:
-        UserError: no dtype is called that, or it is of no use on this device.
+        UserError: no dtype is called that.
     """
     if name not in DTYPES:
-        raise UserError(f"unknown dtype {name!r}; expected {', '.join(DTYPES)}")
-    if name == "float16" and device.type == "cpu":
-        raise UserError("float16 is of no use on a CPU", fix="give --dtype bfloat16, or leave it away")
+        raise UserError(f"unknown dtype {name!r}; expected {', '.join(DTYPES)}" + f", and {INT8} for text" * text)
     return DTYPES[name]
 
 
-def _load_part(bundle: Bundle, card: ExtractorCard | EncoderCard, table: Any, what: str) -> nn.Module:
+def _load_part(
+    bundle: Bundle, card: ExtractorCard | EncoderCard, table: Any, what: str, dtype: torch.dtype
+) -> nn.Module:
     kind = resolve(table, card.kind, what=what)
     config = parse(kind.Config, card.config, where=f"the {what} in the card of {bundle.card.name}")
-    return load_model(kind, config, bundle.path(card.weights))
+    weights = read_in(bundle, card.weights, dtype)
+    return model_with(kind, config, weights, source=bundle.path(card.weights), dtype=dtype)
 
 
 def _load_decoder(bundle: Bundle, device: torch.device, dtype: torch.dtype, *, text_encoder: bool) -> TextDecoder:
@@ -157,9 +180,9 @@ def _load_decoder(bundle: Bundle, device: torch.device, dtype: torch.dtype, *, t
     encoder_file = card.text_encoder if text_encoder else None
     decoder: TextDecoder = resolve(DECODERS, card.kind, what="text decoder").load(
         config,
-        read_weights(bundle.path(card.weights)),
+        read_in(bundle, card.weights, dtype),
         bundle.path(card.tokenizer),
-        read_weights(bundle.path(encoder_file)) if encoder_file else None,
+        read_in(bundle, encoder_file, dtype) if encoder_file else None,
         device=device,
         dtype=dtype,
     )

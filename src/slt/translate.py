@@ -65,16 +65,25 @@ class Translator:
         model: a bundle's name, or the path of its folder.
         device: "auto" (a GPU when there is one), "cpu", "cuda" or "cuda:1".
         dtype: "float32", "bfloat16" or "float16".
+        text_dtype: the same for the text decoder, or "int8" on a CPU; None as ``dtype``.
 
     Example:
         >>> from slt import Translator
         >>> Translator("demo").translate("clip.mp4").text()
     """
 
-    def __init__(self, model: str | Path = "demo", *, device: str = "auto", dtype: str = "float32") -> None:
+    def __init__(
+        self,
+        model: str | Path = "demo",
+        *,
+        device: str = "auto",
+        dtype: str = "float32",
+        text_dtype: str | None = None,
+    ) -> None:
         self.model = model
         self.device = device
         self.dtype = dtype
+        self.text_dtype = text_dtype
         self._bundle: LoadedBundle | None = None
 
     def load(self) -> LoadedBundle:
@@ -84,7 +93,7 @@ class Translator:
             UserError: no such model, device or dtype, or files that are not what the model's card says.
         """
         if self._bundle is None:
-            self._bundle = load_bundle(self.model, device=self.device, dtype=self.dtype)
+            self._bundle = load_bundle(self.model, device=self.device, dtype=self.dtype, text_dtype=self.text_dtype)
         return self._bundle
 
     def translate(

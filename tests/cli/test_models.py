@@ -31,6 +31,17 @@ def test_models_are_listed_for_people_and_programs(slt, home):
     assert told["yours"]["languages"] == ["eng_Latn", "deu_Latn"]
 
 
+def test_copies_in_half_precision_are_listed_and_go_with_their_model(slt, home):
+    copies = home / "bundles" / "mine" / "copies"
+    copies.mkdir()
+    (copies / "encoder.bfloat16.safetensors").write_bytes(bytes(300_000))
+    assert "\tready, copy in bfloat16 0.3 MB\n" in slt("models", "list").out
+    told = {model["name"]: model for model in map(json.loads, slt("models", "list", "--json").out.splitlines())}
+    assert (told["mine"]["copies"], told["yours"]["copies"]) == ({"bfloat16": 300_000}, {})
+    assert slt("models", "rm", "mine").code == 0
+    assert not copies.exists()
+
+
 def test_no_models_is_told_to_people(slt, monkeypatch, tmp_path):
     monkeypatch.setattr("slt.assets.store.demo_folder", lambda: tmp_path)
     outcome = slt("models", "list")

@@ -232,7 +232,7 @@ def test_a_failure_of_the_machine_is_not_the_users(translate, clip, monkeypatch)
         (["--model", "/nowhere"], "unknown model '/nowhere'"),
         (["--nbest", "6"], "--nbest 6 is more than .* --beam 5\n  fix: --beam 6"),
         (["--device", "tpu"], "unknown device 'tpu'"),
-        (["--dtype", "float16"], "float16 is of no use on a CPU"),
+        (["--text-dtype", "int4"], "(?s)--text-dtype.*int8"),
         (["--dtype", "int8"], "(?s)--dtype.*float32"),
         (["--beam", "0"], "--beam"),
     ],

@@ -115,8 +115,8 @@ def test_a_clip_does_not_depend_on_its_batch_nor_on_what_stands_in_its_padding(t
     together = tiny(batch)
     for row, clip in enumerate((short, long)):
         alone = tiny(FeatureBatch.of([clip]))
-        torch.testing.assert_close(together.sentence[row], alone.sentence[0], atol=1e-6, rtol=0)
-        torch.testing.assert_close(together.sequence[row, : len(clip)], alone.sequence[0], atol=1e-6, rtol=0)
+        torch.testing.assert_close(together.sentence[row], alone.sentence[0], atol=5e-6, rtol=0)
+        torch.testing.assert_close(together.sequence[row, : len(clip)], alone.sequence[0], atol=5e-6, rtol=0)
 
 
 def test_every_weight_in_use_is_trained(tiny):

@@ -17,6 +17,7 @@ from slt.home import slt_home
 from slt.registry import did_you_mean
 
 DEMO = "demo"
+COPIES = "copies"
 FETCH_AGAIN = "fetch or make the bundle again"
 
 
@@ -35,6 +36,11 @@ class Bundle:
     def path(self, file: str) -> Path:
         """Return where a file that the card names lies."""
         return self.folder / file
+
+    @property
+    def copies(self) -> Path:
+        """Where copies of its weights in other dtypes are kept; it need not exist, and may be removed at any time."""
+        return self.folder / COPIES
 
     def verify(self) -> None:
         """Compare every file with its hash in the card; reads them all.
@@ -78,6 +84,15 @@ def list_bundles() -> dict[str, Path]:
     return ({DEMO: demo_folder()} if (demo_folder() / CARD_NAME).is_file() else {}) | {
         folder.name: folder for folder in fetched if folder.name != DEMO
     }
+
+
+def list_copies(folder: Path) -> dict[str, int]:
+    """Return the dtypes in which a bundle's folder keeps copies of its weights, each with their size in bytes."""
+    sizes: dict[str, int] = {}
+    for copy in sorted((folder / COPIES).glob("[!.]*.safetensors")):
+        dtype = copy.stem.rpartition(".")[2]
+        sizes[dtype] = sizes.get(dtype, 0) + copy.stat().st_size
+    return sizes
 
 
 def list_fetched() -> dict[str, Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from slt.bundle import load_extractor, window_geometry
 from slt.data.features.header import StoreHeader
 from slt.extract.base import Counted, Extractor, Notes, Piece, Settings, as_rows, open_clip, pieces_at_once, store_dtype
 from slt.extract.jobs import Job
+from slt.models.signhiera import SignHiera
 from slt.translate import window_features
 from slt.video.detect import load_detector
 from slt.video.stream import WindowStream, cropped_frames
@@ -27,7 +28,7 @@ class SignHieraExtractor(Extractor):
 
     def __init__(self, settings: Settings) -> None:
         card, model = load_extractor(settings.model or "demo", device=settings.device, dtype=settings.dtype)
-        self._model: Any = model
+        self._model = cast(SignHiera, model)
         self._preprocess = replace(card.preprocess, detector=settings.detector or card.preprocess.detector)
         load_detector(self._preprocess.detector)
         self._geometry = window_geometry(self._preprocess)

@@ -50,10 +50,21 @@ def load_model(kind: type[AnyModule], config: Any, path: Path) -> AnyModule:
     Raises:
         UserError: the file cannot be read, or its weights are those of another model.
     """
+    return model_with(kind, config, read_weights(path), source=path)
+
+
+def model_with(
+    kind: type[AnyModule],
+    config: Any,
+    weights: Mapping[str, Tensor],
+    *,
+    source: Path | str,
+    dtype: torch.dtype = torch.float32,
+) -> AnyModule:
+    """Make what ``load_model`` makes of weights that were read, in a dtype; those that have it are not copied."""
     says = cast(type[ModelKind], kind)
-    weights = rename(read_weights(path), says.OLD_NAMES)
-    model = build_empty(lambda: kind(config))
-    load_strict(model, weights, may_be_extra=says.MAY_BE_EXTRA, source=path)
+    model = build_empty(lambda: kind(config)).to(dtype)
+    load_strict(model, rename(weights, says.OLD_NAMES), may_be_extra=says.MAY_BE_EXTRA, source=source)
     return model.eval()
 
 

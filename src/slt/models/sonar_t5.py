@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -97,6 +98,9 @@ class SonarT5(nn.Module):
         # Inside the encoder because published weights have it there.
         self.encoder.feature_projection = FeatureProjection(config.feature_dim, config.d_model)
         self.projection_out = nn.Linear(config.d_model, config.output_dim, bias=False)
+        for block in self.decoder.block:
+            attention = block.layer[0].SelfAttention
+            attention.forward = partial(_attend_to_itself, attention)
 
     def forward(self, batch: FeatureBatch) -> EncoderOutput:
         """Embed B clips.
@@ -120,3 +124,15 @@ class SonarT5(nn.Module):
             use_cache=False,
         ).last_hidden_state  # (B, 1, d_model)
         return EncoderOutput(sentence=self.projection_out(pooled).squeeze(1), sequence=sequence, mask=mask)
+
+
+def _attend_to_itself(attention: Any, query: Tensor, *others: Any, **named: Any) -> tuple[Any, ...]:
+    """Stand in for T5's self-attention of the pooling token, (B, 1, d_model), which is alone.
+
+    Softmax over one key is 1, so attention is ``o(v(query))``, exactly; queries and keys, whose mapped weights then are
+    never read, only matter to training, which wants a gradient for every weight, a zero one too.
+    """
+    if attention.training or query.shape[1] != 1:
+        found: tuple[Any, ...] = type(attention).forward(attention, query, *others, **named)
+        return found
+    return attention.o(attention.v(query)), named.get("position_bias")

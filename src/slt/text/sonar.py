@@ -37,6 +37,7 @@ from slt.text.config import SonarTextConfig, StackConfig
 from slt.text.contexts import evaluating, made_on
 from slt.text.decoder import Hypothesis
 from slt.text.languages import check_languages
+from slt.text.one_step import attend_once
 from slt.text.patience import Patience
 from slt.text.tokenizer import train_tokenizer
 from slt.text.weights import EMBEDDING, OUTPUT_TABLE, modern_weights
@@ -78,6 +79,7 @@ class SonarText(nn.Module):
         self.decoder = decoder
         self.encoder = encoder
         self.n_cut = 0
+        attend_once(decoder)
         self._open_tokenizer()
 
     def _open_tokenizer(self) -> None:
@@ -157,8 +159,8 @@ class SonarText(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What its weights, and so its embeddings, are made of."""
-        return self.decoder.get_parameter(EMBEDDING["decoder"]).dtype
+        """What it computes in, and so what its embeddings are made of; its tables may be kept in less."""
+        return next(value.dtype for value in self.decoder.parameters() if value.ndim == 1)
 
     def embed(self, texts: Sequence[str], lang: str) -> Tensor:
         """Return the (B, D) embeddings of ``texts``, all in ``lang``, without gradients; batched by length."""
