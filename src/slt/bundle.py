@@ -103,8 +103,10 @@ def load_extractor(
     """Load the extractor of a bundle alone; arguments and errors as for ``load_bundle``."""
     bundle = find_bundle(name_or_path)
     place = choose_device(device)
-    precision = choose_dtype(dtype, place)
-    return bundle.card, _load_part(bundle, bundle.card.extractor, EXTRACTORS, "extractor").to(place, precision)
+    extractor = _load_part(bundle, bundle.card.extractor, EXTRACTORS, "extractor", choose_dtype(dtype)).to(place)
+    if place.type == "cpu":
+        settle_on_cpu(extractor)
+    return bundle.card, extractor
 
 
 def load_text(
@@ -122,7 +124,10 @@ def load_text(
             fix="slt models fetch NAME --with-text-encoder, then slt models import --name NAME",
         )
     place = choose_device(device)
-    return bundle.card, _load_decoder(bundle, place, choose_dtype(dtype, place), text_encoder=True)
+    text = _load_decoder(bundle, place, choose_dtype(dtype), text_encoder=True)
+    if place.type == "cpu":
+        settle_on_cpu(cast(nn.Module, text))
+    return bundle.card, text
 
 
 def window_geometry(preprocess: PreprocessCard) -> WindowGeometry:

@@ -53,7 +53,7 @@ class _TransformersExtractor(Extractor):
             )
         folder = Path(settings.model)
         device = choose_device(settings.device)
-        dtype = choose_dtype(settings.dtype, device)
+        dtype = choose_dtype(settings.dtype)
         self._detector = settings.detector or WHOLE_PICTURE
         load_detector(self._detector)
         self._model = self.model_class(folder).to(device, dtype)
