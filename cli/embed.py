@@ -37,6 +37,7 @@ def embed_text(
         bars.update("loading the model", 0, 1)
         from slt.extract.texts import embed_texts
 
+        pace = log.Pace()
         n_texts = sum(map(len, texts.values()))
         n_made = embed_texts(
             texts,
@@ -45,6 +46,6 @@ def embed_text(
             device=device,
             dtype=dtype.value,
             stop=stop,
-            progress=lambda done, total: bars.update("texts", done, total),
+            progress=lambda done, total: bars.update("texts", done, total, pace(done, total)),
         )
     log.say(f"{n_made} of {n_texts} texts embedded, {n_texts - n_made} were there: {', '.join(texts)}")

@@ -79,6 +79,7 @@ def extract_features(
         if dry_run:
             _estimate(jobs, made_by, out)
             return
+        pace = log.Pace()
         with stop_requests() as stop:
             report = extract(
                 jobs,
@@ -86,7 +87,7 @@ def extract_features(
                 out,
                 shard=(index, count),
                 stop=stop,
-                progress=lambda done, total: bars.update("clips", done, total),
+                progress=lambda done, total: bars.update("clips", done, total, pace(done, total)),
             )
             _tell(report, len(jobs))
             if report.n_there + report.n_done + len(report.failures) < len(jobs):
@@ -94,7 +95,7 @@ def extract_features(
     if report.failures:
         from slt_cli.failures import ItemsFailed
 
-        raise ItemsFailed(report.failures, total=len(jobs), what="clips", listed_in=failures_path(out, (index, count)))
+        raise ItemsFailed(report.failures, total=len(jobs), what="clips", all_in=failures_path(out, (index, count)))
 
 
 def _parse_shard(text: str) -> tuple[int, int]:

@@ -20,15 +20,15 @@ class ItemsFailed(SltError):
         failures: (item, why it failed); not empty.
         total: how many items there were.
         what: how a person calls the items ("videos").
-        listed_in: the file in which all of them are listed; the message then shows the first ones only.
+        all_in: a file that lists all failures; with it, no more than ``SHOWN`` reasons are told here.
     """
 
     def __init__(
-        self, failures: Sequence[tuple[str, SltError]], *, total: int, what: str, listed_in: Path | None = None
+        self, failures: Sequence[tuple[str, SltError]], *, total: int, what: str, all_in: Path | None = None
     ) -> None:
-        reasons = [_reason(item, error) for item, error in failures[: SHOWN if listed_in else None]]
-        if len(reasons) < len(failures):
-            reasons.append(f"and {len(failures) - len(reasons)} more: {listed_in}")
+        reasons = list(dict.fromkeys(_reason(item, error) for item, error in failures))
+        if all_in is not None and len(reasons) > SHOWN:
+            reasons[SHOWN:] = [f"and {len(reasons) - SHOWN} more: all are in {all_in}"]
         heading = f"{len(failures)} of {total} {what} failed:"
         fixes = dict.fromkeys(error.fix for _, error in failures if error.fix)
         super().__init__(reasons[0] if total == 1 else "\n  ".join([heading, *reasons]), fix="; ".join(fixes) or None)

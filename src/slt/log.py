@@ -73,44 +73,46 @@ def _coloured(word: str, colour: str) -> str:
     return f"{colour}{word}{RESET}" if sys.stderr.isatty() and "NO_COLOR" not in os.environ else word
 
 
+class Pace:
+    """How fast something goes, and how long the rest takes; counts from the first call on."""
+
+    def __init__(self) -> None:
+        self._began: tuple[float, int] | None = None
+
+    def __call__(self, done: int, total: int) -> str:
+        """Return the note for ``Bars.update``; what was done by the first call is left out."""
+        now = time.monotonic()
+        began, first = self._began = self._began or (now, done)
+        if done <= first or now <= began:
+            return ""
+        rate = (done - first) / (now - began)
+        return f"{rate:.3g} a second, {span((total - done) / rate)} left"
+
+
 class Bars:
     """Progress of one or more kinds of things, by name: bars on a terminal, now and then a plain line elsewhere."""
 
     def __init__(self, drawn: RichProgress | None) -> None:
         self._drawn = drawn
         self._tasks: dict[str, object] = {}
-        self._began: dict[str, tuple[float, int]] = {}
         self._next_line_at = time.monotonic() + PLAIN_EVERY_S
 
-    def update(self, what: str, done: int, total: int | None) -> None:
-        """Show that ``done`` of ``total`` (None: nobody knows) are finished, how fast, and how long the rest takes.
-
-        A full bar is taken away.
-        """
-        pace = self._pace(what, done, total)
+    def update(self, what: str, done: int, total: int | None, note: str = "") -> None:
+        """Show that ``done`` of ``total`` (None: nobody knows) are finished, and a note; a full bar is taken away."""
         if self._drawn is None:
-            self._plain(what, done, total, pace)
+            self._plain(what, done, total, note)
             return
         if what not in self._tasks:
-            self._tasks[what] = self._drawn.add_task(what, total=total, pace="")
-        self._drawn.update(self._tasks[what], completed=done, total=total, pace=pace)  # type: ignore[arg-type]
+            self._tasks[what] = self._drawn.add_task(what, total=total, note=note)
+        self._drawn.update(self._tasks[what], completed=done, total=total, note=note)  # type: ignore[arg-type]
         if done == total:
             self._drawn.remove_task(self._tasks.pop(what))  # type: ignore[arg-type]
 
-    def _pace(self, what: str, done: int, total: int | None) -> str:
-        """Say how fast it went since the first update, what was finished by then left out."""
-        now = time.monotonic()
-        began, first = self._began.setdefault(what, (now, done))
-        if done <= first or now <= began:
-            return ""
-        rate = (done - first) / (now - began)
-        return f"{rate:.3g} a second" + ("" if total is None else f", {span((total - done) / rate)} left")
-
-    def _plain(self, what: str, done: int, total: int | None, pace: str) -> None:
+    def _plain(self, what: str, done: int, total: int | None, note: str) -> None:
         if done == total or time.monotonic() < self._next_line_at:
             return
         self._next_line_at = time.monotonic() + PLAIN_EVERY_S
-        say(", ".join([f"{what}: {done}" + (f" of {total}" if total is not None else ""), *([pace] if pace else [])]))
+        say(f"{what}: {done}" + (f" of {total}" if total is not None else "") + (f", {note}" if note else ""))
 
 
 @contextmanager
@@ -123,8 +125,8 @@ def bars() -> Iterator[Bars]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    pace = TextColumn("{task.fields[pace]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), pace)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns += (TextColumn("{task.fields[note]}"),)  # type: ignore[assignment]
     # rich would otherwise send our stdout to stderr for as long as a bar is shown.
     drawn = Progress(
         *columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False

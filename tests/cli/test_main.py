@@ -17,7 +17,7 @@ from slt.errors import SltError, UserError
 from slt_cli import main as front
 
 VERBS = [[], ["doctor"], ["demo"], ["translate"], ["models"], ["models", "list"], ["models", "verify"], ["prepare"]]
-VERBS += [["models", "import"], ["prepare", "synthetic"]]
+VERBS += [["models", "import"], ["prepare", "synthetic"], ["train-features"], ["train-encoder"], ["train-decoder"]]
 HEAVY = {"torch", "av", "cv2", "numpy", "fairseq2", "sonar", "transformers", "timm", "dlib"}
 
 

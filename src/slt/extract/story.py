@@ -95,6 +95,8 @@ def extract(
     with FeatureWriter(folder, extractor.header, shard=shard) as writer:
         todo = [job for job in jobs if job.id not in writer]
         report.n_there = len(jobs) - len(todo)
+        if progress:
+            progress(report.n_there, len(jobs))
         try:
             with closing(extracted(todo, extractor, stop=stop)) as outcomes:
                 for outcome in outcomes:

@@ -59,6 +59,8 @@ def embed_texts(
             for lang, some in texts.items()
         }
         n_todo = sum(map(len, todo.values()))
+        if progress:
+            progress(n_texts - n_todo, n_texts)
         for lang, some in todo.items():
             for start in range(0, len(some), TEXTS_AT_ONCE):
                 part = some[start : start + TEXTS_AT_ONCE]
