@@ -13,7 +13,11 @@ import typer
 
 from slt import log
 from slt.errors import as_slt_error
+<<<<<<< HEAD
 from slt_cli import demo, doctor, embed, extract, features, models, prepare, train, translate
+=======
+from slt_cli import demo, doctor, launch, models, prepare, train, translate
+>>>>>>> main
 
 INTERRUPTED = 130
 HELP_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -35,6 +39,7 @@ app.command()(train.train_decoder)
 app.command()(extract.extract_features)
 app.command()(embed.embed_text)
 app.add_typer(models.app, name="models")
+app.add_typer(launch.app, name="launch")
 app.add_typer(prepare.app, name="prepare")
 app.add_typer(features.app, name="features")
 

@@ -63,7 +63,8 @@ def list_models(
 @app.command()
 def fetch(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]", help="What to fetch; without any, all that can be.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME]", help="sonar-asl, which comes if none is named, or dlib-cnn, a face detector."),
     ] = None,
     mirror: Annotated[
         str | None, typer.Option(metavar="URL", help="Fetch from there, where the same paths lie; else SLT_MIRROR.")
@@ -99,7 +100,7 @@ def fetch(
                 bars.update(f"{file}, MB", here // 10**6 if here != size else total or 0, total)
 
             fetch_files(files, folder, licence=model.notice, mirror=mirror, progress=progress)
-        if to is None:
+        if to is None and name in PUBLISHED:
             log.say(f"next: slt models import --name {name}")
         return f"{name}\t{folder}"
 

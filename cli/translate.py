@@ -63,6 +63,14 @@ def translate(
     text_dtype: Annotated[
         TextDtype | None, typer.Option(help="The same for the text decoder, if other; int8 is fastest on a CPU.")
     ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What finds the signer, if not what the model asks for: dlib-hog, dlib-hog-fast, mediapipe, dlib-cnn,"
+            " auto; none for a video that shows just the signer.",
+        ),
+    ] = None,
 ) -> None:
     """Translate sign-language videos into text.
 
@@ -75,17 +83,19 @@ def translate(
     """
     from slt import log
     from slt.translation import Failure, Translation
+    from slt.video.detect import check_detector
 
     missing = _check(videos, model, lang, beam=beam, nbest=nbest, outputs=[save_features, save_embeddings])
+    if detector:
+        check_detector(detector)
     several = len(videos) > 1 or len(lang or ()) > 1
     report = _Report(len(videos))
     try:
         with log.bars() as bars:
             found = [video for video in videos if video not in missing]
             settings = {"beam_size": beam, "nbest": nbest, "progress": bars.update}
-            translated = _translate(
-                found, lang, (model, device, dtype.value, text_dtype and text_dtype.value), settings, report
-            )
+            how = {"device": device, "dtype": dtype.value, "text_dtype": text_dtype and text_dtype.value}
+            translated = _translate(found, lang, model, {**how, "detector": detector}, settings, report)
             for done, video in enumerate(videos, 1):
                 failed = missing.get(video)
                 outcome = Failure(video=str(video), error=failed) if failed else next(translated)
@@ -177,18 +187,18 @@ def _output_name(video: str | Path) -> str:
 def _translate(
     videos: Sequence[Path],
     lang: Sequence[str] | None,
-    model: tuple[str, str, str, str | None],
+    model: str,
+    how: Mapping[str, Any],
     settings: Mapping[str, Any],
     report: _Report,
 ) -> Iterator[Translation | Failure]:
-    """Translate videos with the model of this name, device and dtypes; it is loaded when the first is asked for."""
-    name, device, dtype, text_dtype = model
+    """Translate videos with a ``Translator`` of this model, so set up; it is loaded when the first is asked for."""
     progress = settings["progress"]
     progress("loading the model", 0, 1)
     with report.clock("load"):
         from slt.translate import Translator
 
-        translator = Translator(name, device=device, dtype=dtype, text_dtype=text_dtype)
+        translator = Translator(model, **how)
         translator.load()
     progress("loading the model", 1, 1)
     yield from translator.translate_many(videos, lang, **settings)

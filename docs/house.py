@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("extract",),
     ("evaluate",),
     ("train",),
+    ("launch",),
     ("demo",),
     ("slt_cli",),
 )

@@ -21,9 +21,11 @@ from slt.tensors import EncoderOutput, FeatureBatch
 from slt.text.decoder import Hypothesis, token_limit
 from slt.text.languages import check_languages
 from slt.translation import Failure, Span, Translation
+from slt.video.ahead import read_ahead
 from slt.video.base import Frame, Video
 from slt.video.crop import SignerBox, find_signer
 from slt.video.decode import open_video
+from slt.video.kept import KeptVideo
 from slt.video.rate import to_working_rate
 from slt.video.stream import WindowStream, cropped_frames
 from slt.video.windows import Window, plan_windows
@@ -35,6 +37,9 @@ DEFAULT_LANG = "eng_Latn"
 
 # One full-size window keeps every core busy, and holds 2 GB while it does; a GPU wants more to do at once.
 WINDOWS_AT_ONCE = {"cpu": 1, "cuda": 8}
+
+# Cropped frames that wait for the extractor: those of two full-size windows take 40 MB.
+FRAMES_AHEAD = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +71,8 @@ class Translator:
         device: "auto" (a GPU when there is one), "cpu", "cuda" or "cuda:1".
         dtype: "float32", "bfloat16" or "float16".
         text_dtype: the same for the text decoder, or "int8" on a CPU; None as ``dtype``.
+        detector: how the signer is found, a key of ``slt.video.detect.DETECTORS`` or ``dlib-cnn=FILE``; None as the
+            model's card says.
 
     Example:
         >>> from slt import Translator
@@ -79,11 +86,13 @@ class Translator:
         device: str = "auto",
         dtype: str = "float32",
         text_dtype: str | None = None,
+        detector: str | None = None,
     ) -> None:
         self.model = model
         self.device = device
         self.dtype = dtype
         self.text_dtype = text_dtype
+        self.detector = detector
         self._bundle: LoadedBundle | None = None
 
     def load(self) -> LoadedBundle:
@@ -122,9 +131,10 @@ class Translator:
         langs = check_languages(langs or _default_langs(bundle.card), bundle.card.languages)
         clock = Stopwatch()
         with clock("signer"):
-            source = to_working_rate(open_video(Path(video)), target_fps=bundle.geometry.target_fps)
-            signer = find_signer(source, bundle.card.preprocess.detector)
-        crops = clock.each("frames", cropped_frames(source, signer, bundle.card.preprocess.size))
+            source = KeptVideo(to_working_rate(open_video(Path(video)), target_fps=bundle.geometry.target_fps))
+            signer = find_signer(source, self.detector or bundle.card.preprocess.detector)
+        cropped = cropped_frames(source, signer, bundle.card.preprocess.size)
+        crops = clock.each("frames", read_ahead(cropped, FRAMES_AHEAD))
         signing = Signing(video=str(video), source=source, signer=signer, crops=crops)
         return translate_signing(
             bundle, signing, langs, beam_size=beam_size, nbest=nbest, clock=clock, progress=progress

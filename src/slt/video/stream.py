@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 
 import numpy as np
@@ -13,7 +13,7 @@ from slt.video.crop import SignerBox, crop_resize
 from slt.video.windows import Window, WindowGeometry, plan_windows
 
 
-def cropped_frames(video: Video, signer: SignerBox, size: int) -> Iterator[Frame]:
+def cropped_frames(video: Video, signer: SignerBox, size: int) -> Generator[Frame, None, None]:
     """Yield the signer in every frame of ``video``, each (size, size, 3) uint8 RGB.
 
     Raises:
