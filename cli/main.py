@@ -13,11 +13,7 @@ import typer
 
 from slt import log
 from slt.errors import as_slt_error
-<<<<<<< HEAD
-from slt_cli import demo, doctor, embed, extract, features, models, prepare, train, translate
-=======
-from slt_cli import demo, doctor, launch, models, prepare, train, translate
->>>>>>> main
+from slt_cli import demo, doctor, embed, extract, features, launch, models, prepare, train, translate
 
 INTERRUPTED = 130
 HELP_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

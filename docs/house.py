@@ -23,6 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("models",),
     ("text",),
     ("bundle", "importing", "translation"),
+    ("obtain",),
     ("translate",),
     ("extract",),
     ("evaluate",),
