@@ -37,7 +37,7 @@ class Pictures:
     width: int | None
     shortest_edge: int | None
     crop: tuple[int, int] | None
-    resample: int
+    resample: Any
     rescale: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -52,7 +52,7 @@ class Pictures:
             width=size.get("width"),
             shortest_edge=size.get("shortest_edge"),
             crop=(crop["height"], crop["width"]) if crop else None,
-            resample=int(processor.resample),
+            resample=processor.resample,
             rescale=processor.rescale_factor,
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
@@ -60,22 +60,23 @@ class Pictures:
 
     def fit(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Resize a (H, W, 3) uint8 frame and cut out its middle: (height, width, 3) uint8."""
-        from PIL import Image
+        from transformers.image_transforms import resize
 
-        picture = Image.fromarray(frame).resize(self._size(*frame.shape[:2]), resample=Image.Resampling(self.resample))
+        size: Any = self._size(*frame.shape[:2])
+        picture = np.asarray(resize(frame, size, resample=self.resample, input_data_format="channels_last"))
         if self.crop:
             height, width = self.crop
-            left, top = (picture.width - width) // 2, (picture.height - height) // 2
-            picture = picture.crop((left, top, left + width, top + height))
-        return np.asarray(picture)
+            top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
+            picture = picture[top : top + height, left : left + width]
+        return picture
 
     def _size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the (width, height) that a picture of this size is resized to."""
+        """Return the (height, width) that a picture of this size is resized to."""
         if self.shortest_edge is None:
-            return self.width or width, self.height or height
+            return self.height or height, self.width or width
         short, long = sorted((height, width))
         other = int(self.shortest_edge * long / short)
-        return (self.shortest_edge, other) if width <= height else (other, self.shortest_edge)
+        return (other, self.shortest_edge) if width <= height else (self.shortest_edge, other)
 
     def normalise(self, pictures: Tensor) -> Tensor:
         """Turn (..., H, W, 3) uint8 pictures into (..., 3, H, W) float32."""
