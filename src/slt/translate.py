@@ -152,11 +152,8 @@ class Translator:
         langs = check_languages(langs or _default_langs(bundle.card), bundle.card.languages)
         clock = Stopwatch()
         with clock("signer"):
-            source = KeptVideo(to_working_rate(open_video(Path(video)), target_fps=bundle.geometry.target_fps))
-            signer = find_signer(source, self.detector or bundle.card.preprocess.detector)
-        cropped = cropped_frames(source, signer, bundle.card.preprocess.size)
-        crops = clock.each("frames", read_ahead(cropped, FRAMES_AHEAD))
-        signing = Signing(video=str(video), source=source, signer=signer, crops=crops)
+            opened = open_video(Path(video))
+        signing = look_at(bundle, opened, video=str(video), clock=clock, detector=self.detector)
         return translate_signing(
             bundle, signing, langs, beam_size=beam_size, nbest=nbest, rerank=rerank, clock=clock, progress=progress
         )
@@ -182,6 +179,29 @@ class Translator:
                 yield self.translate(video, langs, beam_size=beam_size, nbest=nbest, rerank=rerank, progress=progress)
             except Exception as error:  # a bug that one video meets must not cost the others; it is told, not hidden
                 yield Failure(video=str(video), error=as_slt_error(error))
+
+
+def look_at(
+    bundle: LoadedBundle, opened: Video, *, video: str, clock: Stopwatch, detector: str | None = None
+) -> Signing:
+    """Find the signer in a video, all of which is signing.
+
+    Args:
+        bundle: whose models will see it.
+        opened: the video, at any rate.
+        video: what to call it.
+        clock: counts the seconds of this, and those of reading the pictures later.
+        detector: as for ``Translator``.
+
+    Raises:
+        UserError: the video cannot be read.
+    """
+    card = bundle.card.preprocess
+    with clock("signer"):
+        source = KeptVideo(to_working_rate(opened, target_fps=bundle.geometry.target_fps))
+        signer = find_signer(source, detector or card.detector)
+    crops = clock.each("frames", read_ahead(cropped_frames(source, signer, card.size), FRAMES_AHEAD))
+    return Signing(video=video, source=source, signer=signer, crops=crops)
 
 
 def translate_signing(
