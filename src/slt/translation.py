@@ -76,10 +76,7 @@ class Translation:
         return {
             "video": self.video,
             "model": self.model,
-            "texts": {
-                lang: [{"text": one.text, "score": round(one.score, 6)} for one in hypotheses]
-                for lang, hypotheses in self.texts.items()
-            },
+            "texts": {lang: [one.as_json() for one in hypotheses] for lang, hypotheses in self.texts.items()},
             "n_frames": self.n_frames,
             "fps": round(self.fps, 6),
             "start_s": round(self.start_s, 6),
