@@ -20,7 +20,8 @@ import torch
 from timm.models.hiera import Hiera
 
 from slt.demo.plan import EXTRACTOR
-from slt.models.signhiera import SignHiera, SignHieraConfig
+from slt.models.config import SignHieraConfig
+from slt.models.signhiera import SignHiera
 
 
 def main() -> None:

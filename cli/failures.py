@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from slt.errors import SltError
+
+SHOWN = 20
 
 
 class ItemsFailed(SltError):
@@ -17,10 +20,15 @@ class ItemsFailed(SltError):
         failures: (item, why it failed); not empty.
         total: how many items there were.
         what: how a person calls the items ("videos").
+        all_in: a file that lists all failures; with it, no more than ``SHOWN`` reasons are told here.
     """
 
-    def __init__(self, failures: Sequence[tuple[str, SltError]], *, total: int, what: str) -> None:
-        reasons = [_reason(item, error) for item, error in failures]
+    def __init__(
+        self, failures: Sequence[tuple[str, SltError]], *, total: int, what: str, all_in: Path | None = None
+    ) -> None:
+        reasons = list(dict.fromkeys(_reason(item, error) for item, error in failures))
+        if all_in is not None and len(reasons) > SHOWN:
+            reasons[SHOWN:] = [f"and {len(reasons) - SHOWN} more: all are in {all_in}"]
         heading = f"{len(failures)} of {total} {what} failed:"
         fixes = dict.fromkeys(error.fix for _, error in failures if error.fix)
         super().__init__(reasons[0] if total == 1 else "\n  ".join([heading, *reasons]), fix="; ".join(fixes) or None)

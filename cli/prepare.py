@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from slt.data.corpora.listing import Listing
+    from slt.data.corpora.prepare import Part, Plan
+    from slt.errors import SltError
+
 app = typer.Typer(no_args_is_help=True, help="Bring a corpus into the form that training and evaluation read.")
+
+Out = Annotated[Path, typer.Option(metavar="DIR", help="The corpus folder; a run that was stopped goes on in it.")]
+Lists = Annotated[
+    list[Path], typer.Option("--csv", metavar="FILE", help="The corpus's own list of sentences; may be repeated.")
+]
+Videos = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Where its videos lie, however deep; without it, text only.")
+]
+NoCut = Annotated[
+    bool, typer.Option("--no-cut", help="Refer to stretches of the long videos; nothing is encoded or copied.")
+]
+SplitName = Annotated[
+    str | None, typer.Option("--split", metavar="NAME", help="Which part the list is; else its file's name says so.")
+]
 
 
 class Split(StrEnum):
@@ -21,7 +42,7 @@ class Split(StrEnum):
 
 @app.command()
 def synthetic(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The corpus folder; a run that was stopped goes on in it.")],
+    out: Out,
     clips: Annotated[int, typer.Option(min=1, help="How many clips to draw.")],
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same corpus.")] = 0,
     split: Annotated[
@@ -42,3 +63,189 @@ def synthetic(
         manifests = write_corpus(out, n_clips, seed, progress=lambda done, total: bars.update("clips", done, total))
     for manifest in manifests.values():
         log.result(str(manifest))
+
+
+@app.command()
+def how2sign(csv: Lists, out: Out, videos: Videos = None, no_cut: NoCut = False, split: SplitName = None) -> None:
+    """Bring How2Sign (American Sign Language, English) into form: from its CSV files and the full frontal videos.
+
+    Takes the realigned files, as they are downloaded, separated by tabs, or by commas as in some copies. Each sentence
+    becomes a clip: an H.264 file without sound, of exactly the frames from its start to before its end; with --no-cut,
+    a stretch of the long video that is decoded when it is needed.
+
+    Prints the manifest of every split. prepare.json in the folder tells what was counted, and every row that is in no
+    manifest, with the reason.
+
+    Example: slt prepare how2sign --csv how2sign_realigned_val.csv --videos raw_videos --out how2sign
+    """
+    from slt.data.corpora.known import HOW2SIGN
+    from slt.data.corpora.listing import read_listing
+
+    listings = {path: read_listing(HOW2SIGN, path, split=split) for path in csv}
+    _prepare(HOW2SIGN.name, listings, videos, out, cut=not no_cut, split=split)
+
+
+@app.command()
+def phoenix(csv: Lists, out: Out, videos: Videos = None, split: SplitName = None) -> None:
+    """Bring PHOENIX-2014-T (German Sign Language, German) into form: from its lists and its folders of frames.
+
+    Its clips are folders of frames already: the manifests refer to them as they are.
+
+    Example: slt prepare phoenix --csv PHOENIX-2014-T.dev.corpus.csv --videos PHOENIX-2014-T/features --out phoenix
+    """
+    from slt.data.corpora.known import PHOENIX
+    from slt.data.corpora.listing import read_listing
+
+    listings = {path: read_listing(PHOENIX, path, split=split) for path in csv}
+    _prepare(PHOENIX.name, listings, videos, out, split=split)
+
+
+@app.command()
+def dailymoth(csv: Lists, out: Out, videos: Videos = None, split: SplitName = None) -> None:
+    """Bring DailyMoth-70h (American Sign Language, English) into form: from its lists, names, durations and captions.
+
+    Its clips are files of their own already: the manifests refer to them as they are. Other corpora in that layout
+    (lists without a header, videos sorted by their first five letters) are taken too.
+
+    Example: slt prepare dailymoth --csv manifests/train.tsv --videos videos --out dailymoth
+    """
+    from slt.data.corpora.known import DAILYMOTH
+    from slt.data.corpora.listing import read_listing
+
+    listings = {path: read_listing(DAILYMOTH, path, split=split) for path in csv}
+    _prepare(DAILYMOTH.name, listings, videos, out, split=split)
+
+
+@app.command()
+def openasl(csv: Lists, out: Out, videos: Videos = None, no_cut: NoCut = False) -> None:
+    """Bring OpenASL (American Sign Language, English) into form: from its TSV file and the videos you downloaded.
+
+    Videos are named by their YouTube ids. Clips become files, or stretches, as for How2Sign.
+
+    Example: slt prepare openasl --csv openasl-v1.0.tsv --videos raw --no-cut --out openasl
+    """
+    from slt.data.corpora.known import OPENASL
+    from slt.data.corpora.listing import read_listing
+
+    _prepare(OPENASL.name, {path: read_listing(OPENASL, path) for path in csv}, videos, out, cut=not no_cut)
+
+
+@app.command()
+def table(
+    out: Out,
+    csv: Annotated[
+        list[Path] | None, typer.Option("--csv", metavar="FILE", help="A table with a header; may be repeated.")
+    ] = None,
+    subtitles: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Instead of a table: NAME.srt or NAME.vtt for each video NAME.")
+    ] = None,
+    lang: Annotated[str | None, typer.Option(metavar="LANG", help="The texts' FLORES-200 code: eng_Latn.")] = None,
+    video: Annotated[str, typer.Option(metavar="COLUMN", help="The column of videos' names or paths.")] = "video",
+    text: Annotated[str, typer.Option(metavar="COLUMN", help="The column of sentences.")] = "text",
+    id_column: Annotated[
+        str | None, typer.Option("--id", metavar="COLUMN", help="That of ids; without it, clips are numbered.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(metavar="COLUMN", help="That of beginnings: 12.5 or 0:00:12.5.")] = None,
+    end: Annotated[str | None, typer.Option(metavar="COLUMN", help="That of ends.")] = None,
+    split_column: Annotated[str | None, typer.Option(metavar="COLUMN", help="That of splits.")] = None,
+    separator: Annotated[
+        str | None, typer.Option(metavar="CHAR", help="Between cells; without it, whichever fits the header.")
+    ] = None,
+    videos: Videos = None,
+    no_cut: NoCut = False,
+    split: SplitName = None,
+) -> None:
+    """Bring a corpus of your own into form: from a table whose columns you name, or from subtitles beside videos.
+
+    Clips become files, or stretches, as for How2Sign; one without times is its whole video.
+
+    Example: slt prepare table --csv train.csv --video file --text sentence --lang eng_Latn --videos clips --out mine
+
+    Example: slt prepare table --subtitles talks --videos talks --lang eng_Latn --split train --no-cut --out talks-train
+    """
+    from slt.data.corpora.known import own_table
+    from slt.data.corpora.listing import read_listing, read_subtitles
+    from slt.errors import UserError
+
+    if bool(csv) == bool(subtitles):
+        raise UserError("give either a table or subtitles", fix="--csv FILE, or --subtitles DIR")
+    _check_lang(lang)
+    if subtitles:
+        listings = {subtitles: read_subtitles(subtitles, lang=lang, split=split)}
+        _prepare("subtitles", listings, videos, out, cut=not no_cut, split=split, lang=lang)
+        return
+    named = {"id": id_column, "video": video, "text": text, "start": start, "end": end, "split": split_column}
+    columns = {what: name for what, name in named.items() if name is not None}
+    corpus = own_table(columns, lang=lang, separator=separator)
+    listings = {path: read_listing(corpus, path, split=split) for path in csv or ()}
+    _prepare(corpus.name, listings, videos, out, cut=not no_cut, split=split, lang=lang, **columns)
+
+
+def _check_lang(lang: str | None) -> None:
+    from slt.text.languages import LANGUAGE_NAMES, check_languages
+
+    if lang is not None:
+        check_languages([lang], tuple(LANGUAGE_NAMES))
+
+
+def _prepare(
+    corpus: str,
+    listings: Mapping[Path, Listing],
+    videos: Path | None,
+    out: Path,
+    *,
+    cut: bool = True,
+    **options: str | None,
+) -> None:
+    """Prepare what was read, print the manifests, and tell what was counted, what is missing and what failed."""
+    from slt import log
+    from slt.data.corpora.prepare import Plan, prepare
+
+    said = {name: value for name, value in options.items() if value is not None}
+    plan = Plan(corpus=corpus, listings=listings, videos=videos, out=out, cut=cut, options=said)
+    with log.bars() as bars:
+        parts = prepare(plan, bars.update)
+    for listing in listings.values():
+        for warning in listing.warnings:
+            log.warn(warning)
+    for split, part in parts.items():
+        log.say(_summary(split, part))
+        log.result(str(out / f"{split}.tsv"))
+    quirks = sum((Counter(listing.quirks) for listing in listings.values()), Counter())
+    if quirks:
+        log.say("in the lists: " + ", ".join(f"{what}: {n}" for what, n in quirks.items()))
+    _tell_failures(plan, parts)
+
+
+def _summary(split: str, part: Part) -> str:
+    here = sum(clip.video is not None for clip in part.clips)
+    hours = sum(clip.duration_s or 0.0 for clip in part.clips) / 3600
+    done = "".join(f", {what}: {n}" for what, n in part.counts.items())
+    return f"{split}: {len(part.clips)} clips, {here} with video, {hours:.2f} h{done}"
+
+
+def _tell_failures(plan: Plan, parts: Mapping[str, Part]) -> None:
+    """Say which videos are missing; raise when rows failed, or videos that should be there are not.
+
+    Raises:
+        ItemsFailed: each is listed.
+    """
+    from slt import log
+    from slt.data.corpora.note import NAME
+    from slt.errors import UserError
+    from slt_cli.failures import ItemsFailed
+
+    failures: list[tuple[str, SltError]] = [one for listing in plan.listings.values() for one in listing.failures]
+    failures += [one for part in parts.values() for one in part.failures]
+    missing = sum((part.missing for part in parts.values()), Counter())
+    if missing and plan.videos is None:
+        clips = f"{missing.total()} clips have no video, since no --videos was given"
+        log.warn(f"{clips}; {plan.out / NAME} lists the {len(missing)} videos they are in")
+    elif missing:
+        for name, n in missing.items():
+            clips = "a clip is" if n == 1 else f"{n} clips are"
+            error = UserError(f"no video {name} below {plan.videos}: {clips} without", fix="get the missing videos")
+            failures += [(name, error)] * n
+    if failures:
+        rows = sum(listing.rows for listing in plan.listings.values())
+        raise ItemsFailed(failures, total=rows, what="rows", all_in=plan.out / NAME)

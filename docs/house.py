@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 # Some floors of architecture.md have several steps: doctor looks at assets, clips have videos, and the stories speak of
 # bundles.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "log", "registry", "config", "home", "files", "stopwatch", "workers", "stopping"),
+    ("errors", "log", "registry", "config", "home", "files", "stopwatch", "workers", "stopping", "recipe", "runs"),
     ("assets",),
     ("env",),
     ("tensors", "video"),
@@ -23,8 +23,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("models",),
     ("text",),
     ("bundle", "importing", "translation"),
+    ("obtain",),
     ("translate",),
+    ("extract",),
     ("evaluate",),
+    ("train",),
+    ("launch",),
     ("demo",),
     ("slt_cli",),
 )

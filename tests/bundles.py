@@ -39,8 +39,9 @@ def write_bundle(folder: Path, **changed: object) -> Path:
     import torch
 
     from slt.models.checkpoint import save_weights
+    from slt.models.config import SonarT5Config
     from slt.models.signhiera import SignHiera, SignHieraConfig
-    from slt.models.sonar_t5 import SonarT5, SonarT5Config
+    from slt.models.sonar_t5 import SonarT5
     from slt.text.config import SonarTextConfig, StackConfig
     from slt.text.sonar import SonarText
     from slt.text.tokenizer import train_tokenizer

@@ -25,8 +25,8 @@ from slt.errors import UserError
 from slt.home import slt_home
 from slt.importing import ImportConfig, Sources, find_sources, import_bundle, read_config
 from slt.models.checkpoint import read_weights
+from slt.models.config import SonarT5Config
 from slt.models.signhiera import SignHieraConfig
-from slt.models.sonar_t5 import SonarT5Config
 from slt.text.config import SonarTextConfig
 from slt.translate import Translator
 from tests.bundles import bundle, clip  # noqa: F401 - fixtures

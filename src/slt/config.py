@@ -20,7 +20,8 @@ def parse(cls: type[T], value: object, *, where: str) -> T:
     """Make a dataclass of what JSON or a recipe gave; absent keys take their defaults.
 
     Fields may be int, float, bool, str, a Literal, a tuple, a Mapping from texts, another dataclass, any of these or
-    None, or Any. A ``UserError`` of a dataclass's own ``__post_init__`` is told like every other mistake.
+    None, several dataclasses told apart by their ``kind``, or Any. A ``UserError`` of a dataclass's own
+    ``__post_init__`` is told like every other mistake.
 
     Args:
         cls: the dataclass.
@@ -79,9 +80,25 @@ def _parse_plain(kind: Any, value: object, path: str, mistakes: list[str]) -> An
 
 
 def _parse_either(kind: Any, value: object, path: str, mistakes: list[str]) -> Any:
-    """``X | None``: the only union there is."""
-    (only,) = (option for option in get_args(kind) if option is not type(None))
-    return None if value is None else _parse(only, value, path, mistakes)
+    """``X | None``, or several dataclasses of which each one's ``kind`` is a Literal."""
+    options = [option for option in get_args(kind) if option is not type(None)]
+    if value is None and len(options) < len(get_args(kind)):
+        return None
+    return _parse(options[0], value, path, mistakes) if len(options) == 1 else _by_kind(options, value, path, mistakes)
+
+
+def _by_kind(options: list[Any], value: object, path: str, mistakes: list[str]) -> Any:
+    kinds = {get_args(get_type_hints(option)["kind"])[0]: option for option in options}
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    if isinstance(kind, str) and kind in kinds:
+        return _parse_dataclass(kinds[kind], value, path, mistakes)
+    if not isinstance(value, Mapping) or "kind" not in value:
+        return _bad(path, f"a group of keys with a kind, one of {', '.join(kinds)}", value, mistakes)
+    hint = did_you_mean(str(kind), kinds)
+    mistakes.append(
+        f"{_below(path, 'kind')}: unknown {kind!r}, known: {', '.join(kinds)}" + (f"; {hint}" if hint else "")
+    )
+    return _BAD
 
 
 def _parse_literal(kind: Any, value: object, path: str, mistakes: list[str]) -> Any:

@@ -28,8 +28,9 @@ from slt.errors import UserError
 from slt.files import atomic_write
 from slt.home import slt_home
 from slt.models.checkpoint import ModelKind, build_empty, fit, read_weights, rename, save_weights
+from slt.models.config import SonarT5Config
 from slt.models.signhiera import SignHiera, SignHieraConfig
-from slt.models.sonar_t5 import SonarT5, SonarT5Config
+from slt.models.sonar_t5 import SonarT5
 from slt.text.config import SonarTextConfig
 from slt.text.sonar import published_weights
 from slt.video.detect import DETECTORS

@@ -59,6 +59,11 @@ def seconds(value: float) -> str:
     return f"{value:.{digits}f} s"
 
 
+def span(value: float) -> str:
+    """Write how long something still takes, roughly: ``40 s``, ``35 min``, ``3.2 h``."""
+    return f"{value:.0f} s" if value < 100 else f"{value / 60:.0f} min" if value < 6000 else f"{value / 3600:.1f} h"
+
+
 def size(n_bytes: int) -> str:
     """Write a number of bytes as one reads it: ``0.3 MB``, ``3.47 GB``."""
     return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
@@ -66,6 +71,22 @@ def size(n_bytes: int) -> str:
 
 def _coloured(word: str, colour: str) -> str:
     return f"{colour}{word}{RESET}" if sys.stderr.isatty() and "NO_COLOR" not in os.environ else word
+
+
+class Pace:
+    """How fast something goes, and how long the rest takes; counts from the first call on."""
+
+    def __init__(self) -> None:
+        self._began: tuple[float, int] | None = None
+
+    def __call__(self, done: int, total: int) -> str:
+        """Return the note for ``Bars.update``; what was done by the first call is left out."""
+        now = time.monotonic()
+        began, first = self._began = self._began or (now, done)
+        if done <= first or now <= began:
+            return ""
+        rate = (done - first) / (now - began)
+        return f"{rate:.3g} a second, {span((total - done) / rate)} left"
 
 
 class Bars:
@@ -76,22 +97,22 @@ class Bars:
         self._tasks: dict[str, object] = {}
         self._next_line_at = time.monotonic() + PLAIN_EVERY_S
 
-    def update(self, what: str, done: int, total: int | None) -> None:
-        """Show that ``done`` of ``total`` (None: nobody knows) are finished; a full bar is taken away."""
+    def update(self, what: str, done: int, total: int | None, note: str = "") -> None:
+        """Show that ``done`` of ``total`` (None: nobody knows) are finished, and a note; a full bar is taken away."""
         if self._drawn is None:
-            self._plain(what, done, total)
+            self._plain(what, done, total, note)
             return
         if what not in self._tasks:
-            self._tasks[what] = self._drawn.add_task(what, total=total)
-        self._drawn.update(self._tasks[what], completed=done, total=total)  # type: ignore[arg-type]
+            self._tasks[what] = self._drawn.add_task(what, total=total, note=note)
+        self._drawn.update(self._tasks[what], completed=done, total=total, note=note)  # type: ignore[arg-type]
         if done == total:
             self._drawn.remove_task(self._tasks.pop(what))  # type: ignore[arg-type]
 
-    def _plain(self, what: str, done: int, total: int | None) -> None:
+    def _plain(self, what: str, done: int, total: int | None, note: str) -> None:
         if done == total or time.monotonic() < self._next_line_at:
             return
         self._next_line_at = time.monotonic() + PLAIN_EVERY_S
-        say(f"{what}: {done}" + (f" of {total}" if total is not None else ""))
+        say(f"{what}: {done}" + (f" of {total}" if total is not None else "") + (f", {note}" if note else ""))
 
 
 @contextmanager
@@ -105,6 +126,7 @@ def bars() -> Iterator[Bars]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns += (TextColumn("{task.fields[note]}"),)  # type: ignore[assignment]
     # rich would otherwise send our stdout to stderr for as long as a bar is shown.
     drawn = Progress(
         *columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False

@@ -8,6 +8,7 @@ import pytest
 
 from slt_cli.main import main
 from tests.bundles import bundle, clip, own_bundle  # noqa: F401 - fixtures
+from tests.corpora import how2sign, phoenix  # noqa: F401 - fixtures
 
 
 @dataclass(frozen=True, kw_only=True)

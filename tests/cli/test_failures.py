@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from slt.errors import SltError, UserError
@@ -26,16 +28,22 @@ def test_the_exit_code_says_whether_anything_was_done_and_whose_fault_it_is(fail
     assert raised.value.exit_code == code
 
 
-def test_every_item_is_listed_with_its_reason_and_every_fix_once():
+def test_every_reason_and_every_fix_is_told_once():
     error = ItemsFailed([THEIRS, OURS, THEIRS], total=7, what="videos")
     assert error.message.splitlines() == [
         "3 of 7 videos failed:",
         "  a.mp4 is empty",
         "  b.mp4: out of memory",
-        "  a.mp4 is empty",
     ]
     assert error.fix == "copy it again; buy some"
 
 
 def test_an_only_item_needs_no_list():
     assert ItemsFailed([OURS], total=1, what="videos").message == "b.mp4: out of memory"
+
+
+def test_thousands_of_reasons_are_in_a_file():
+    many = [(f"row {n}", UserError("too short")) for n in range(3000)]
+    lines = ItemsFailed(many, total=4000, what="rows", all_in=Path("note.json")).message.splitlines()
+    assert len(lines) == 1 + 20 + 1
+    assert lines[-1] == "  and 2980 more: all are in note.json"

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from slt.config import parse
 from slt.errors import UserError
 from slt.models.checkpoint import build_empty, load_strict, rename
-from slt.models.sonar_t5 import SonarT5, SonarT5Config
+from slt.models.config import SonarT5Config
+from slt.models.sonar_t5 import SonarT5
 from slt.tensors import FeatureBatch
 
 GOLDEN = Path(__file__).parents[1] / "golden"

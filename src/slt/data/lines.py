@@ -71,11 +71,11 @@ def read_bytes(path: Path) -> bytes:
         raise explain_os_error(path, error) from error
 
 
-def read_lines(path: Path, mistakes: list[Mistake]) -> Iterator[tuple[int, str]]:
-    """Yield (number, text) of the lines of a UTF-8 file that are not blank, counted from 1.
+def read_lines(path: Path, mistakes: list[Mistake], *, blank: bool = False) -> Iterator[tuple[int, str]]:
+    """Yield (number, text) of the lines of a UTF-8 file, counted from 1.
 
     A byte order mark and the carriage returns of Windows are taken away. Lines that are no text are noted as mistakes
-    and left out.
+    and left out; so are blank ones, unless ``blank``.
 
     Raises:
         UserError: no such file, no permission, nothing in it, or another encoding altogether.
@@ -90,7 +90,7 @@ def read_lines(path: Path, mistakes: list[Mistake]) -> Iterator[tuple[int, str]]
         raise UserError(f"{path} is empty, expected a table", fix="copy or make it again")
     for number, raw in enumerate(data.split(b"\n"), 1):
         line = _decoded(number, raw.removesuffix(b"\r"), mistakes)
-        if line is not None and line.strip():
+        if line is not None and (blank or line.strip()):
             yield number, line
 
 

@@ -46,6 +46,14 @@ class Clip:
     lang: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict, hash=False)
 
+    @property
+    def duration_s(self) -> float | None:
+        """How long it is by its times or, of a whole video, by the column ``duration``; None where nobody says."""
+        if self.end_s is not None:
+            return self.end_s - (self.start_s or 0.0)
+        said = self.extra.get("duration", "") if self.start_s is None else ""
+        return float(said) if _is_number(said) else None
+
     def texts(self) -> dict[str, str]:
         """Return language → sentence; a text whose language nobody knows is not among them."""
         own = {self.lang: self.text} if self.lang and self.text else {}

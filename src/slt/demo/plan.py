@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from slt.assets.cards import PreprocessCard
 from slt.data.synthetic.grammar import LANGUAGES
+from slt.models.config import SonarT5Config
 from slt.models.signhiera import SignHieraConfig
-from slt.models.sonar_t5 import SonarT5Config
 from slt.text.config import SonarTextConfig, StackConfig
 
 EMBEDDING_DIM = 128

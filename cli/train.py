@@ -1,0 +1,112 @@
+"""``slt train-features``, ``train-encoder`` and ``train-decoder``: one recipe, one machinery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RecipeArgument = Annotated[
+    str | None, typer.Argument(metavar="RECIPE", help="A YAML file, or a shipped recipe's name.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, optim.lr=1e-4 say; may be repeated."),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="The run's folder, runs/NAME if none; one that was stopped goes on in it."),
+]
+ResumeOption = Annotated[
+    Path | None, typer.Option(metavar="RUN", help="Go on with this run, by the recipe in its folder.")
+]
+DryOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show the whole recipe, what would be trained and how long; train nothing.")
+]
+
+
+def train_encoder(
+    recipe: RecipeArgument = None,
+    changes: SetOption = None,
+    out: OutOption = None,
+    resume: ResumeOption = None,
+    dry_run: DryOption = False,
+) -> None:
+    """Train a sign encoder to land in SONAR's space, from stored features or from videos.
+
+    Prints the folder of the bundle that holds the best weights.
+
+    Example: slt train-encoder synthetic --set trainer.epochs=5 --out runs/first
+    """
+    _train("train-encoder", recipe, changes or (), out, resume, dry_run=dry_run)
+
+
+def train_features(
+    recipe: RecipeArgument = None,
+    changes: SetOption = None,
+    out: OutOption = None,
+    resume: ResumeOption = None,
+    dry_run: DryOption = False,
+) -> None:
+    """Train the last blocks of a video extractor, with a sign encoder on top, end to end from videos.
+
+    Prints the folder of the bundle that holds the best weights.
+
+    Example: slt train-features synthetic-features --out runs/features
+    """
+    _train("train-features", recipe, changes or (), out, resume, dry_run=dry_run)
+
+
+def train_decoder(
+    recipe: RecipeArgument = None,
+    changes: SetOption = None,
+    out: OutOption = None,
+    resume: ResumeOption = None,
+    dry_run: DryOption = False,
+) -> None:
+    """Train SONAR's text decoder, whole or by adapters, to write the sentences whose embeddings it is given.
+
+    Prints the folder of the bundle that holds the best weights.
+
+    Example: slt train-decoder synthetic-decoder --out runs/decoder
+    """
+    _train("train-decoder", recipe, changes or (), out, resume, dry_run=dry_run)
+
+
+def _train(
+    verb: str,
+    name: str | None,
+    changes: list[str] | tuple[()],
+    out: Path | None,
+    resume: Path | None,
+    *,
+    dry_run: bool,
+) -> None:
+    from slt import log
+    from slt.errors import UserError
+    from slt.recipe.load import load_recipe, shipped_recipes, to_yaml
+    from slt.runs import find_run, open_run
+
+    if resume and (name or changes or out):
+        raise UserError("--resume goes on with a run as it is", fix="leave RECIPE, --set and --out away")
+    if resume:
+        run = find_run(resume)
+        recipe = load_recipe(str(run.recipe), verb)
+    elif name is None:
+        raise UserError("no recipe was given", fix=f"give a YAML file, or one of: {', '.join(shipped_recipes())}")
+    else:
+        recipe = load_recipe(name, verb, changes)
+    if dry_run:
+        from slt.train.dry import dry_run as show
+
+        show(recipe)
+        return
+    if not resume:
+        run = open_run(out or Path("runs") / recipe.name, to_yaml(recipe))
+    from slt.train.run import train
+
+    bundle = train(recipe, run)
+    if bundle:
+        log.say(f"try: slt translate --model {run.folder} VIDEO")
+        log.result(str(bundle))

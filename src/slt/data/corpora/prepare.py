@@ -1,0 +1,179 @@
+"""From a corpus as it was downloaded to manifests: the whole story of ``slt prepare``, top to bottom."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from slt.assets.lock import folder_lock
+from slt.data.corpora.cut import Cut, Length, cut, measure
+from slt.data.corpora.listing import Listing
+from slt.data.corpora.note import begin_note, finish_note
+from slt.data.corpora.videos import VideoIndex
+from slt.data.manifest import Clip, write_manifest
+from slt.errors import SltError, UserError
+from slt.stopping import stop_requests
+from slt.workers import workers
+
+Progress = Callable[[str, int, int | None], None]
+DOUBTFUL_S = 0.2  # a clip shorter than this may lie between two frames
+TOO_SHORT_S = 0.5
+VIDEOS = "videos"  # the folder of cut clips, one folder below it per split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be made of a corpus.
+
+    Attributes:
+        corpus: its name.
+        listings: what was read, by the file or folder it was read from.
+        videos: the folder of the corpus's videos; None: there are none here, and manifests tell only what is known.
+        out: the folder to write to.
+        cut: whether stretches of longer videos become files of their own; else manifests refer to the stretches.
+        options: whatever else decides what is written, for the record.
+    """
+
+    corpus: str
+    listings: Mapping[Path, Listing]
+    videos: Path | None
+    out: Path
+    cut: bool = True
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Part:
+    """One split of a corpus, in the making.
+
+    Attributes:
+        clips: what its manifest will hold, in the order of the lists.
+        missing: videos that were not found → how many clips are in them.
+        failures: (clip, why it is not in the manifest).
+        counts: what was done to clips, and how often.
+        ids: of all clips that were met, in the manifest or not.
+    """
+
+    ids: set[str] = field(default_factory=set)
+    clips: list[Clip] = field(default_factory=list)
+    missing: Counter[str] = field(default_factory=Counter)
+    failures: list[tuple[str, SltError]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def prepare(plan: Plan, progress: Progress) -> dict[str, Part]:
+    """Write a manifest per split, and cut the clips that are stretches of longer videos.
+
+    A run that was killed goes on where it stopped when it is called again, and ends as if it never had been.
+
+    Args:
+        plan: what to make, where.
+        progress: told what is being made, how much of it is done, and how much there will be.
+
+    Returns:
+        Each split, as its manifest ``out/<split>.tsv`` tells it; ``out/prepare.json`` keeps what was counted.
+
+    Raises:
+        UserError: ``out`` holds another corpus or other options, or cannot be written to; no such folder of videos.
+        Stopped: as asked; everything cut so far is kept.
+    """
+    index = VideoIndex(plan.videos)
+    with folder_lock(plan.out), stop_requests() as stop:
+        note = begin_note(plan)
+        for half_written in (plan.out / VIDEOS).glob("*/.*.part.mp4"):  # by a run that was killed
+            half_written.unlink(missing_ok=True)
+
+        def each(job: Callable[[Any], Any], items: Sequence[Any], what: str) -> list[Any]:
+            done: list[Any] = []
+            if not items:
+                return done
+            with workers(len(items)) as pool:
+                for result in pool.imap(job, items):
+                    done.append(result)
+                    progress(what, len(done), len(items))
+                    stop.check()
+            return done
+
+        clips = [clip for listing in plan.listings.values() for clip in listing.clips]
+        places = [index.find(clip.video or "", clip.extra["split"]) for clip in clips]
+        pairs = zip(clips, places, strict=True)
+        # A clip that is a whole video, and says how long, has nothing that could lie outside.
+        sources = sorted({place for clip, place in pairs if place and (_is_stretch(clip) or not clip.duration_s)})
+        lengths = dict(zip(sources, each(measure, sources, "videos"), strict=True))
+        parts = {split: Part() for split in dict.fromkeys(clip.extra["split"] for clip in clips)}
+        for clip, place in zip(clips, places, strict=True):
+            _take(clip, place, lengths, parts[clip.extra["split"]])
+        _look_at(plan.out, parts, each, cut_clips=plan.cut)
+        for split, part in parts.items():
+            write_manifest(plan.out / f"{split}.tsv", part.clips)
+        finish_note(plan, note, parts)
+    return parts
+
+
+def _is_stretch(clip: Clip) -> bool:
+    return clip.start_s is not None or clip.end_s is not None
+
+
+def _take(clip: Clip, place: Path | None, lengths: Mapping[Path, Length | SltError], part: Part) -> None:
+    """Take a clip into its split, its times within its video; or note why not."""
+    length = lengths.get(place) if place else None
+    if clip.id in part.ids:
+        part.failures.append((clip.id, UserError(f"another clip of this split has the id {clip.id}")))
+    elif isinstance(length, SltError):
+        part.failures.append((clip.id, length))
+    elif length and (clip.start_s or 0.0) >= length.seconds:
+        begins = f"{clip.id} begins at {clip.start_s:g} s, and its video lasts {length.seconds:.2f} s: {place}"
+        part.failures.append((clip.id, UserError(begins)))
+    else:
+        if length and clip.end_s is not None and clip.end_s > length.seconds:
+            part.counts["ends past their video's, put back"] += 1
+            clip = replace(clip, end_s=round(length.seconds, 6))
+        if length and not _is_stretch(clip):
+            clip = replace(clip, extra={**clip.extra, "duration": repr(round(length.seconds, 6))})
+        if not place:
+            part.missing[clip.extra["source"]] += 1
+        part.clips.append(replace(clip, video=str(place) if place else None))
+    part.ids.add(clip.id)
+
+
+def _look_at(out: Path, parts: Mapping[str, Part], each: Callable[..., list[Any]], *, cut_clips: bool) -> None:
+    """Make a file of every clip that is a stretch of a video; or only see whether very short ones show a frame."""
+    jobs = {
+        (split, index): Cut(
+            source=Path(clip.video),
+            start_s=clip.start_s,
+            end_s=clip.end_s,
+            target=out / VIDEOS / split / f"{clip.id}.mp4" if cut_clips else None,
+        )
+        for split, part in parts.items()
+        for index, clip in enumerate(part.clips)
+        if clip.video and _is_stretch(clip) and (cut_clips or (clip.duration_s or math.inf) < DOUBTFUL_S)
+    }
+    dropped: dict[str, set[int]] = {split: set() for split in parts}
+    for (split, index), made in zip(jobs, each(cut, list(jobs.values()), "clips"), strict=True):
+        part = parts[split]
+        clip = part.clips[index]
+        if isinstance(made, Length):
+            made = _taken(clip, made, f"{VIDEOS}/{split}/{clip.id}.mp4")
+        if isinstance(made, SltError):
+            part.failures.append((clip.id, made))
+            dropped[split].add(index)
+        elif made is not None:
+            part.clips[index] = made
+    for split, part in parts.items():
+        part.clips = [clip for index, clip in enumerate(part.clips) if index not in dropped[split]]
+
+
+def _taken(clip: Clip, length: Length, video: str) -> Clip | SltError:
+    """Return a clip as it is once it has been cut; or what is wrong when it came out too short."""
+    if clip.duration_s and length.seconds < clip.duration_s - TOO_SHORT_S:
+        found = f"only {length.seconds:.2f} of its {clip.duration_s:.2f} s could be decoded"
+        return UserError(f"{found}: {clip.video} is truncated or damaged", fix="copy or download that video again")
+    times = {"source_start_s": clip.start_s, "source_end_s": clip.end_s}
+    came_from = {name: repr(value) for name, value in times.items() if value is not None}
+    end_s = round(length.seconds, 6)
+    return replace(clip, video=video, start_s=0.0, end_s=end_s, extra={**clip.extra, **came_from})

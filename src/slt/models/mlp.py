@@ -1,0 +1,46 @@
+"""The smallest sign encoder: every feature by itself through two layers, their mean brought to a fixed length."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from slt.models.config import MlpConfig
+from slt.tensors import EncoderOutput, FeatureBatch
+
+
+class Mlp(nn.Module):
+    """Two layers over single features; it cannot tell in which order signs were made.
+
+    For features that know their neighbourhood already, and as the baseline every other encoder has to beat.
+    """
+
+    Config: ClassVar = MlpConfig
+    OLD_NAMES: ClassVar[dict[str, str]] = {}
+    MAY_BE_EXTRA: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, config: MlpConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.layers = nn.Sequential(
+            nn.Linear(config.feature_dim, config.hidden_dim),
+            nn.ReLU(),
+            nn.Dropout(config.dropout_rate),
+            nn.Linear(config.hidden_dim, config.output_dim),
+        )
+
+    def forward(self, batch: FeatureBatch) -> EncoderOutput:
+        """Embed B clips.
+
+        Args:
+            batch: (B, N, feature_dim) features with their lengths, each at least 1.
+
+        Returns:
+            (B, output_dim) sentence embeddings of the configured length, and (B, N, output_dim) states.
+        """
+        mask = batch.mask
+        sequence: Tensor = self.layers(batch.features.masked_fill(~mask[:, :, None], 0))
+        summed = sequence.masked_fill(~mask[:, :, None], 0).sum(1)  # (B, output_dim); a mean points the same way
+        return EncoderOutput(sentence=self.config.length * F.normalize(summed), sequence=sequence, mask=mask)

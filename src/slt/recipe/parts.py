@@ -1,0 +1,188 @@
+"""What a recipe says of the models: one dataclass per kind of extractor, encoder, decoder and objective."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from slt.config import parse
+from slt.errors import UserError
+from slt.registry import SHAPES, resolve
+
+FOLLOWS = ("feature_dim", "output_dim")  # of a shape: from the features, and from the decoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignHieraExtractor:
+    """SignHiera, as a bundle has it.
+
+    Attributes:
+        kind: its name.
+        bundle: whose extractor, and whose way of cutting videos into windows: a bundle's name or folder.
+        frozen: share of its blocks, counted from the first, that stay as they are; 1: all of it.
+        checkpointing: recompute the blocks' activations in the backward pass: much less memory, a third more work.
+        windows_at_once: windows that go through it together.
+    """
+
+    kind: Literal["signhiera"]
+    bundle: str
+    frozen: float = 1.0
+    checkpointing: bool = True
+    windows_at_once: int = 4
+
+    def __post_init__(self) -> None:
+        refuse(
+            (not 0 <= self.frozen <= 1, f"frozen {self.frozen}, expected a share from 0 to 1"),
+            (self.windows_at_once < 1, f"windows_at_once {self.windows_at_once}, expected at least 1"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SonarT5Encoder:
+    """The published sign encoder's architecture, of any size.
+
+    Attributes:
+        kind: its name.
+        weights: a bundle's name or folder, or a checkpoint file, to start from; none: random weights.
+        shape: sizes that differ from the published ones, as in ``SonarT5Config``; with a bundle's weights its own
+            shape holds. The widths of features and embeddings are never given: they follow from the data.
+        frozen: leave its weights as they are.
+        checkpointing: recompute its activations in the backward pass.
+    """
+
+    kind: Literal["sonar-t5"]
+    weights: str | None = None
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    frozen: bool = False
+    checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        _check_shape(self.kind, self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlpEncoder:
+    """Two layers over single features, then their mean.
+
+    Attributes:
+        kind: its name.
+        weights: see ``SonarT5Encoder``.
+        shape: sizes that differ from ``MlpConfig``'s.
+        frozen: leave its weights as they are.
+    """
+
+    kind: Literal["mlp"]
+    weights: str | None = None
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    frozen: bool = False
+
+    def __post_init__(self) -> None:
+        _check_shape(self.kind, self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SonarDecoder:
+    """SONAR's text decoder, as a bundle has it; the bundle's text encoder makes the targets.
+
+    Attributes:
+        kind: its name.
+        bundle: whose text models and languages: a bundle's name or folder.
+        train: "frozen"; "lora", small matrices added to its attention; or "full".
+        lora_rank: rank of these matrices.
+        lora_alpha: their sum is scaled by alpha / rank.
+        lora_layers: ends of the names of the layers that get them.
+    """
+
+    kind: Literal["sonar"]
+    bundle: str
+    train: Literal["frozen", "lora", "full"] = "frozen"
+    lora_rank: int = 8
+    lora_alpha: float = 16.0
+    lora_layers: tuple[str, ...] = ("q_proj", "v_proj")
+
+    def __post_init__(self) -> None:
+        refuse(
+            (self.lora_rank < 1, f"lora_rank {self.lora_rank}, expected at least 1"),
+            (self.lora_alpha <= 0, f"lora_alpha {self.lora_alpha}, expected more than 0"),
+            (not self.lora_layers, "lora_layers is empty"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SonarSpace:
+    """Land where the frozen text encoder puts the sentence; a weighted sum of terms, of which 0 leaves one out.
+
+    Attributes:
+        kind: its name.
+        mse: squared distance to the sentence's embedding, in units of the targets' variance: the mean of all
+            sentences scores 1 in any space.
+        cosine: one minus the cosine similarity.
+        contrastive: InfoNCE against the other sentences of the batch, of all processes, in both directions.
+        cross_entropy: of the sentence's tokens, through the text decoder.
+        auto_encoding: the same from the sentence's own embedding with noise; keeps a decoder that is trained
+            from forgetting.
+        temperature: of the contrastive term.
+        label_smoothing: of both terms that go through the decoder.
+        noise: on embeddings before auto-encoding, in standard deviations of the targets.
+    """
+
+    kind: Literal["sonar-space"]
+    mse: float = 1.0
+    cosine: float = 0.0
+    contrastive: float = 0.0
+    cross_entropy: float = 0.0
+    auto_encoding: float = 0.0
+    temperature: float = 0.07
+    label_smoothing: float = 0.0
+    noise: float = 0.1
+
+    def __post_init__(self) -> None:
+        names = ("mse", "cosine", "contrastive", "cross_entropy", "auto_encoding")
+        weights = {name: getattr(self, name) for name in names}
+        refuse(
+            *((weight < 0, f"{name} {weight}, expected a weight of 0 or more") for name, weight in weights.items()),
+            (not any(weights.values()), "every weight is 0: nothing would be learnt"),
+            (self.temperature <= 0, f"temperature {self.temperature}, expected more than 0"),
+            (not 0 <= self.label_smoothing < 1, f"label_smoothing {self.label_smoothing}, expected 0 or more, below 1"),
+            (self.noise < 0, f"noise {self.noise}, expected 0 or more"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropy:
+    """The text's tokens, one after the other, from what the encoder returns; or from text embeddings without one.
+
+    Attributes:
+        kind: its name.
+        label_smoothing: share of the probability spread over the whole vocabulary.
+        noise: on embeddings that are decoded, in standard deviations of the targets.
+    """
+
+    kind: Literal["cross-entropy"]
+    label_smoothing: float = 0.1
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        refuse(
+            (not 0 <= self.label_smoothing < 1, f"label_smoothing {self.label_smoothing}, expected 0 or more, below 1"),
+            (self.noise < 0, f"noise {self.noise}, expected 0 or more"),
+        )
+
+
+Extractor: TypeAlias = SignHieraExtractor
+Encoder: TypeAlias = SonarT5Encoder | MlpEncoder
+Decoder: TypeAlias = SonarDecoder
+Objective: TypeAlias = SonarSpace | CrossEntropy
+
+
+def refuse(*checks: tuple[bool, str]) -> None:
+    """Raise one UserError that tells what is wrong, for every pair that begins with True; none, nothing."""
+    if mistakes := [said for wrong, said in checks if wrong]:
+        raise UserError("; ".join(mistakes))
+
+
+def _check_shape(kind: str, shape: Mapping[str, Any]) -> None:
+    given = [name for name in FOLLOWS if name in shape]
+    refuse((bool(given), f"shape gives {', '.join(given)}, which follow from the features and the decoder"))
+    parse(resolve(SHAPES, kind, what="encoder"), shape, where="its shape")

@@ -1,0 +1,138 @@
+"""Run folders: what a command needs to be repeated, and what it left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from slt.errors import UserError
+from slt.files import atomic_write
+
+RECIPE, ENVIRONMENT, ASSETS, RESULTS = "recipe.yaml", "environment.json", "assets.json", "results.json"
+TOLD = ("slt", "torch", "fairseq2", "sonar-space", "transformers", "timm", "lightning", "numpy", "sacrebleu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A folder that one training wrote.
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    folder: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe, every key resolved."""
+        return self.folder / RECIPE
+
+    @property
+    def metrics(self) -> Path:
+        """Every figure of every step: ``step,epoch,figure,value``."""
+        return self.folder / "metrics.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where weights and the state to go on from lie."""
+        return self.folder / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        """The state to go on from."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def bundle(self) -> Path:
+        """The best model, once training is over."""
+        return self.folder / "bundle"
+
+    @property
+    def results(self) -> Path:
+        """What training came to, once it is over."""
+        return self.folder / RESULTS
+
+    def note(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a JSON file into the folder."""
+        with atomic_write(self.folder / name) as file:
+            file.write((json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode())
+
+
+def open_run(folder: Path, recipe: str) -> Run:
+    """Begin a run in ``folder``, or go on with the one of the same recipe that is there.
+
+    Args:
+        folder: made when it is not there.
+        recipe: its text; equal to the one in the folder, if there is one.
+
+    Raises:
+        UserError: the folder holds a run of another recipe, or something else; or cannot be written to.
+    """
+    run = Run(folder=folder)
+    if run.recipe.is_file():
+        before = run.recipe.read_text("utf-8").splitlines()
+        changed = [line.strip() for line in recipe.splitlines() if line not in before]
+        if changed or len(before) != len(recipe.splitlines()):
+            raise UserError(
+                f"{folder} holds a run of another recipe; this one says {'; '.join(changed[:5]) or 'less'}",
+                fix=f"choose another folder with --out, or go on with that run: --resume {folder}",
+            )
+        return run
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty, and no run", fix="choose another folder with --out")
+    run.note(ENVIRONMENT, environment())
+    with atomic_write(run.recipe) as file:  # last: from now on it is a run
+        file.write(recipe.encode())
+    return run
+
+
+def find_run(folder: Path) -> Run:
+    """Return the run in ``folder``.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not (folder / RECIPE).is_file():
+        raise UserError(f"{folder} is no run: it has no {RECIPE}", fix="name a folder that a training wrote")
+    return Run(folder=folder)
+
+
+def environment() -> dict[str, Any]:
+    """Return what a run stands on: machine, versions, the code's revision and the command; without torch."""
+    return {
+        "begun": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "versions": {name: _version(name) for name in TOLD},
+        "git": git_revision(Path(__file__).parent),
+    }
+
+
+def git_revision(folder: Path) -> str | None:
+    """Return the commit a folder's files are of, with ``+`` when they were changed since; None outside git."""
+    words = ("git", "-C", str(folder))
+    try:
+        revision = subprocess.run([*words, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True)
+        changed = subprocess.run([*words, "status", "--porcelain"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return revision.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

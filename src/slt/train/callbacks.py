@@ -1,0 +1,258 @@
+"""What happens around the batches: looking at figures, validating, keeping the best, stopping and going on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from slt import log
+from slt.errors import SltError
+from slt.models.checkpoint import read_weights, save_weights
+from slt.recipe.schema import BEST_IS_LEAST
+from slt.runs import Run
+from slt.stopping import StopRequests, stop_requests
+from slt.train.curves import Curves, draw_curves
+from slt.train.loader import Batch, Loader
+from slt.train.module import Training
+from slt.train.processes import summed
+from slt.train.validation import Validation
+
+NOTED_EVERY = 10  # updates
+
+
+class Watch(Callback):
+    """Tells how training goes: figures into the curves, and a bar with loss, cosine, learning rate, speed and ETA."""
+
+    def __init__(self, curves: Curves | None, bars: log.Bars | None, n_steps: int) -> None:
+        self.curves, self.bars, self.n_steps = curves, bars, n_steps
+        self._ended = time.perf_counter()
+        self._begun = self._ended
+        self._waited = self._busy = 0.0
+        self._clips = 0
+        self._first_step: int | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._ended = self._begun = time.perf_counter()
+        self._first_step = trainer.global_step
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        """Count what was waited for the batch."""
+        self._waited += time.perf_counter() - self._ended
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Note the figures of an update now and then."""
+        module: Training = pl_module  # type: ignore[assignment]
+        now = time.perf_counter()
+        self._busy += now - self._ended
+        self._ended = now
+        self._clips += batch.n_clips
+        step = trainer.global_step
+        figures = {f"train/{name}": value for name, value in module.figures.items()}
+        speed = self._clips / max(self._busy, 1e-9)
+        if self.curves and step % NOTED_EVERY == 0:
+            rates = {f"lr/{group['name']}": group["lr"] for group in trainer.optimizers[0].param_groups}
+            extra = {"train/clips/s": speed, "train/wait": self._waited / max(self._busy, 1e-9)}
+            self.curves.note(figures | extra | rates, step=step, epoch=module.epoch)
+            self._waited = self._busy = 0.0
+            self._clips = 0
+        if self.bars:
+            self.bars.update("updates", step, self.n_steps, self._note(trainer, module, speed))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave validation out of what training took."""
+        self._ended = time.perf_counter()
+
+    def _note(self, trainer: Trainer, module: Training, speed: float) -> str:
+        done = trainer.global_step - (self._first_step or 0)
+        left = (time.perf_counter() - self._begun) / max(done, 1) * (self.n_steps - trainer.global_step)
+        rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
+        shown = [f"loss {module.figures['loss']:.4g}"]
+        shown += [f"cosine {module.figures['cosine']:.3f}"] if "cosine" in module.figures else []
+        return ", ".join([*shown, f"lr {rate:.2g}", f"{speed:.0f} clips/s", f"{log.seconds(max(left, 0))} left"])
+
+
+class Keep(Callback):
+    """Keeps the state to go on from: every so often, at the end of each stretch, and when asked to stop."""
+
+    def __init__(self, run: Run, loader: Loader, *, every_s: float) -> None:
+        self.run, self.loader, self.every_s = run, loader, every_s
+        self._saved_at = time.monotonic()
+        self._listening: Any = None
+        self._stop: StopRequests | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Listen for requests to stop; later than Lightning does, whose own answer is to raise at once."""
+        self._listening = stop_requests()
+        self._stop = self._listening.__enter__()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Count the batch; save after an update when it is time to, but leave a stretch's last batch to its end."""
+        module: Training = pl_module  # type: ignore[assignment]
+        module.n_batches += 1
+        self.loader.positions.position = module.n_batches
+        in_the_middle = module._clips > 0 or module.n_batches % len(self.loader) == 0
+        if not in_the_middle and (self._stops(module) or time.monotonic() - self._saved_at > self.every_s):
+            self._save(trainer, module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save."""
+        self._save(trainer, pl_module)  # type: ignore[arg-type]
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Listen no longer."""
+        if self._listening is not None:
+            self._listening.__exit__(None, None, None)
+            self._listening = None
+
+    def _save(self, trainer: Trainer, module: Training) -> None:
+        stops = self._stops(module)
+        trainer.save_checkpoint(self.run.last)
+        self._saved_at = time.monotonic()
+        if stops and self._stop is not None and not trainer.should_stop:
+            self._stop.check()
+            raise SltError("another process was asked to stop")
+
+    def _stops(self, module: Training) -> bool:
+        """Tell whether any process was asked to stop."""
+        asked = self._stop is not None and self._stop.requested
+        return bool(summed(torch.tensor(float(asked), device=module.device)) > 0)
+
+
+class Judge(Callback):
+    """Validates after each stretch, keeps the best weights, and ends training that gets no better."""
+
+    def __init__(
+        self,
+        run: Run,
+        validate: Callable[[Training, int], Validation],
+        *,
+        every: int,
+        curves: Curves | None,
+        ema: Ema | None,
+    ) -> None:
+        self.run, self.validate, self.every, self.curves, self.ema = run, validate, every, curves, ema
+        self.n_stretches = self.n_validations = self.n_worse = 0
+        self.best: list[tuple[float, str]] = []
+        self.last: Validation | None = None
+        self.ended_early = False
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Validate."""
+        module: Training = pl_module  # type: ignore[assignment]
+        self.n_stretches += 1
+        if self.n_stretches % self.every:
+            return
+        if self.ema:
+            self.ema.swap(module)
+        with trainer.precision_plugin.val_step_context():
+            found = self.last = self.validate(module, self.n_validations)
+        self.n_validations += 1
+        if self.curves:
+            figures = {f"val/{name}": value for name, value in found.figures.items()}
+            self.curves.note(figures, step=trainer.global_step, epoch=module.epoch)
+            draw_curves(self.run)
+            tell(found, module.epoch, module.recipe.trainer.samples)
+        self._keep_best(trainer, module, found)
+        if self.ema:
+            self.ema.swap(module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a run goes on with."""
+        names = ("n_stretches", "n_validations", "n_worse", "best")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on."""
+        vars(self).update(state_dict)
+        self.best = [(value, name) for value, name in self.best]
+
+    def best_weights(self) -> dict[str, Tensor]:
+        """Return the best weights.
+
+        Raises:
+            SltError: there are none.
+        """
+        if not self.best:
+            raise SltError("no validation took place, so there are no best weights")
+        return read_weights(self.run.checkpoints / self.best[0][1])
+
+    def _keep_best(self, trainer: Trainer, module: Training, found: Validation) -> None:
+        settings = module.recipe.trainer
+        value = found.figures[settings.monitor]
+        score = -value if settings.monitor in BEST_IS_LEAST else value
+        better = not self.best or score > self.best[0][0]
+        self.n_worse = 0 if better else self.n_worse + 1
+        kept = sorted([*self.best, (score, f"best-{trainer.global_step:08d}.safetensors")], reverse=True)
+        kept, dropped = kept[: settings.keep], kept[settings.keep :]
+        if trainer.is_global_zero and len(kept) > 0 and set(kept) != set(self.best):
+            note = {"step": trainer.global_step, settings.monitor: value}
+            new = self.run.checkpoints / f"best-{trainer.global_step:08d}.safetensors"
+            save_weights(new, module.trained_weights(), note)
+            for _, name in dropped:
+                (self.run.checkpoints / name).unlink(missing_ok=True)
+        self.best = kept
+        if settings.patience and self.n_worse >= settings.patience:
+            trainer.should_stop = self.ended_early = True
+
+
+class Ema(Callback):
+    """An average of the weights over updates, that is looked at and kept in their place."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+        self.average: dict[str, Tensor] = {}
+        self._step = 0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin with the weights as they are, or where one was."""
+        weights = pl_module.trained_weights()  # type: ignore[operator]
+        before = self.average or weights
+        self.average = {name: before[name].detach().to(weight.device).clone() for name, weight in weights.items()}
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Follow the weights after each update; faster at the start, where there is nothing to average yet."""
+        if trainer.global_step == self._step:
+            return
+        self._step = trainer.global_step
+        share = min(self.decay, (1 + self._step) / (10 + self._step))
+        for name, weight in pl_module.trained_weights().items():  # type: ignore[operator]
+            self.average[name].lerp_(weight, 1 - share)
+
+    @torch.no_grad()
+    def swap(self, module: Training) -> None:
+        """Put the average where the weights are, and the weights where the average is."""
+        for name, weight in module.trained_weights().items():
+            kept = weight.detach().clone()
+            weight.copy_(self.average[name])
+            self.average[name] = kept
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a run goes on with."""
+        return {"average": self.average, "step": self._step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on."""
+        self.average, self._step = state_dict["average"], state_dict["step"]
+
+
+def tell(found: Validation, epoch: float, n_samples: int) -> None:
+    """Tell the person what a validation found; signs of collapse loudly."""
+    told = ", ".join(f"{name} {value:.4g}" for name, value in found.figures.items())
+    log.say(f"validation after {epoch:.4g} epochs: {told}")
+    for sample in found.samples[:n_samples]:
+        log.say(f"  {sample.id}: {sample.text!r}, signed: {sample.reference!r}")
+    if found.doubts:
+        log.warn("the model seems to say the same whatever is signed: " + "; ".join(found.doubts))

@@ -1,0 +1,114 @@
+"""``--dry-run``: what a recipe would do, and an honest guess at how long, from steps that are really taken."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from slt import log
+from slt.assets.store import Bundle
+from slt.bundle import choose_device
+from slt.recipe.load import to_yaml
+from slt.recipe.schema import Recipe
+from slt.text.config import SonarTextConfig
+from slt.train.loader import Batch
+from slt.train.module import Training
+from slt.train.optim import make_optimizer
+from slt.train.prepare import Prepared, prepare, train_loader
+from slt.train.run import build_module, quiet, world
+from slt.train.targets import Targets
+
+N_STEPS = 3
+
+
+def dry_run(recipe: Recipe) -> None:
+    """Print the recipe, the parameter groups, the steps, and estimates of memory and time; nothing is written.
+
+    Raises:
+        UserError: as training itself would.
+    """
+    log.result(to_yaml(recipe).rstrip())
+    with quiet():
+        prepared = prepare(recipe, random_targets, processes=world(recipe)[0])
+    module = build_module(recipe, prepared)
+    log.result("")
+    for line in (*_groups(module), *_sizes(recipe, prepared), *_costs(recipe, prepared, module)):
+        log.result(line)
+
+
+def random_targets(texts: Iterable[tuple[str, str]], bundle: Bundle) -> Targets:
+    """Return embeddings that cost nothing to make and are as wide as real ones."""
+    config = SonarTextConfig.from_json({**bundle.card.decoder.config, "languages": bundle.card.languages})
+    rows = {pair: row for row, pair in enumerate(texts)}
+    table = np.random.default_rng(0).standard_normal((len(rows), config.encoder.model_dim), np.float32)
+    return Targets(table=table, rows=rows)
+
+
+def _groups(module: Training) -> Iterable[str]:
+    yield "parameter groups:"
+    for group in module.groups:
+        yield f"  {group.name}: {group.n_numbers:,} numbers, lr {group.lr:.3g}, weight decay {group.weight_decay:g}"
+    total = sum(weight.numel() for weight in module.parameters())
+    trained = sum(group.n_numbers for group in module.groups)
+    yield f"  trained: {trained:,} of {total:,} numbers"
+
+
+def _sizes(recipe: Recipe, prepared: Prepared) -> Iterable[str]:
+    yield (
+        f"{len(prepared.train.examples)} clips in {prepared.batches.per_epoch} batches, "
+        f"{100 * prepared.batches.padding():.1f} % padding; "
+        f"{prepared.n_steps} updates in {recipe.trainer.epochs} epochs"
+    )
+
+
+def _costs(recipe: Recipe, prepared: Prepared, module: Training) -> Iterable[str]:
+    """Take a few real steps on the largest batch of the first epoch, and scale their time to the whole."""
+    device = choose_device(recipe.trainer.device)
+    loader = train_loader(recipe, prepared, (0, 1))
+    lengths = prepared.batches.lengths
+    sizes = [len(batch) * max(lengths[i] for i in batch) for batch in prepared.batches.epoch(0)]
+    largest = prepared.batches.epoch(0)[int(np.argmax(sizes))]
+    batch = loader.dataset[(0, tuple(largest), len(largest))].to(device)
+    module.to(device).train()
+    seconds = _seconds_per_step(module, batch)
+    weights = sum(4 * weight.numel() for weight in module.parameters())
+    state = sum(12 * group.n_numbers for group in module.groups)  # a gradient and AdamW's two averages, in float32
+    yield (
+        f"memory: {log.size(weights)} of weights, {log.size(state)} of gradients and AdamW's averages; "
+        f"{log.size(_peak(device))} at most in steps of {batch.shape}"
+    )
+    hours = seconds * sum(sizes) / max(sizes) * recipe.trainer.epochs / 3600
+    yield (
+        f"time: {log.seconds(seconds)} for that batch on this {device.type}, so about {hours:.2g} h of training, "
+        "without validation"
+    )
+
+
+def _seconds_per_step(module: Training, batch: Batch) -> float:
+    optimizer = make_optimizer(module.groups, module.recipe.optim)
+    times = []
+    for _ in range(N_STEPS):
+        begun = time.perf_counter()
+        dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[module.recipe.trainer.precision]
+        with torch.autocast(batch.targets.device.type, dtype, enabled=dtype is not None):
+            _, terms = module.terms(batch)
+        torch.stack([term.weight * term.total / term.count for term in terms.values()]).sum().backward()
+        clip_grad_norm_(module.trained_weights().values(), module.recipe.optim.clip_norm or float("inf"))
+        optimizer.step()
+        optimizer.zero_grad()
+        if batch.targets.is_cuda:
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def _peak(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

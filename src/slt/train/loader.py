@@ -1,0 +1,210 @@
+"""From examples to batches on a device: read ahead by other processes, disturbed, with one target text each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from slt.recipe.schema import Augment
+from slt.tensors import FeatureBatch
+from slt.train.augment import augment
+from slt.train.batches import Batches
+from slt.train.corpus import Corpus, Example
+from slt.train.sources import Windows
+from slt.train.targets import Targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowBatch:
+    """The windows of B clips, one clip after the other.
+
+    Attributes:
+        pixels: (W, T, H, W, 3) uint8, RGB.
+        padding: (W,) int64, sampled frames at each window's end that are padding.
+        per_clip: how many windows each clip has.
+    """
+
+    pixels: Tensor
+    padding: Tensor
+    per_clip: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What one process sees of a batch.
+
+    Attributes:
+        ids: of its B clips.
+        texts: a target text each.
+        langs: the language of each text.
+        targets: (B, D) float32, the embeddings of the texts.
+        features: of the clips; None when they are made from windows, or when there are only texts.
+        windows: of the clips, or None.
+        n_clips: clips in the whole batch, of all processes.
+    """
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    langs: tuple[str, ...]
+    targets: Tensor
+    features: FeatureBatch | None
+    windows: WindowBatch | None
+    n_clips: int
+
+    @property
+    def shape(self) -> str:
+        """Its size, as a person reads it."""
+        if self.windows is not None:
+            return f"{len(self.ids)} clips of together {len(self.windows.padding)} windows"
+        if self.features is not None:
+            return f"{len(self.ids)} clips × {self.features.features.shape[1]} time steps"
+        return f"{len(self.ids)} texts of at most {max(map(len, self.texts))} characters"
+
+    def to(self, device: torch.device) -> Batch:
+        """Return it on a device."""
+        features, windows = self.features, self.windows
+        if features is not None:
+            features = replace(features, features=features.features.to(device, non_blocking=True))
+        if windows is not None:
+            windows = replace(windows, pixels=windows.pixels.to(device, non_blocking=True))
+        return replace(self, targets=self.targets.to(device), features=features, windows=windows)
+
+
+Key = tuple[int, tuple[int, ...], int]
+"""Of a batch: the epoch, the clips of this process, and how many clips all processes have."""
+
+
+class Clips(Dataset[Batch]):
+    """Batches of a split, by key: which target text, and how the features are disturbed, is drawn anew every epoch.
+
+    Args:
+        corpus: the split.
+        targets: the embeddings of its texts.
+        langs: target languages.
+        seed: with epoch and clip, decides everything random.
+        augment: how features are disturbed; None: not at all, and the text is always that of the first language.
+        spread: (D,) standard deviation of the features.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        targets: Targets,
+        langs: Sequence[str],
+        *,
+        seed: int = 0,
+        augment: Augment | None = None,
+        spread: NDArray[np.float32] | None = None,
+    ) -> None:
+        self.corpus, self.targets, self.langs = corpus, targets, langs
+        self.seed, self.augment = seed, augment
+        self.spread = np.ones(1, np.float32) if spread is None else spread
+
+    def __len__(self) -> int:
+        return len(self.corpus.examples)
+
+    def __getitem__(self, key: Key) -> Batch:
+        epoch, indices, n_clips = key
+        rngs = [np.random.default_rng([self.seed, epoch, index]) for index in indices]
+        examples = [self.corpus.examples[index] for index in indices]
+        langs = [self._lang(example, rng) for example, rng in zip(examples, rngs, strict=True)]
+        texts = [example.texts[lang] for example, lang in zip(examples, langs, strict=True)]
+        inputs = [self._read(example, rng) for example, rng in zip(examples, rngs, strict=True)]
+        features = [torch.from_numpy(rows) for rows in inputs if isinstance(rows, np.ndarray)]
+        windows = [cut for cut in inputs if isinstance(cut, Windows)]
+        targets = np.stack([self.targets.of(text, lang) for text, lang in zip(texts, langs, strict=True)])
+        return Batch(
+            ids=tuple(example.clip.id for example in examples),
+            texts=tuple(texts),
+            langs=tuple(langs),
+            targets=torch.from_numpy(targets),
+            features=FeatureBatch.of(features) if features else None,
+            windows=_joined(windows) if windows else None,
+            n_clips=n_clips,
+        )
+
+    def _lang(self, example: Example, rng: np.random.Generator) -> str:
+        known = [lang for lang in self.langs if lang in example.texts]
+        return known[int(rng.integers(len(known)))] if self.augment else known[0]
+
+    def _read(self, example: Example, rng: np.random.Generator) -> NDArray[np.float32] | Windows | None:
+        found = self.corpus.source.read(example.clip)
+        if self.augment and isinstance(found, np.ndarray):
+            return augment(found, self.augment, self.spread, rng)
+        return found
+
+
+class Positions(Sampler[Key]):
+    """Which batches come next: from a position in the training to the end of the stretch it lies in.
+
+    Attributes:
+        batches: of the whole training.
+        stretch: batches between two validations.
+        process: which one this is, of how many.
+        position: batches that are done; to be kept up by whoever trains.
+    """
+
+    def __init__(self, batches: Batches, stretch: int, process: tuple[int, int] = (0, 1)) -> None:
+        self.batches, self.stretch, self.process = batches, stretch, process
+        self.position = 0
+
+    def __len__(self) -> int:
+        return self.stretch
+
+    def __iter__(self) -> Iterator[Key]:
+        index, count = self.process
+        left = self.stretch - self.position % self.stretch
+        for epoch, batch in islice(self.batches.from_position(self.position), left):
+            yield epoch, tuple(batch[index::count]), len(batch)
+
+
+class Loader(DataLoader[Batch]):
+    """Reads batches ahead; Lightning saves and restores its position with a checkpoint."""
+
+    def __init__(self, clips: Clips, positions: Positions, *, workers: int) -> None:
+        super().__init__(
+            clips,
+            batch_size=None,
+            sampler=positions,
+            collate_fn=_as_is,  # type: ignore[arg-type] # there is nothing to collate
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            # Not forked: decoders and torch have threads of their own.
+            multiprocessing_context="spawn" if workers else None,
+            pin_memory=False,
+        )
+        self.positions = positions
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many batches of the training are done."""
+        return {"position": self.positions.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on behind that many batches."""
+        self.positions.position = state["position"]
+
+
+def feature_spread(corpus: Corpus, at_most: int = 200) -> NDArray[np.float32]:
+    """Return (D,) the standard deviation of stored features, over clips spread through the corpus."""
+    step = max(1, len(corpus.examples) // at_most)
+    rows = [corpus.source.read(example.clip) for example in corpus.examples[::step]]
+    return np.concatenate([row for row in rows if isinstance(row, np.ndarray)]).std(0)
+
+
+def _as_is(batch: Batch) -> Batch:
+    return batch
+
+
+def _joined(clips: Sequence[Windows]) -> WindowBatch:
+    return WindowBatch(
+        pixels=torch.from_numpy(np.concatenate([clip.pixels for clip in clips])),
+        padding=torch.from_numpy(np.concatenate([clip.padding for clip in clips])),
+        per_clip=tuple(len(clip.padding) for clip in clips),
+    )

@@ -1,0 +1,168 @@
+"""The one module that Lightning trains: parts, an objective, and gradients that are means over clips.
+
+Each objective gives sums and counts. They are added over processes and over the batches of one update before they are
+divided, so that neither the number of processes nor how a batch is cut changes what is learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from slt.recipe.schema import Recipe
+from slt.tensors import EncoderOutput
+from slt.train.loader import Batch
+from slt.train.objectives import Step, Term, as_output, find_objective
+from slt.train.optim import Group, make_optimizer, parameter_groups, share_of_peak, stage_at
+from slt.train.parts import Parts, extract, is_trained
+from slt.train.processes import n_processes, summed
+
+SEED_STEP = 7919
+
+
+class Training(LightningModule):
+    """A recipe's models and what is done with them.
+
+    Attributes:
+        recipe: the recipe.
+        extractor, encoder, decoder: the parts; frozen ones stay in evaluation mode.
+        n_batches: batches of one process that were trained on, in all.
+        figures: of the last batch: loss, each term, cosine.
+        groups: the weights that are trained.
+        batch: the last one that was begun, for whoever explains a failure.
+    """
+
+    strict_loading = False  # a checkpoint holds only what is trained; `on_load_checkpoint` sees that it is all there
+
+    def __init__(self, recipe: Recipe, parts: Parts, *, variance: float, n_steps: int, per_epoch: int) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.extractor, self.encoder, self.decoder = parts.extractor, parts.encoder, parts.decoder
+        self._decode_loss = parts.decode_loss
+        self._variance, self._n_steps, self._per_epoch = variance, n_steps, per_epoch
+        self._objective = find_objective(recipe.objective.kind)
+        self.groups: list[Group] = parameter_groups(self, recipe.optim, recipe.stages)
+        self.n_batches = 0
+        self.figures: dict[str, float] = {}
+        self.batch: Batch | None = None
+        self._clips = 0.0  # in the gradients so far
+        self._grad_norm = 0.0
+
+    def train(self, mode: bool = True) -> Training:
+        """Change modes, but leave frozen parts in evaluation."""
+        super().train(mode)
+        for part in (self.extractor, self.encoder, self.decoder):
+            if part is not None and not is_trained(part):
+                part.eval()
+        return self
+
+    @property
+    def epoch(self) -> float:
+        """How often every clip was seen."""
+        return self.n_batches / self._per_epoch
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return AdamW; ``on_train_batch_start`` moves its learning rates."""
+        return make_optimizer(self.groups, self.recipe.optim)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move a batch."""
+        return batch.to(device)
+
+    def encode(self, batch: Batch) -> EncoderOutput:
+        """Return what the encoder makes of a batch; without one, the targets as they are."""
+        if self.encoder is None:
+            return as_output(batch.targets)
+        features = batch.features
+        if features is None and batch.windows is not None and self.extractor is not None:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained(self.extractor)):
+                at_once = self.recipe.extractor.windows_at_once if self.recipe.extractor else 1
+                features = extract(self.extractor, batch.windows, at_once=at_once)
+        output: EncoderOutput = self.encoder(features)
+        return output
+
+    def terms(self, batch: Batch) -> tuple[EncoderOutput, dict[str, Term]]:
+        """Return what the encoder made, and the terms of the loss."""
+        output = self.encode(batch)
+        step = Step(
+            output=output,
+            batch=batch,
+            settings=self.recipe.objective,
+            variance=self._variance,
+            decode_loss=self._decode_loss,
+        )
+        return output, self._objective(step)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Set everything that depends on where in the training one is; nothing of it needs to be saved."""
+        self.batch = batch
+        torch.manual_seed(self.recipe.trainer.seed + SEED_STEP * self.n_batches + self.global_rank)
+        share = share_of_peak(self.trainer.global_step, self._n_steps, self.recipe.optim)
+        stage = stage_at(self.recipe.stages, int(self.epoch))
+        for settings, group in zip(self.trainer.optimizers[0].param_groups, self.groups, strict=True):
+            trained = not group.stages or group.stages[stage]
+            settings["lr"] = share * group.lr if trained else 0.0
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return a loss whose gradients, summed over an update and divided by its clips, are those of the mean."""
+        output, terms = self.terms(batch)
+        means, counts = self._means(terms)
+        similar = torch.nn.functional.cosine_similarity(output.sentence.detach().float(), batch.targets).mean()
+        self.figures = {**means, "loss": _weighted(means, terms)}
+        if output.sentence.shape == batch.targets.shape and self.encoder is not None:
+            self.figures["cosine"] = float(similar)
+        self._clips += batch.n_clips
+        total = torch.stack([term.weight * term.total / counts[name] for name, term in terms.items()]).sum()
+        # Lightning divides by the batches of an update, and processes average their gradients.
+        return total * batch.n_clips * n_processes() * self.trainer.accumulate_grad_batches
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Make the gradients those of a mean over clips; drop those of weights whose stage has not come."""
+        for settings in optimizer.param_groups:
+            for weight in settings["params"]:
+                if weight.grad is not None:
+                    weight.grad.div_(self._clips)
+                    if not settings["lr"]:
+                        weight.grad = None
+        self._clips = 0.0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep only weights that are trained; the others lie in the bundles they came from."""
+        checkpoint["state_dict"] = only(checkpoint["state_dict"], self.trained_names())
+        checkpoint["n_batches"] = self.n_batches
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """See that all trained weights are there."""
+        if missing := set(self.trained_names()) - set(checkpoint["state_dict"]):
+            raise RuntimeError(f"the checkpoint lacks {sorted(missing)[:3]}")
+        self.n_batches = checkpoint["n_batches"]
+
+    def trained_names(self) -> list[str]:
+        """Return the names of the weights that are trained."""
+        return [name for group in self.groups for name in group.weights]
+
+    def trained_weights(self) -> dict[str, Tensor]:
+        """Return the weights that are trained, by name."""
+        return {name: weight for group in self.groups for name, weight in group.weights.items()}
+
+    def _means(self, terms: Mapping[str, Term]) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the mean of each term over all processes, and over how many things it is."""
+        stacked = torch.stack([term.total.detach().double() for term in terms.values()])
+        counts = torch.tensor([float(term.count) for term in terms.values()], device=stacked.device).double()
+        sums, over = summed(torch.stack([stacked, counts])).tolist()
+        names: Sequence[str] = list(terms)
+        means = {name: total / n for name, total, n in zip(names, sums, over, strict=True)}
+        return means, dict(zip(names, over, strict=True))
+
+
+def only(weights: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
+    """Return the weights of these names."""
+    return {name: weights[name] for name in names}
+
+
+def _weighted(means: Mapping[str, float], terms: Mapping[str, Term]) -> float:
+    return sum(terms[name].weight * mean for name, mean in means.items())

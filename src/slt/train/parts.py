@@ -1,0 +1,182 @@
+"""The models of a recipe: built from its bundles or at random, as wide as the data, frozen where it says so."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from slt import log
+from slt.assets.cards import CARD_NAME
+from slt.assets.store import Bundle, find_bundle
+from slt.config import parse
+from slt.models.checkpoint import load_model, load_strict, read_weights, rename
+from slt.models.config import MlpConfig
+from slt.models.signhiera import SignHiera, normalise
+from slt.recipe.parts import Encoder, SignHieraExtractor, SonarDecoder
+from slt.recipe.schema import Recipe
+from slt.registry import ENCODERS, resolve
+from slt.tensors import EncoderOutput, FeatureBatch
+from slt.text.config import SonarTextConfig
+from slt.text.sonar import SonarText
+from slt.train.loader import Batch, WindowBatch
+from slt.train.lora import add_lora
+
+DecodeLoss = Callable[..., tuple[Tensor, int]]
+"""(encoder output, batch, label_smoothing=…) to the cross entropy summed over tokens, and their number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The models of a training.
+
+    Attributes:
+        extractor: windows to features; None when features come from a store.
+        encoder: features to embedding; None when only text is learnt from.
+        decoder: embedding to text.
+        decode_loss: through the decoder.
+    """
+
+    extractor: nn.Module | None
+    encoder: nn.Module | None
+    decoder: nn.Module
+    decode_loss: DecodeLoss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Widths:
+    """What the data decides of the encoder's shape.
+
+    Attributes:
+        feature_dim: of the features.
+        target_dim: of the target embeddings.
+        target_length: their mean Euclidean length.
+    """
+
+    feature_dim: int
+    target_dim: int
+    target_length: float
+
+
+def build_parts(recipe: Recipe, widths: Widths, *, from_video: bool) -> Parts:
+    """Build the models of a recipe; everything random follows from its seed.
+
+    Raises:
+        UserError: a bundle or weights that are not there or do not fit.
+    """
+    torch.manual_seed(recipe.trainer.seed)
+    extractor = build_extractor(recipe.extractor) if recipe.extractor and from_video else None
+    encoder = build_encoder(recipe.encoder, widths) if recipe.encoder else None
+    decoder, decode_loss = DECODERS[recipe.decoder.kind](recipe.decoder)
+    return Parts(extractor=extractor, encoder=encoder, decoder=decoder, decode_loss=decode_loss)
+
+
+def build_extractor(recipe: SignHieraExtractor) -> SignHiera:
+    """Load a bundle's extractor; the first share of its blocks, and what comes before them, stay as they are."""
+    bundle = find_bundle(recipe.bundle)
+    card = bundle.card.extractor
+    config = parse(SignHiera.Config, card.config, where=f"the extractor in the card of {bundle.card.name}")
+    model = load_model(SignHiera, config, bundle.path(card.weights))
+    n_frozen = round(recipe.frozen * len(model.blocks))
+    model.requires_grad_(False)
+    for block in model.blocks[n_frozen:]:
+        block.requires_grad_(True)
+    if n_frozen == 0:
+        model.requires_grad_(True)
+    model.grad_checkpointing = recipe.checkpointing and recipe.frozen < 1
+    return model
+
+
+def build_encoder(recipe: Encoder, widths: Widths) -> nn.Module:
+    """Build a sign encoder as wide as the data."""
+    kind = resolve(ENCODERS, recipe.kind, what="encoder")
+    fixed: dict[str, Any] = {"feature_dim": widths.feature_dim, "output_dim": widths.target_dim}
+    bundle = _bundle_of(recipe.weights)
+    shape = dict(bundle.card.encoder.config) if bundle else dict(recipe.shape)
+    if kind.Config is MlpConfig and not bundle and "length" not in shape:
+        fixed["length"] = widths.target_length
+    config = parse(kind.Config, shape | fixed, where="the encoder's shape")
+    model: nn.Module = kind(config)
+    if recipe.weights:
+        _fill(model, bundle.path(bundle.card.encoder.weights) if bundle else Path(recipe.weights).expanduser())
+    if recipe.frozen:
+        model.requires_grad_(False)
+    if getattr(recipe, "checkpointing", False):
+        for stack in (model.encoder, model.decoder):  # a T5's two
+            stack.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator, union-attr]
+    return model
+
+
+def build_sonar(recipe: SonarDecoder) -> tuple[nn.Module, DecodeLoss]:
+    """Load a bundle's text decoder, frozen, with adapters, or to be trained whole."""
+    bundle = find_bundle(recipe.bundle)
+    card = bundle.card.decoder
+    config = SonarTextConfig.from_json({**card.config, "languages": bundle.card.languages})
+    text = SonarText.load(config, read_weights(bundle.path(card.weights)), bundle.path(card.tokenizer))
+    text.float()
+    text.requires_grad_(recipe.train == "full")
+    if recipe.train == "lora":
+        add_lora(text, recipe.lora_layers, rank=recipe.lora_rank, alpha=recipe.lora_alpha)
+
+    def decode_loss(output: EncoderOutput, batch: Batch, *, label_smoothing: float = 0.0) -> tuple[Tensor, int]:
+        return text.loss(output.sentence, batch.texts, batch.langs, label_smoothing=label_smoothing)
+
+    return text, decode_loss
+
+
+DECODERS: dict[str, Callable[[Any], tuple[nn.Module, DecodeLoss]]] = {"sonar": build_sonar}
+
+
+def extract(extractor: nn.Module, windows: WindowBatch, *, at_once: int) -> FeatureBatch:
+    """Turn the windows of B clips into their features, a few windows at a time."""
+    rows: list[Tensor] = []
+    for start in range(0, len(windows.pixels), at_once):
+        part = slice(start, start + at_once)
+        rows += extractor(normalise(windows.pixels[part]), windows.padding[part]).clips()
+    clips, first = [], 0
+    for n_windows in windows.per_clip:
+        clips.append(torch.cat(rows[first : first + n_windows]))
+        first += n_windows
+    return FeatureBatch.of(clips)
+
+
+def is_trained(module: nn.Module) -> bool:
+    """Tell whether any of a module's weights are."""
+    return any(weight.requires_grad for weight in module.parameters())
+
+
+def _bundle_of(weights: str | None) -> Bundle | None:
+    """Return the bundle that ``weights`` names; None for a file, or nothing."""
+    if weights is None or (Path(weights).expanduser().is_file() and Path(weights).name != CARD_NAME):
+        return None
+    return find_bundle(weights)
+
+
+def _fill(model: nn.Module, path: Path) -> None:
+    """Put weights of a file into an encoder; what the data made another width begins at random, and that is said."""
+    own = model.state_dict()
+    weights = rename(read_weights(path), model.OLD_NAMES)  # type: ignore[arg-type]
+    new = [name for name, value in weights.items() if name in own and own[name].shape != value.shape]
+    at_borders = [name for name in new if any(part in name for part in ("feature_proj", "projection_out", "layers."))]
+    if at_borders:
+        log.warn(f"{', '.join(at_borders)} begin at random: {path} has them for another width")
+    kept = {name: value.clone() for name, value in weights.items() if name not in at_borders}
+    load_strict(
+        model,
+        kept,
+        may_miss=at_borders,
+        may_be_extra=model.MAY_BE_EXTRA,  # type: ignore[arg-type]
+        source=path,
+    )
+    model.float()
+
+
+def describe(parts: Parts) -> dict[str, Any]:
+    """Return the configuration of each part that has one, for a card."""
+    named = {"extractor": parts.extractor, "encoder": parts.encoder}
+    return {name: dataclasses.asdict(part.config) for name, part in named.items() if part is not None}  # type: ignore[call-overload]

@@ -1,0 +1,185 @@
+"""Everything that is found out before the first step: clips, targets, widths, batches, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from slt import log
+from slt.assets.store import Bundle, find_bundle
+from slt.bundle import window_geometry
+from slt.data.manifest import Manifest, read_manifest
+from slt.errors import UserError
+from slt.files import atomic_write
+from slt.recipe.schema import Data, Recipe, Split
+from slt.runs import Run
+from slt.text.languages import check_languages
+from slt.train.batches import Batches
+from slt.train.corpus import Corpus, all_texts, read_corpus, shared_sentences
+from slt.train.loader import Clips, Loader, Positions, feature_spread
+from slt.train.parts import Widths
+from slt.train.sources import FeatureSource, Source, TextSource, VideoSource
+from slt.train.targets import Targets
+
+LEFT_OUT = "left-out.tsv"
+TargetsOf = Callable[[Iterable[tuple[str, str]], Bundle], Targets]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a training stands on.
+
+    Attributes:
+        train, val: the two splits.
+        targets: the embeddings of their texts.
+        widths: what the data decides of the encoder's shape.
+        batches: of the whole training.
+        stretch: batches from one validation to the next.
+        every: stretches from one validation to the next; more than 1 when validation is less than once an epoch.
+        n_stretches: of the whole training.
+        n_steps: updates of the whole training.
+    """
+
+    train: Corpus
+    val: Corpus
+    targets: Targets
+    widths: Widths
+    batches: Batches
+    stretch: int
+    every: int
+    n_stretches: int
+    n_steps: int
+
+    @property
+    def from_video(self) -> bool:
+        """Whether features are made from videos."""
+        return isinstance(self.train.source, VideoSource)
+
+
+def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepared:
+    """Gather and check everything.
+
+    Args:
+        recipe: the recipe.
+        targets_of: makes the embeddings of (text, language) pairs with a bundle's text encoder.
+        processes: that will train together.
+
+    Raises:
+        UserError: files that are absent or do not fit each other, clips without features, languages nobody knows.
+    """
+    bundle = find_bundle(recipe.decoder.bundle)
+    check_languages(recipe.data.langs, bundle.card.languages)
+    train, val = _splits(recipe)
+    targets = targets_of(all_texts(train, val), bundle)
+    feature_dim = train.source.feature_dim or (_extractor_width(recipe) if recipe.extractor else 0)
+    batches = Batches(
+        lengths=train.lengths,
+        rows=recipe.data.batch_rows * processes,
+        clips=recipe.data.batch_clips * processes,
+        multiple=processes,
+        seed=recipe.trainer.seed,
+    )
+    settings = recipe.trainer
+    stretch = max(1, round(batches.per_epoch * min(settings.validate_every, 1.0)))
+    n_stretches = max(1, round(settings.epochs * batches.per_epoch / stretch))
+    n_steps = n_stretches * -(-stretch // recipe.optim.accumulate)
+    return Prepared(
+        train=train,
+        val=val,
+        targets=targets,
+        widths=Widths(feature_dim=feature_dim, target_dim=targets.dim, target_length=targets.mean_length),
+        batches=batches,
+        stretch=stretch,
+        every=max(1, round(settings.validate_every)),
+        n_stretches=n_stretches,
+        n_steps=min(n_steps, settings.max_steps or n_steps),
+    )
+
+
+def train_loader(recipe: Recipe, prepared: Prepared, process: tuple[int, int]) -> Loader:
+    """Return what reads this process's share of the training batches."""
+    stored = isinstance(prepared.train.source, FeatureSource)
+    clips = Clips(
+        prepared.train,
+        prepared.targets,
+        recipe.data.langs,
+        seed=recipe.trainer.seed,
+        augment=recipe.data.augment,
+        spread=feature_spread(prepared.train) if stored else None,
+    )
+    return Loader(clips, Positions(prepared.batches, prepared.stretch, process), workers=recipe.data.workers)
+
+
+def val_batches(recipe: Recipe, prepared: Prepared, process: tuple[int, int]) -> Loader:
+    """Return what reads this process's share of the validation batches, always the same."""
+    settings = recipe.data
+    batches = Batches(lengths=prepared.val.lengths, rows=settings.batch_rows * process[1], clips=settings.batch_clips)
+    positions = Positions(batches, batches.per_epoch, process)
+    return Loader(Clips(prepared.val, prepared.targets, settings.langs), positions, workers=0)
+
+
+def tell_findings(prepared: Prepared, run: Run) -> None:
+    """Tell the person what was found; list what is left out in the run's folder."""
+    train, val = prepared.train, prepared.val
+    log.say(
+        f"{len(train.examples)} clips to train on, {len(val.examples)} to validate with; "
+        f"{prepared.batches.per_epoch} batches in an epoch, {100 * prepared.batches.padding():.1f} % of them padding"
+    )
+    left_out = {**train.left_out, **val.left_out}
+    if left_out:
+        with atomic_write(run.folder / LEFT_OUT) as file:
+            file.write("".join(f"{name}\t{why}\n" for name, why in left_out.items()).encode())
+        log.warn(f"{len(left_out)} clips are left out; which and why: {run.folder / LEFT_OUT}")
+    if shared := shared_sentences(train, val):
+        log.warn(
+            f"{len(shared)} of {len(val.examples)} validation sentences are training sentences too, "
+            f"{shared[0]!r:.80} for one: figures on them say less"
+        )
+
+
+def _splits(recipe: Recipe) -> tuple[Corpus, Corpus]:
+    data = recipe.data
+    parts = []
+    for split, langs in ((data.train, data.langs), (data.val, data.langs[:1])):
+        manifest = read_manifest(Path(split.manifest), lang=data.langs[0])
+        parts.append(read_corpus(manifest, _source(recipe, manifest, split, data), data, langs))
+    train, val = parts
+    if train.source.feature_dim != val.source.feature_dim:
+        raise UserError(
+            f"training features are {train.source.feature_dim} wide, validation features {val.source.feature_dim}",
+            fix="extract both with the same extractor",
+        )
+    return train, val
+
+
+def _source(recipe: Recipe, manifest: Manifest, split: Split, data: Data) -> Source:
+    if recipe.encoder is None:
+        return TextSource()
+    bundle = find_bundle(recipe.extractor.bundle) if recipe.extractor else None
+    if split.features is None:
+        if bundle is None:
+            raise UserError("features from videos need an extractor")
+        return VideoSource(manifest, bundle.card.preprocess, window_geometry(bundle.card.preprocess))
+    source = FeatureSource(split)
+    if bundle is not None:
+        make = f"slt extract-features {split.manifest} --model {bundle.folder} --out DIR"
+        source.features.header.check_fits(
+            where=Path(split.features),
+            fix=make,
+            extractor=bundle.card.extractor.kind,
+            weights_sha256=bundle.card.sha256.get(bundle.card.extractor.weights),
+            feature_dim=_width_of(bundle),
+        )
+    return source
+
+
+def _extractor_width(recipe: Recipe) -> int:
+    return _width_of(find_bundle(recipe.extractor.bundle)) if recipe.extractor else 0
+
+
+def _width_of(bundle: Bundle) -> int:
+    from slt.config import parse
+    from slt.models.signhiera import SignHiera
+
+    return parse(SignHiera.Config, bundle.card.extractor.config, where="the extractor's card").feature_dim

@@ -1,0 +1,121 @@
+"""From trained weights to a bundle that `slt translate --model RUN` takes; what was not trained is linked."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from slt.assets.cards import BundleCard, DecoderCard, DomainCard, EncoderCard, ExtractorCard, write_card
+from slt.assets.store import Bundle, find_bundle
+from slt.errors import UserError
+from slt.files import flush_to_disk, publish_folder
+from slt.models.checkpoint import save_weights
+from slt.models.domain import fit_domain
+from slt.recipe.load import plain
+from slt.recipe.schema import Recipe
+from slt.runs import Run
+from slt.text.sonar import SonarText
+from slt.train.lora import merge_lora
+from slt.train.module import Training
+
+FEWEST_FOR_DOMAIN = 5
+
+
+def save_bundle(
+    run: Run, module: Training, recipe: Recipe, known: list[Tensor], *, figures: Mapping[str, float]
+) -> Path | None:
+    """Write the bundle of a run, whole or not at all.
+
+    Args:
+        run: its folder.
+        module: the parts, with the weights that are to be kept; adapters become part of them.
+        recipe: where everything else comes from.
+        known: features of clips that were not trained on, to tell foreign videos by; too few: no such description.
+        figures: how it did, for the card.
+
+    Returns:
+        The bundle's folder; None when the recipe does not say what makes features of a video.
+    """
+    text = find_bundle(recipe.decoder.bundle)
+    whole = find_bundle(recipe.extractor.bundle) if recipe.extractor else text if recipe.encoder is None else None
+    if whole is None:
+        return None
+    draft = run.folder / ".bundle"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    domain = None
+    if len(known) >= FEWEST_FOR_DOMAIN:
+        save_weights(draft / "domain.safetensors", fit_domain(known))
+        summary = f"it was trained as {recipe.name}, on {recipe.data.train.manifest}"
+        domain = DomainCard(weights="domain.safetensors", summary=summary)
+    card = BundleCard(
+        name=recipe.name,
+        summary=f"Trained by the recipe {recipe.name}.",
+        licence=" AND ".join(dict.fromkeys([whole.card.licence, text.card.licence])),
+        languages=text.card.languages,
+        preprocess=whole.card.preprocess,
+        extractor=_extractor(draft, module, whole),
+        encoder=_encoder(draft, module, recipe, whole),
+        decoder=_decoder(draft, module, recipe, text),
+        domain=domain,
+        made={
+            "by": "slt training",
+            "recipe": plain(dataclasses.asdict(recipe)),
+            "figures": {name: round(value, 6) for name, value in figures.items()},
+        },
+    )
+    write_card(draft, card)
+    shutil.rmtree(run.bundle, ignore_errors=True)
+    publish_folder(draft, run.bundle)
+    return run.bundle
+
+
+def _extractor(folder: Path, module: Training, bundle: Bundle) -> ExtractorCard:
+    card = bundle.card.extractor
+    if module.extractor is None:
+        return dataclasses.replace(card, weights=_link(bundle, card.weights, folder, "extractor.safetensors"))
+    save_weights(folder / "extractor.safetensors", module.extractor.state_dict())
+    return dataclasses.replace(card, weights="extractor.safetensors")
+
+
+def _encoder(folder: Path, module: Training, recipe: Recipe, bundle: Bundle) -> EncoderCard:
+    if module.encoder is None or recipe.encoder is None:
+        card = bundle.card.encoder
+        return dataclasses.replace(card, weights=_link(bundle, card.weights, folder, "encoder.safetensors"))
+    save_weights(folder / "encoder.safetensors", module.encoder.state_dict())
+    config: dict[str, Any] = plain(dataclasses.asdict(module.encoder.config))  # type: ignore[call-overload]
+    return EncoderCard(kind=recipe.encoder.kind, config=config, weights="encoder.safetensors")
+
+
+def _decoder(folder: Path, module: Training, recipe: Recipe, bundle: Bundle) -> DecoderCard:
+    card = bundle.card.decoder
+    encoder = card.text_encoder
+    tokenizer = _link(bundle, card.tokenizer, folder, "tokenizer.model")
+    text_encoder = _link(bundle, encoder, folder, "text_encoder.safetensors") if encoder else None
+    if recipe.decoder.train == "frozen":
+        weights = _link(bundle, card.weights, folder, "text_decoder.safetensors")
+    else:
+        if not isinstance(module.decoder, SonarText):
+            raise UserError(f"a bundle cannot hold a {type(module.decoder).__name__} yet")
+        merge_lora(module.decoder)
+        weights = "text_decoder.safetensors"
+        save_weights(folder / weights, module.decoder.decoder_weights())
+    return dataclasses.replace(card, weights=weights, tokenizer=tokenizer, text_encoder=text_encoder)
+
+
+def _link(bundle: Bundle, file: str, folder: Path, name: str) -> str:
+    """Let a file of a bundle be in another one too: one copy on the disk where the file system can do that."""
+    name = str(Path(name).with_suffix(Path(file).suffix))
+    source, target = bundle.path(file).resolve(), folder / name
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+        flush_to_disk(target)
+    return name

@@ -1,0 +1,1 @@
+from tests.corpora import how2sign, phoenix  # noqa: F401 - fixtures
