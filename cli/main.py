@@ -13,7 +13,7 @@ import typer
 
 from slt import log
 from slt.errors import as_slt_error
-from slt_cli import compare, demo, doctor, evaluate, launch, models, prepare, train, translate
+from slt_cli import compare, demo, doctor, evaluate, launch, models, prepare, report, train, translate
 
 INTERRUPTED = 130
 HELP_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -31,6 +31,7 @@ app.command()(demo.demo)
 app.command()(translate.translate)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
+app.command()(report.report)
 app.command()(train.train_features)
 app.command()(train.train_encoder)
 app.command()(train.train_decoder)

@@ -19,7 +19,7 @@ from slt_cli import main as front
 VERBS = [[], ["doctor"], ["demo"], ["translate"], ["models"], ["models", "list"], ["models", "verify"], ["prepare"]]
 VERBS += [["models", "import"], ["prepare", "synthetic"], ["train-features"], ["train-encoder"], ["train-decoder"]]
 VERBS += [["launch"], ["launch", "slurm"], ["launch", "torchrun"], ["launch", "apptainer"]]
-VERBS += [["evaluate"], ["compare"]]
+VERBS += [["evaluate"], ["compare"], ["report"]]
 HEAVY = {"torch", "av", "cv2", "numpy", "fairseq2", "sonar", "transformers", "timm", "dlib"}
 
 
