@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("bundle", "importing", "translation"),
     ("obtain",),
     ("translate",),
+    ("extract",),
     ("evaluate",),
     ("train",),
     ("launch",),

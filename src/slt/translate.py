@@ -302,20 +302,35 @@ def extract_several(
     Returns:
         number of the clip → (N, feature_dim), as ``extract_features`` gives.
     """
-    weight = next(extractor.parameters())
-    at_once = WINDOWS_AT_ONCE.get(weight.device.type, 1)
+    at_once = WINDOWS_AT_ONCE.get(next(extractor.parameters()).device.type, 1)
     rows: dict[int, list[Tensor]] = {}
     waiting, done = iter(windows), 0
     while batch := list(islice(waiting, at_once)):
-        frames = torch.from_numpy(np.stack([pixels for _, _, pixels in batch])).to(weight.device)
-        padding = torch.tensor([window.padding for _, window, _ in batch])
-        found = extractor(normalise(frames).to(weight.dtype), padding).clips()
+        pixels, padding = [part[2] for part in batch], [part[1].padding for part in batch]
+        found = window_features(extractor, pixels, padding)
         for (clip, _, _), features in zip(batch, found, strict=True):
             rows.setdefault(clip, []).append(features)
         done += len(batch)
         if on_windows:
             on_windows(done)
     return {clip: torch.cat(parts) for clip, parts in rows.items()}
+
+
+@torch.inference_mode()
+def window_features(extractor: nn.Module, pixels: Sequence[NDArray[np.uint8]], padding: Sequence[int]) -> list[Tensor]:
+    """Put windows, of whichever clips, through the extractor together.
+
+    Args:
+        extractor: as for ``extract_features``.
+        pixels: of each window, (num_frames, size, size, 3) uint8.
+        padding: of each window, how many frames at its end only repeat the last one.
+
+    Returns:
+        Each window's own features, (N_i, feature_dim), padding dropped.
+    """
+    weight = next(extractor.parameters())
+    frames = torch.from_numpy(np.stack(pixels)).to(weight.device)
+    return extractor(normalise(frames).to(weight.dtype), torch.tensor(padding)).clips()
 
 
 @torch.inference_mode()

@@ -16,7 +16,7 @@ from slt.video.boxes import Box, centre_box, grow, mean_box
 from slt.video.detect import Detector, chain_of, load_detector
 from slt.video.tubes import choose_tube, largest_tube, link_tubes, motion_in_boxes
 
-__all__ = ["Box", "SignerBox", "crop_resize", "find_signer"]
+__all__ = ["Box", "SignerBox", "crop", "crop_resize", "find_signer"]
 
 # dlib takes 48 MB to look at a frame of 1080p.
 LOOKED_AT_ONCE_PIXELS = 4 * 1920 * 1080
@@ -110,16 +110,24 @@ def crop_resize(frame: Frame, box: Box, size: int) -> Frame:
     """
     import cv2
 
+    return np.asarray(cv2.resize(crop(frame, box), (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def crop(frame: Frame, box: Box) -> Frame:
+    """Cut a square around ``box`` as ``crop_resize`` does, and leave its size as it is.
+
+    Raises:
+        UserError: the box is empty or not a number.
+    """
     left, top, right, bottom = _square(box)
     height, width = frame.shape[:2]
     if min(left, top) >= 0 and right <= width and bottom <= height:
-        cut = frame[top:bottom, left:right]
-    else:
-        cut = np.zeros((bottom - top, right - left, 3), dtype=np.uint8)
-        x1, y1, x2, y2 = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
-        if x1 < x2 and y1 < y2:
-            cut[y1 - top : y2 - top, x1 - left : x2 - left] = frame[y1:y2, x1:x2]
-    return np.asarray(cv2.resize(cut, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+        return frame[top:bottom, left:right]
+    cut = np.zeros((bottom - top, right - left, 3), dtype=np.uint8)
+    x1, y1, x2, y2 = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    if x1 < x2 and y1 < y2:
+        cut[y1 - top : y2 - top, x1 - left : x2 - left] = frame[y1:y2, x1:x2]
+    return cut
 
 
 def _look(video: Video, detect: Detector, every: int) -> list[list[Box]]:
