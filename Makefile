@@ -1,11 +1,14 @@
 # `make` alone lists what there is.
 VENV := .venv
+IMAGE := slt
+SIF := slt.sif
+# BASE_IMAGE=… takes another base than the pinned one; DOCKER_CLI=… another docker.
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint bench lock docs clean
+.PHONY: help env demo test lint bench lock docs clean build build-test smoke sif slurm-test
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 env: ## make .venv from environment.lock; nothing to do once it is there
 	@docker/make-env.sh $(VENV)
@@ -21,6 +24,24 @@ lint: env ## check style, types and the formatting
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/hadolint Dockerfile
+	@$(VENV)/bin/shellcheck .ci/run docker/*.sh tests/launch/golden/*.sh
+
+build: ## make the Docker image slt
+	@docker/build.sh slt $(IMAGE)
+
+build-test: ## make the image with the tests in it, and run them there, without a network
+	@docker/build.sh test $(IMAGE)-test
+	@$${DOCKER_CLI:-docker} run --rm --network none --read-only --tmpfs /tmp:exec --user 12345:12345 $(IMAGE)-test
+
+smoke: build ## make the image, then run its commands as a stranger would: any user, nothing writable, no network
+	@docker/smoke.sh $(IMAGE)
+
+sif: build ## make slt.sif for Apptainer of the Docker image
+	@docker/sif.sh $(IMAGE) $(SIF)
+
+slurm-test: env ## run jobs on the Slurm that this machine belongs to: an array, a stopped training, two processes
+	@$(VENV)/bin/python -m pytest --quiet docker/slurm_test.py
 
 bench: env ## measure SignHiera against timm's own forward pass
 	@$(VENV)/bin/python benchmarks/extractor.py

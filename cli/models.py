@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from slt.assets.published import PublishedFile
 
 SHOWN_LANGUAGES = 8  # more are counted
 
@@ -63,7 +60,8 @@ def list_models(
 @app.command()
 def fetch(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]", help="What to fetch; without any, all that can be.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME]", help="sonar-asl, which comes if none is named, or dlib-cnn, a face detector."),
     ] = None,
     mirror: Annotated[
         str | None, typer.Option(metavar="URL", help="Fetch from there, where the same paths lie; else SLT_MIRROR.")
@@ -83,44 +81,17 @@ def fetch(
     Example: slt models fetch sonar-asl
     """
     from slt import log
-    from slt.assets.fetch import fetch as fetch_files
-    from slt.assets.published import PUBLISHED, address, files_folder, find_published
+    from slt.assets.models import fetch_model
+    from slt.assets.published import PUBLISHED
 
     def line(name: str) -> str:
-        model, folder = find_published(name), to or files_folder(name)
-        files = model.choose(text_encoder=with_text_encoder)
-        _announce(
-            f"{name}: {model.summary}", files, source=address(files[0], mirror), folder=folder, notice=model.notice
-        )
         with log.bars() as bars:
-
-            def progress(file: str, here: int, size: int | None) -> None:
-                total = size and -(-size // 10**6)
-                bars.update(f"{file}, MB", here // 10**6 if here != size else total or 0, total)
-
-            fetch_files(files, folder, licence=model.notice, mirror=mirror, progress=progress)
-        if to is None:
+            folder = fetch_model(name, to=to, mirror=mirror, text_encoder=with_text_encoder, progress=bars.update)
+        if to is None and name in PUBLISHED:
             log.say(f"next: slt models import --name {name}")
         return f"{name}\t{folder}"
 
     _print_each(names or list(PUBLISHED), line)
-
-
-def _announce(what: str, files: Sequence[PublishedFile], *, source: str, folder: Path, notice: str) -> None:
-    """Say what will come, from where, and under which licence."""
-    from urllib.parse import urlsplit
-
-    from slt import log
-
-    log.say(what)
-    for file in files:
-        log.say(f"  {file.name:33} about {log.size(file.about_bytes):>8}  {file.summary}")
-    total = log.size(sum(file.about_bytes for file in files))
-    log.say(f"  about {total} in all, from {urlsplit(source).netloc} to {folder}")
-    log.say(f"  licence: {notice}")
-    log.say("  by fetching these files you accept it; that, and their checksums, are recorded beside them")
-    if urlsplit(source).scheme == "http":
-        log.warn("this mirror is not encrypted: files that come for the first time are as true as the way to it")
 
 
 @app.command()

@@ -49,6 +49,9 @@ def translate(
     ] = None,
     beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept alive while a text is searched.")] = 5,
     nbest: Annotated[int, typer.Option(min=1, help="Texts per language, best first; at most --beam.")] = 1,
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Read each video four times, weigh the texts, tell how far to trust them.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per video, each on a line.")] = False,
     save_features: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write <video>.npy there: its features, (N, D) float32.")
@@ -63,29 +66,40 @@ def translate(
     text_dtype: Annotated[
         TextDtype | None, typer.Option(help="The same for the text decoder, if other; int8 is fastest on a CPU.")
     ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What finds the signer, if not what the model asks for: dlib-hog, dlib-hog-fast, mediapipe, dlib-cnn,"
+            " auto; none for a video that shows just the signer.",
+        ),
+    ] = None,
 ) -> None:
     """Translate sign-language videos into text.
 
     One video and one language: the text alone is printed. Several: lines of video, language and text, separated by
-    tabs. With --json: video, model, texts (by language, each with text and score), n_frames, fps, start_s, end_s,
-    duration_s, signer, windows, feature_shape, embedding_dim, timings_s and warnings; for a video that failed: video,
-    error and fix.
+    tabs. With --json: video, model, texts (by language, each with text, score and, with --rerank, agreement and
+    confidence), n_frames, fps, start_s, end_s, duration_s, signer, windows, feature_shape, embedding_dim, timings_s
+    and warnings; for a video that failed: video, error and fix. A published model that is not here yet is fetched and
+    imported first, after its size and its licence were told.
 
     Example: slt translate signing.mp4 --lang eng_Latn --lang deu_Latn --json
     """
     from slt import log
     from slt.translation import Failure, Translation
+    from slt.video.detect import check_detector
 
     missing = _check(videos, model, lang, beam=beam, nbest=nbest, outputs=[save_features, save_embeddings])
+    if detector:
+        check_detector(detector)
     several = len(videos) > 1 or len(lang or ()) > 1
     report = _Report(len(videos))
     try:
         with log.bars() as bars:
             found = [video for video in videos if video not in missing]
-            settings = {"beam_size": beam, "nbest": nbest, "progress": bars.update}
-            translated = _translate(
-                found, lang, (model, device, dtype.value, text_dtype and text_dtype.value), settings, report
-            )
+            settings = {"beam_size": beam, "nbest": nbest, "rerank": rerank, "progress": bars.update}
+            how = {"device": device, "dtype": dtype.value, "text_dtype": text_dtype and text_dtype.value}
+            translated = _translate(found, lang, model, {**how, "detector": detector}, settings, report)
             for done, video in enumerate(videos, 1):
                 failed = missing.get(video)
                 outcome = Failure(video=str(video), error=failed) if failed else next(translated)
@@ -123,16 +137,16 @@ def _check(
     Raises:
         UserError: a mistake that concerns all videos.
     """
-    from slt.assets.store import find_bundle
     from slt.errors import UserError
+    from slt.obtain import languages_of
     from slt.text.languages import check_languages
     from slt.video.oserrors import explain_os_error
 
     if nbest > beam:
         raise UserError(f"--nbest {nbest} is more than the search keeps alive, --beam {beam}", fix=f"--beam {nbest}")
-    card = find_bundle(model).card
+    known = languages_of(model)
     if lang:
-        check_languages(lang, card.languages)
+        check_languages(lang, known)
     folders = [folder for folder in outputs if folder is not None]
     if folders:
         _refuse_equal_names(videos)
@@ -177,19 +191,19 @@ def _output_name(video: str | Path) -> str:
 def _translate(
     videos: Sequence[Path],
     lang: Sequence[str] | None,
-    model: tuple[str, str, str, str | None],
+    model: str,
+    how: Mapping[str, Any],
     settings: Mapping[str, Any],
     report: _Report,
 ) -> Iterator[Translation | Failure]:
-    """Translate videos with the model of this name, device and dtypes; it is loaded when the first is asked for."""
-    name, device, dtype, text_dtype = model
+    """Translate videos with a ``Translator`` of this model, so set up; it is loaded when the first is asked for."""
     progress = settings["progress"]
     progress("loading the model", 0, 1)
     with report.clock("load"):
         from slt.translate import Translator
 
-        translator = Translator(name, device=device, dtype=dtype, text_dtype=text_dtype)
-        translator.load()
+        translator = Translator(model, **how)
+        translator.load(text_encoder=settings["rerank"], progress=progress)
     progress("loading the model", 1, 1)
     yield from translator.translate_many(videos, lang, **settings)
 

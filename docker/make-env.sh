@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make the environment: a virtual environment holding exactly environment.lock and slt itself.
 #
-#   docker/make-env.sh [FOLDER]        # default: .venv beside this repository's files
+#   docker/make-env.sh [FOLDER [LOCK]]      # default: .venv beside this repository's files, and environment.lock
 #
 # Needs Python 3.11 and coreutils, no root. Running it again does nothing, quickly, until environment.lock,
 # pyproject.toml or this script change. pip's, uv's and the proxy and certificate variables are respected;
@@ -12,7 +12,7 @@ readonly disk_gb=9 # 7.7 GB installed, and room for the largest download beside 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 readonly repo
 venv=$(realpath -m "${1:-$repo/.venv}")
-readonly venv lock=$repo/environment.lock stamp=$venv/.slt-stamp
+readonly venv lock=${2:-$repo/environment.lock} stamp=$venv/.slt-stamp
 
 say() { printf 'make env: %s\n' "$*" >&2; }
 die() {
@@ -101,7 +101,7 @@ trust_the_machines_certificates() { # a company's own authority is in the machin
 
 make_venv() {
     local options=()
-    if "$venv/bin/python" -c 'import encodings' 2>/dev/null && grep -qsF "VIRTUAL_ENV=\"$venv\"" "$venv/bin/activate"; then
+    if "$venv/bin/python" -c 'import encodings' 2>/dev/null && [ "$(made_for)" = "$venv" ]; then
         return # ours, in its place: interrupted, or of an older lock
     fi
     if uv --version >/dev/null 2>&1; then
@@ -112,6 +112,10 @@ make_venv() {
                 "or without root put uv on PATH (one file), which stands in for them"
     fi
     "$python" -m venv --clear "${options[@]}" "$venv" || die "could not make $venv: is its folder writable?"
+}
+
+made_for() { # the place written into the environment; Python began to quote it otherwise within 3.11
+    sed -n "s/^ *\(export \)\{0,1\}VIRTUAL_ENV=[\"']\{0,1\}\([^\"'$]*\)[\"']\{0,1\}$/\2/p" "$venv/bin/activate" 2>/dev/null
 }
 
 find_uv() { # the locked one when it is there, else the user's, else the locked one by pip

@@ -23,9 +23,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("models",),
     ("text",),
     ("bundle", "importing", "translation"),
+    ("obtain",),
     ("translate",),
+    ("extract",),
     ("evaluate",),
     ("train",),
+    ("launch",),
     ("demo",),
     ("slt_cli",),
 )

@@ -101,3 +101,20 @@ with log.bars() as bars:
         shown = on_a_terminal(code, stdout=file)
     assert (tmp_path / "out.txt").read_text() == "a text\nprinted\n"
     assert "a text" not in shown
+
+
+def test_a_pace_is_of_what_was_done_since_it_was_first_asked(monkeypatch):
+    now = iter([100.0, 100.0, 104.0, 110.0])
+    monkeypatch.setattr(log.time, "monotonic", lambda: next(now))
+    pace = log.Pace()
+    assert [pace(done, 30) for done in (10, 11, 12, 15)] == [
+        "",
+        "",
+        "0.5 a second, 36 s left",
+        "0.5 a second, 30 s left",
+    ]
+
+
+@pytest.mark.parametrize(("value", "written"), [(3.4, "3 s"), (150, "2 min"), (7200, "2.0 h")])
+def test_a_span_is_written_as_one_says_it(value, written):
+    assert log.span(value) == written

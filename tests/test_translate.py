@@ -18,6 +18,7 @@ from slt.models.signhiera import normalise
 from slt.tensors import FeatureBatch
 from slt.translate import Translator, encode, extract_features
 from slt.translation import Failure, Translation
+from slt.video import file as video_file
 from slt.video.boxes import Box
 from slt.video.crop import crop_resize
 from slt.video.decode import open_video
@@ -95,6 +96,19 @@ def test_windows_at_once_change_no_number(translator, monkeypatch, tmp_path):
     assert told == [("windows", 4, 10), ("windows", 8, 10), ("windows", 10, 10)]
 
 
+def test_another_detector_than_the_cards(bundle, clip):
+    signer = Translator(bundle, device="cpu", detector="dlib-hog").translate(clip).signer
+    assert (signer.detector, signer.method, signer.n_looked) == ("dlib-hog", "centre", 3)
+
+
+def test_frames_are_decoded_once(bundle, clip, monkeypatch):
+    opened = []
+    genuine = video_file._opened
+    monkeypatch.setattr(video_file, "_opened", lambda path: opened.append(path) or genuine(path))
+    Translator(bundle, device="cpu", detector="dlib-hog").translate(clip)
+    assert len(opened) == 3  # for its header, for its first frame, for all frames
+
+
 def test_the_same_video_gives_the_same_translation(translator, clip):
     first, second = (translator.translate(clip).as_json() for _ in range(2))
     assert {**first, "timings_s": 0} == {**second, "timings_s": 0}
@@ -106,7 +120,15 @@ def test_json_holds_all_but_the_tensors(translator, clip):
     assert told["texts"]["eng_Latn"][0]["text"] == translation.text() == translation.text("eng_Latn")
     assert told["feature_shape"] == [14, FEATURE_DIM]
     assert told["embedding_dim"] == EMBEDDING_DIM
-    assert told["signer"] == {"box": [0, 0, 48, 48], "method": "whole picture"}
+    assert told["signer"] == {
+        "box": [0, 0, 48, 48],
+        "method": "whole picture",
+        "detector": "none",
+        "n_looked": 0,
+        "n_detected": 0,
+        "max_faces": 0,
+        "note": None,
+    }
     assert told["windows"][1] == {"start_s": 0.64, "end_s": 1.92, "padding": 4}
 
 

@@ -97,6 +97,39 @@ def load_bundle(
     return loaded
 
 
+def load_extractor(
+    name_or_path: str | Path, *, device: str = "auto", dtype: str = "float32"
+) -> tuple[BundleCard, nn.Module]:
+    """Load the extractor of a bundle alone; arguments and errors as for ``load_bundle``."""
+    bundle = find_bundle(name_or_path)
+    place = choose_device(device)
+    extractor = _load_part(bundle, bundle.card.extractor, EXTRACTORS, "extractor", choose_dtype(dtype)).to(place)
+    if place.type == "cpu":
+        settle_on_cpu(extractor)
+    return bundle.card, extractor
+
+
+def load_text(
+    name_or_path: str | Path, *, device: str = "auto", dtype: str = "float32"
+) -> tuple[BundleCard, TextDecoder]:
+    """Load the text models of a bundle alone, with what turns texts into embeddings; arguments as for ``load_bundle``.
+
+    Raises:
+        UserError: as for ``load_bundle``; or the bundle has no text encoder.
+    """
+    bundle = find_bundle(name_or_path)
+    if bundle.card.decoder.text_encoder is None:
+        raise UserError(
+            f"the bundle {bundle.card.name} has no text encoder, which turns texts into embeddings",
+            fix="slt models fetch NAME --with-text-encoder, then slt models import --name NAME",
+        )
+    place = choose_device(device)
+    text = _load_decoder(bundle, place, choose_dtype(dtype), text_encoder=True)
+    if place.type == "cpu":
+        settle_on_cpu(cast(nn.Module, text))
+    return bundle.card, text
+
+
 def window_geometry(preprocess: PreprocessCard) -> WindowGeometry:
     """Return how a card wants videos cut into windows."""
     return WindowGeometry(

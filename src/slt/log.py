@@ -59,6 +59,11 @@ def seconds(value: float) -> str:
     return f"{value:.{digits}f} s"
 
 
+def span(value: float) -> str:
+    """Write how long something still takes, roughly: ``40 s``, ``35 min``, ``3.2 h``."""
+    return f"{value:.0f} s" if value < 100 else f"{value / 60:.0f} min" if value < 6000 else f"{value / 3600:.1f} h"
+
+
 def size(n_bytes: int) -> str:
     """Write a number of bytes as one reads it: ``0.3 MB``, ``3.47 GB``."""
     return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
@@ -66,6 +71,22 @@ def size(n_bytes: int) -> str:
 
 def _coloured(word: str, colour: str) -> str:
     return f"{colour}{word}{RESET}" if sys.stderr.isatty() and "NO_COLOR" not in os.environ else word
+
+
+class Pace:
+    """How fast something goes, and how long the rest takes; counts from the first call on."""
+
+    def __init__(self) -> None:
+        self._began: tuple[float, int] | None = None
+
+    def __call__(self, done: int, total: int) -> str:
+        """Return the note for ``Bars.update``; what was done by the first call is left out."""
+        now = time.monotonic()
+        began, first = self._began = self._began or (now, done)
+        if done <= first or now <= began:
+            return ""
+        rate = (done - first) / (now - began)
+        return f"{rate:.3g} a second, {span((total - done) / rate)} left"
 
 
 class Bars:

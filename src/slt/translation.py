@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from slt.errors import SltError
@@ -76,16 +76,13 @@ class Translation:
         return {
             "video": self.video,
             "model": self.model,
-            "texts": {
-                lang: [{"text": one.text, "score": round(one.score, 6)} for one in hypotheses]
-                for lang, hypotheses in self.texts.items()
-            },
+            "texts": {lang: [one.as_json() for one in hypotheses] for lang, hypotheses in self.texts.items()},
             "n_frames": self.n_frames,
             "fps": round(self.fps, 6),
             "start_s": round(self.start_s, 6),
             "end_s": round(self.end_s, 6),
             "duration_s": round(self.duration_s, 6),
-            "signer": {"box": [box.x1, box.y1, box.x2, box.y2], "method": self.signer.method},
+            "signer": {**asdict(self.signer), "box": [round(edge, 6) for edge in box]},
             "windows": [
                 {"start_s": round(span.start_s, 6), "end_s": round(span.end_s, 6), "padding": span.padding}
                 for span in self.windows

@@ -18,6 +18,10 @@ from slt_cli import main as front
 
 VERBS = [[], ["doctor"], ["demo"], ["translate"], ["models"], ["models", "list"], ["models", "verify"], ["prepare"]]
 VERBS += [["models", "import"], ["prepare", "synthetic"], ["train-features"], ["train-encoder"], ["train-decoder"]]
+VERBS += [["launch"], ["launch", "slurm"], ["launch", "torchrun"], ["launch", "apptainer"]]
+VERBS += [["evaluate"], ["compare"], ["check-manifest"]]
+VERBS += [["prepare", corpus] for corpus in ("how2sign", "phoenix", "dailymoth", "openasl", "table")]
+VERBS += [["extract-features"], ["embed-text"], *(["features", *one] for one in ([], ["info"], ["export"], ["import"]))]
 HEAVY = {"torch", "av", "cv2", "numpy", "fairseq2", "sonar", "transformers", "timm", "dlib"}
 
 
@@ -104,7 +108,9 @@ def test_help_is_printed_with_an_example(slt, words):
     assert outcome.code == 0
     assert outcome.err == ""
     assert outcome.out.startswith(" ".join(["Usage: slt", *words]))
-    assert ("Example: slt " + " ".join(words) in outcome.out) == (words not in ([], ["models"], ["prepare"]))
+    assert ("Example: slt " + " ".join(words) in outcome.out) == (
+        words not in ([], ["models"], ["prepare"], ["launch"], ["features"])
+    )
 
 
 def test_every_verb_is_tried_here(slt):

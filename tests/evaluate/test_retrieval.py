@@ -87,4 +87,5 @@ def test_a_row_of_zeros_is_far_from_everything():
     table = np.eye(4)
     ours = table.copy()
     ours[0] = 0
-    assert retrieval(ours, table).cosine == pytest.approx(0.75)
+    found = retrieval(ours, table)
+    assert (found.cosine, found.recall_at_10, found.xsim_error) == pytest.approx((0.75, 75, 25))

@@ -304,6 +304,41 @@ def test_the_loss_counts_language_text_and_end(golden: dict[str, Any], golden_mo
     torch.testing.assert_close(together, alone[0] + alone[1])
 
 
+def test_likelihoods_are_the_loss_text_by_text(
+    golden: dict[str, Any], golden_model: SonarText, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embeddings, targets = golden["embeddings"][:5], golden["targets"]["eng_Latn"][:5]
+    langs = ["eng_Latn"] * 5
+    whole = golden_model.log_likelihoods(embeddings, targets, langs)
+    for row in range(5):
+        with torch.no_grad():
+            total, count = golden_model.loss(embeddings[row : row + 1], targets[row : row + 1], langs[:1])
+        assert float(whole[row]) == pytest.approx(-float(total) / count, abs=1e-5)
+    monkeypatch.setattr(slt.text.sonar, "LOGITS_PER_SEARCH", 1)  # one text at a time
+    torch.testing.assert_close(golden_model.log_likelihoods(embeddings, targets, langs), whole)
+
+
+def test_a_text_that_goes_round_in_circles_is_searched_again(config: SonarTextConfig, tokenizer_path: Path) -> None:
+    """A decoder trained to say one thing on and on, as one far from its training data does."""
+    torch.manual_seed(0)
+    stack = replace(config.decoder, max_seq_len=100, dropout=0.0)
+    model = SonarText.build(replace(config, encoder=stack, decoder=stack), tokenizer_path)
+    embedding, text = torch.randn(1, 32), " ".join(["the mountains"] * 6)
+    optimiser = torch.optim.Adam(model.decoder.parameters(), 3e-3)
+    for _ in range(80):
+        optimiser.zero_grad()
+        loss, _ = model.loss(embedding, [text], ["eng_Latn"])
+        loss.backward()
+        optimiser.step()
+    as_it_is = model.decode(embedding, ["eng_Latn"])[0]["eng_Latn"][0]
+    assert as_it_is.text.startswith(" ".join(["the mountains"] * 5))
+    assert not as_it_is.looped
+    output = EncoderOutput(sentence=embedding, sequence=embedding[:, None], mask=torch.ones(1, 1, dtype=torch.bool))
+    guarded = model.translate(output, ["eng_Latn"])[0]["eng_Latn"][0]
+    assert guarded.looped
+    assert guarded.text.count("the mountains") < 4
+
+
 def test_smoothed_labels_cost_more_where_the_model_is_sure(golden: dict[str, Any], golden_model: SonarText) -> None:
     arguments = golden["embeddings"][:4], golden["targets"]["eng_Latn"][:4], ["eng_Latn"] * 4
     assert golden_model.loss(*arguments, label_smoothing=0.2)[0] > golden_model.loss(*arguments)[0]

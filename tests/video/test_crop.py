@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 
 from slt.errors import UserError
+from slt.video.base import VideoInfo
 from slt.video.boxes import Box, grow
-from slt.video.crop import crop_resize, find_signer
+from slt.video.crop import _n_lookers, crop_resize, find_signer
 from slt.video.windows import feature_rows, plan_windows
 from tests.video.films import MadeUp, draw_face, number_of, numbered, picture
 
@@ -19,6 +23,7 @@ def detector(monkeypatch):
     def see(faces: list[list[Box]]) -> None:
         waiting = iter(faces)
         monkeypatch.setattr("slt.video.crop.load_detector", lambda name: lambda frame: next(waiting))
+        monkeypatch.setattr("slt.video.crop._n_lookers", lambda info: 1)  # so that they are taken in order
 
     return see
 
@@ -172,3 +177,47 @@ def test_looking_never(every):
 def test_an_unknown_detector():
     with pytest.raises(UserError, match="unknown face detector 'hog'"):
         find_signer(MadeUp([BLANK]), "hog")
+
+
+def test_auto_asks_the_next_where_the_first_sees_nobody():
+    aside = np.full((240, 320, 3), (90, 110, 140), dtype=np.uint8)
+    draw_face(aside, 160, 90, 40)
+    signer = find_signer(MadeUp([aside]), "auto")
+    assert (signer.detector, signer.method, signer.n_detected) == ("dlib-hog-fast", "mean of faces", 1)
+    tilted = cv2.warpAffine(
+        aside, cv2.getRotationMatrix2D((160, 90), 40, 1), (320, 240), borderMode=cv2.BORDER_REPLICATE
+    )
+    assert find_signer(MadeUp([tilted]), "dlib-hog-fast").method == "centre"
+    signer = find_signer(MadeUp([tilted]), "auto")
+    assert (signer.detector, signer.method, signer.n_detected) == ("mediapipe", "mean of faces", 1)
+    assert find_signer(MadeUp([BLANK] * 20), "auto").detector == "mediapipe"
+
+
+def test_looking_at_several_frames_at_once_changes_nothing(monkeypatch):
+    frames = []
+    for number in range(6):
+        frame = np.full((200, 260, 3), (90, 110, 140), dtype=np.uint8)
+        draw_face(frame, 100 + 5 * number, 70, 30)
+        frames.append(frame)
+    found = []
+    for n_threads in (1, 4):
+        monkeypatch.setattr("slt.video.crop._n_lookers", lambda info, n=n_threads: n)
+        found.append(find_signer(MadeUp(frames), "dlib-hog", every=1))
+    assert found[0] == found[1]
+    assert found[0].n_detected > 4
+
+
+def test_fewer_large_frames_are_looked_at_at_once(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(64)))
+    sizes = [(224, 224), (720, 1280), (1080, 1920), (2160, 3840), (4320, 7680)]
+    infos = [VideoInfo(path=Path("a"), fps=25, n_frames=1, height=height, width=width) for height, width in sizes]
+    assert [_n_lookers(info) for info in infos] == [8, 8, 4, 1, 1]
+
+
+def test_a_detector_that_fails_is_heard_of(monkeypatch):
+    def broken(frame):
+        raise ZeroDivisionError("by a face of no width")
+
+    monkeypatch.setattr("slt.video.crop.load_detector", lambda name: broken)
+    with pytest.raises(ZeroDivisionError, match="of no width"):
+        find_signer(MadeUp([BLANK] * 100), "dlib-hog")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from slt.errors import UserError
-from slt.video.stream import WindowStream
+from slt.video.stream import WindowStream, in_turn, late_starts
 from slt.video.windows import WindowGeometry, plan_windows
 
 SMALL = WindowGeometry(num_frames=16, stride_frames=8)
@@ -46,3 +46,29 @@ def test_windows_come_while_the_video_is_read_and_old_frames_go():
 def test_no_frame_is_refused():
     with pytest.raises(UserError, match="0 frames, expected at least 1"):
         list(WindowStream(numbered(0), fps=25, geometry=SMALL))
+
+
+@pytest.mark.parametrize("n_frames", [1, 3, 5, 40, 300])
+def test_late_starts_are_the_windows_of_the_rest_of_the_video(n_frames):
+    streams = late_starts(numbered(n_frames), 4, fps=25, geometry=SMALL)
+    found = [[] for _ in streams]
+    for number, window, pixels in in_turn(streams):
+        found[number].append((window.start, pixels[:, 0, 0, 0].tolist()))
+    assert len(streams) == min(4, n_frames)
+    for late, windows in enumerate(found):
+        alone = WindowStream(list(numbered(n_frames))[late:], fps=25, geometry=SMALL)
+        assert windows == [(window.start, pixels[:, 0, 0, 0].tolist()) for window, pixels in alone]
+
+
+def test_late_starts_read_frames_once_and_keep_few():
+    seen = []
+    frames = (seen.append(frame) or frame for frame in numbered(10_000))
+    streams = late_starts(frames, 4, fps=25, geometry=SMALL)
+    for number, window, _ in in_turn(streams):
+        assert len(seen) <= number + window.start + 6 * SMALL.num_frames * SMALL.sampling_rate
+    assert len(seen) == 10_000
+
+
+def test_late_starts_of_no_frame_are_refused():
+    with pytest.raises(UserError, match="0 frames, expected at least 1"):
+        list(in_turn(late_starts(numbered(0), 4, fps=25, geometry=SMALL)))

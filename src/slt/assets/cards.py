@@ -107,6 +107,21 @@ class DomainCard:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConfidenceCard:
+    """How the agreement of a text with its video relates to the text's being right: a logistic curve.
+
+    Attributes:
+        slope: of the agreement, a cosine.
+        bias: added to it.
+        fitted_on: what right and wrong texts it was fitted on.
+    """
+
+    slope: float
+    bias: float
+    fitted_on: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class BundleCard:
     """Everything about a bundle but its weights.
 
@@ -121,6 +136,7 @@ class BundleCard:
         encoder: features to a sentence embedding.
         decoder: sentence embedding to text.
         domain: what it was trained on, where that was noted.
+        confidence: how far its texts can be trusted, where that was measured.
         made: how it was made: seeds, data, scores; anything.
         sha256: of every file, in hexadecimal.
     """
@@ -135,6 +151,7 @@ class BundleCard:
     encoder: EncoderCard
     decoder: DecoderCard
     domain: DomainCard | None = None
+    confidence: ConfidenceCard | None = None
     made: Mapping[str, Any] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
 

@@ -11,7 +11,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from slt.assets.cards import BundleCard, DecoderCard, DomainCard, EncoderCard, ExtractorCard, read_card, write_card
+from slt.assets.cards import (
+    BundleCard,
+    ConfidenceCard,
+    DecoderCard,
+    DomainCard,
+    EncoderCard,
+    ExtractorCard,
+    read_card,
+    write_card,
+)
 from slt.data.synthetic.grammar import LANGUAGES
 from slt.demo.plan import ENCODER, EXTRACTOR, PREPROCESS, TEXT, DemoPlan
 from slt.demo.score import Score
@@ -23,6 +32,10 @@ from slt.models.signhiera import SignHiera
 from slt.models.sonar_t5 import SonarT5
 from slt.text.sonar import SonarText
 
+# Measured on the shipped bundle; benchmarks/reranking.py prints it.
+CONFIDENCE = ConfidenceCard(
+    slope=33.36, bias=-31.28, fitted_on="drawn clips with noise, read several times (benchmarks/reranking.py)"
+)
 DOMAIN = "it knows only the drawn language of `slt prepare synthetic`, so this text means nothing"
 
 
@@ -102,6 +115,7 @@ def _card(plan: DemoPlan) -> BundleCard:
             tokenizer="tokenizer.model",
         ),
         domain=DomainCard(weights="domain.safetensors", summary=DOMAIN),
+        confidence=CONFIDENCE,
         made={"by": "slt demo --train", "plan": _plain(plan)},
     )
 

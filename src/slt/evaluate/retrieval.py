@@ -14,6 +14,7 @@ Floats = NDArray[np.float32] | NDArray[np.float64]
 
 XSIM_NEIGHBOURS = 4
 ROWS_AT_ONCE = 1024
+NOWHERE = np.iinfo(np.int64).max
 SAME = 1e-6
 """Cosines that differ by less count as equal: equal targets must not be told apart by rounding."""
 
@@ -90,19 +91,22 @@ def unit_rows(embeddings: Floats, what: str) -> NDArray[np.float64]:
 
 
 def ranks(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return (N,) the place, from 1, of each row's own target among all, by cosine; rows of length 1."""
+    """Return (N,) the place, from 1, of each row's own target among all, by cosine; rows of length 1.
+
+    A row of zeros, which is no direction at all, comes after any number of them.
+    """
     found = []
     for start, similarities in _blocks(ours, theirs):
         rows = np.arange(len(similarities))
         own = similarities[rows, start + rows]
         found.append(1 + (similarities > own[:, None] + SAME).sum(1))
-    return np.concatenate(found)
+    return np.where(ours.any(1), np.concatenate(found), NOWHERE)
 
 
 def xsim_misses(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return (N,) whether the target of the best margin is another than the own; rows of length 1.
 
-    The margin is the cosine over the mean of both sides' mean cosine to their nearest neighbours.
+    The margin is the cosine over the mean of both sides' mean cosine to their nearest neighbours. Zeros always miss.
     """
     k = min(XSIM_NEIGHBOURS, len(theirs))
     crowding = np.concatenate([np.sort(part, axis=1)[:, -k:].mean(1) for _, part in _blocks(theirs, ours)])
@@ -116,7 +120,7 @@ def xsim_misses(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArr
         best = near[rows, margins.argmax(1)]
         same = (theirs[best] * theirs[start + rows]).sum(1) > 1 - SAME
         missed.append((best != start + rows) & ~same)
-    return np.concatenate(missed)
+    return np.concatenate(missed) | ~ours.any(1)
 
 
 def _blocks(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:

@@ -149,7 +149,25 @@ def metrics_for(lang: str, names: Iterable[str] | None = None) -> list[Metric]:
 
 def score_pairs(pairs: Pairs, metrics: Sequence[Metric], resampling: Resampling | None = None) -> list[Score]:
     """Score a corpus by several metrics, with intervals on the same resamplings when ``resampling`` is given."""
-    return [_scored(metric, metric.statistics(pairs), resampling) for metric in metrics]
+    return score_statistics([(metric, metric.statistics(pairs)) for metric in metrics], resampling)
+
+
+def score_statistics(made: Sequence[tuple[Metric, Floats]], resampling: Resampling | None = None) -> list[Score]:
+    """Score by metrics whose statistics (N, K) of the same clips are there already; all are resampled at once."""
+    tables = {id(statistics): statistics for _, statistics in made}  # BLEUs of all orders share theirs
+    resampled: dict[int, Floats] = {}
+    if resampling and resampling.resamples and tables:
+        totals = resampled_totals(np.concatenate(list(tables.values()), axis=1), resampling)
+        ends = np.cumsum([table.shape[1] for table in tables.values()])
+        resampled = dict(zip(tables, np.split(totals, ends[:-1], axis=1), strict=True))
+    scores = []
+    for metric, statistics in made:
+        low, high = interval(metric.score(resampled[id(statistics)])) if resampled else (None, None)
+        value = float(metric.score(statistics.sum(0)))
+        scores.append(
+            Score(name=metric.name, label=metric.label, value=value, low=low, high=high, signature=metric.signature())
+        )
+    return scores
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str], *, lang: str = "eng_Latn", order: int = 4) -> Score:
@@ -185,14 +203,6 @@ def mean_score(totals: Floats) -> Floats:
 def per_sentence(values: Floats) -> Floats:
     """Return the statistics (N, 2) of which ``mean_score`` makes the mean of values (N,)."""
     return np.stack([values, np.ones_like(values)], axis=1)
-
-
-def _scored(metric: Metric, statistics: Floats, resampling: Resampling | None) -> Score:
-    low = high = None
-    if resampling and resampling.resamples:
-        low, high = interval(metric.score(resampled_totals(statistics, resampling)))
-    value = float(metric.score(statistics.sum(0)))
-    return Score(name=metric.name, label=metric.label, value=value, low=low, high=high, signature=metric.signature())
 
 
 def _bleu_metric(name: str, label: str, tokenizer: str, *, order: int = 4, lowercase: bool = False) -> Metric:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from slt.tensors import EncoderOutput
@@ -24,11 +24,22 @@ class Hypothesis:
         score: mean log-probability (natural logarithm) of its tokens, the language's and the end's among them;
             higher is better.
         truncated: the decoder ran into its length limit, so the text may be cut off.
+        looped: a first search went round in circles, and this text is of a second one, which forbade every repeat.
+        agreement: cosine between what the text means and what was signed, both in SONAR's space; None: not looked at.
+        confidence: 0..1, how much to trust the text; see ``slt.text.rerank``; None: not looked at.
     """
 
     text: str
     score: float
     truncated: bool = False
+    looped: bool = False
+    agreement: float | None = None
+    confidence: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the text and what is known about it, for ``json.dumps``."""
+        known = {"score": self.score, "agreement": self.agreement, "confidence": self.confidence}
+        return {"text": self.text} | {name: round(value, 6) for name, value in known.items() if value is not None}
 
 
 class TextDecoder(Protocol):

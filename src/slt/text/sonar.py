@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +20,7 @@ from fairseq2.generation.beam_search.algo import StandardBeamSearchAlgorithm
 from fairseq2.generation.beam_search.generator import _BeamSearchSeq2SeqGeneratorOp as BeamSearch
 from fairseq2.generation.generator import Hypothesis as GeneratedHypothesis
 from fairseq2.generation.generator import SequenceGenerationError
+from fairseq2.generation.step_processor import NGramRepeatBlockProcessor
 from fairseq2.models.nllb.tokenizer import NllbTokenizer
 from fairseq2.nn import BatchLayout, SinusoidalPositionEncoder
 from fairseq2.nn.utils.padding import pad_seqs
@@ -37,6 +40,7 @@ from slt.text.config import SonarTextConfig, StackConfig
 from slt.text.contexts import evaluating, made_on
 from slt.text.decoder import Hypothesis
 from slt.text.languages import check_languages
+from slt.text.loops import goes_in_circles
 from slt.text.one_step import attend_once
 from slt.text.patience import Patience
 from slt.text.tokenizer import train_tokenizer
@@ -45,6 +49,9 @@ from slt.text.weights import EMBEDDING, OUTPUT_TABLE, modern_weights
 # A search's float32 logits stay under 256 MB: 52 embeddings at once with beam 5 and 256,206 tokens.
 LOGITS_PER_SEARCH = 2**26
 TEXTS_PER_BATCH = 64
+TOKENS_OF_A_SENTENCE = 48  # that a batch of texts to be scored is planned for
+# No phrase of so many tokens twice, in the search that follows one that went round in circles.
+REPEATED_AT_MOST = 4
 PADDING = 0
 
 
@@ -205,14 +212,42 @@ class SonarText(nn.Module):
         Raises:
             UserError: an unknown language.
         """
+        logits, targets = self._forced(embeddings, texts, langs)
+        real = targets != PADDING
+        total = F.cross_entropy(logits[real].float(), targets[real], reduction="sum", label_smoothing=label_smoothing)
+        return total, int(real.sum())
+
+    @torch.inference_mode()
+    def log_likelihoods(self, embeddings: Tensor, texts: Sequence[str], langs: Sequence[str]) -> Tensor:
+        """Return the (B,) mean log-probability of each text's tokens, language and end among them, given its embedding.
+
+        Args:
+            embeddings: (B, D) float.
+            texts: B texts.
+            langs: the language of each.
+
+        Raises:
+            UserError: an unknown language.
+        """
+        size = max(1, LOGITS_PER_SEARCH // (self.tokenizer.vocab_info.size * TOKENS_OF_A_SENTENCE))
+        found: list[Tensor] = []
+        with evaluating(self):
+            for start in range(0, len(texts), size):
+                part = slice(start, start + size)
+                logits, targets = self._forced(embeddings[part], texts[part], langs[part])
+                losses = F.cross_entropy(
+                    logits.float().transpose(1, 2), targets, reduction="none", ignore_index=PADDING
+                )  # (B, S)
+                found.append(-losses.sum(1) / (targets != PADDING).sum(1))
+        return torch.cat(found).cpu()
+
+    def _forced(self, embeddings: Tensor, texts: Sequence[str], langs: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return the (B, S, V) logits of texts that the decoder is fed, and the (B, S) tokens it should predict."""
         tokens = self._tokens(texts, langs, "target", self.config.decoder.max_seq_len + 1)
         inputs, layout = self._batch([row[:-1] for row in tokens])
         targets, _ = self._batch([row[1:] for row in tokens])
         source = embeddings.to(self.device, self.dtype)[:, None]  # (B, 1, D): a one-step encoder output
-        logits = self.decoder(source, BatchLayout.of(source), inputs, layout)  # (B, S, V)
-        real = layout.position_indices >= 0
-        total = F.cross_entropy(logits[real].float(), targets[real], reduction="sum", label_smoothing=label_smoothing)
-        return total, sum(layout.seq_lens)
+        return self.decoder(source, BatchLayout.of(source), inputs, layout), targets
 
     def translate(
         self,
@@ -224,7 +259,9 @@ class SonarText(nn.Module):
         max_tokens: int | None = None,
     ) -> list[dict[str, list[Hypothesis]]]:
         """See ``slt.text.decoder.TextDecoder``; SONAR's decoder reads the sentence embedding only."""
-        return self.decode(output.sentence, langs, beam_size=beam_size, nbest=nbest, max_tokens=max_tokens)
+        return self.decode(
+            output.sentence, langs, beam_size=beam_size, nbest=nbest, max_tokens=max_tokens, no_loops=True
+        )
 
     @torch.inference_mode()
     def decode(
@@ -236,6 +273,7 @@ class SonarText(nn.Module):
         nbest: int = 1,
         max_tokens: int | None = None,
         patient: bool | None = None,
+        no_loops: bool = False,
     ) -> list[dict[str, list[Hypothesis]]]:
         """Search the best texts of each embedding in each language, all in one beam search.
 
@@ -246,6 +284,7 @@ class SonarText(nn.Module):
             nbest: how many to return, at most ``beam_size``.
             max_tokens: tokens at most, the end included; by default all the decoder has positions for.
             patient: go on while an unfinished text scores better than the finished; by default as configured.
+            no_loops: where the best text goes round in circles, search again with every repeat forbidden.
 
         Returns:
             B dictionaries, language -> up to ``nbest`` hypotheses, best first.
@@ -264,11 +303,17 @@ class SonarText(nn.Module):
         limit = limit if max_tokens is None else min(limit, max_tokens)
         size = max(1, LOGITS_PER_SEARCH // (beam_size * self.tokenizer.vocab_info.size))
         patient = self.config.patient if patient is None else patient
+        search = partial(self._search, beam_size=beam_size, limit=limit, patient=patient)
         found: list[list[Hypothesis]] = []
         with evaluating(self):
             for start in range(0, len(rows), size):
                 part = slice(start, start + size)
-                found += self._search(rows[part], prompts[part], beam_size=beam_size, limit=limit, patient=patient)
+                found += search(rows[part], prompts[part])
+            looped = [row for row, texts in enumerate(found) if no_loops and goes_in_circles(texts[0].text)]
+            for start in range(0, len(looped), size):
+                again = looped[start : start + size]
+                for row, texts in zip(again, search(rows[again], prompts[again], no_repeats=True), strict=True):
+                    found[row] = [replace(text, looped=True) for text in texts]
         best = [hypotheses[:nbest] for hypotheses in found]
         return [dict(zip(langs, best[i : i + len(langs)], strict=True)) for i in range(0, len(best), len(langs))]
 
@@ -288,7 +333,7 @@ class SonarText(nn.Module):
             raise SltError(f"embeddings {', '.join(map(str, broken))} hold NaN or infinity")
 
     def _search(
-        self, rows: Tensor, prompts: Tensor, *, beam_size: int, limit: int, patient: bool
+        self, rows: Tensor, prompts: Tensor, *, beam_size: int, limit: int, patient: bool, no_repeats: bool = False
     ) -> list[list[Hypothesis]]:
         """Search as ``BeamSearchSeq2SeqGenerator`` does, whose class of searches this is; it takes no other one."""
         search = (PatientBeamSearch if patient else BeamSearch)(
@@ -310,7 +355,7 @@ class SonarText(nn.Module):
             len_penalty=1.0,
             prefill_chunk_size=512,
             decode_capacity_increment=16,
-            step_processors=[],
+            step_processors=[NGramRepeatBlockProcessor(REPEATED_AT_MOST)] if no_repeats else [],
             step_hooks={},
         )
         try:

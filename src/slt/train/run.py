@@ -156,7 +156,7 @@ def _trainer(recipe: Recipe, prepared: Prepared, run: Run, callbacks: list[Any])
         num_nodes=settings.nodes,
         strategy=_strategy(processes),
         precision=PRECISIONS[settings.precision],
-        plugins=[Files(), *([SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else [])],
+        plugins=[Files(), *_scheduler()],
         max_epochs=prepared.n_stretches,
         max_steps=prepared.n_steps,
         accumulate_grad_batches=recipe.optim.accumulate,
@@ -170,6 +170,12 @@ def _trainer(recipe: Recipe, prepared: Prepared, run: Run, callbacks: list[Any])
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
+
+
+def _scheduler() -> list[SLURMEnvironment]:
+    """Return Slurm's view of the processes where srun started each; torchrun inside srun has a view of its own."""
+    alone = SLURMEnvironment.detect() and "WORLD_SIZE" not in os.environ
+    return [SLURMEnvironment(auto_requeue=False)] if alone else []
 
 
 def _strategy(processes: int) -> Strategy | str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -33,6 +34,19 @@ class VideoInfo:
     n_frames: int | None
     height: int
     width: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A frame as it was decoded, not yet made into pixels: most are never looked at, or only once.
+
+    Attributes:
+        pixels: makes them, (H, W, 3) uint8 RGB, upright; on any thread, the same each time.
+        n_bytes: what keeping the picture takes.
+    """
+
+    pixels: Callable[[], Frame]
+    n_bytes: int
 
 
 class Video(ABC):
@@ -64,6 +78,16 @@ class Video(ABC):
             UserError: the video cannot be read to its end.
         """
 
+    def timed_pictures(self) -> Generator[tuple[float, Picture], None, None]:
+        """Yield (time, picture) of all frames, times as in ``timed_frames``, for those who look at few of them.
+
+        Raises:
+            UserError: the video cannot be read to its end.
+        """
+        with closing(self.timed_frames()) as timed:
+            for time, frame in timed:
+                yield time, Picture(pixels=partial(_itself, frame), n_bytes=frame.nbytes)
+
     def frames(self) -> Generator[Frame, None, None]:
         """Yield the frames from the beginning, each (H, W, 3) uint8 RGB; every call reads the video anew.
 
@@ -84,3 +108,7 @@ class Video(ABC):
         """
         with closing(self.timed_frames()) as timed:
             yield from ((time, frame) for time, frame in timed if time >= start_s)
+
+
+def _itself(frame: Frame) -> Frame:
+    return frame

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
 from slt.errors import UserError
-from slt.video.base import Frame, Video
+from slt.video.base import Frame, Picture, Video, VideoInfo
 from slt.video.boxes import Box, centre_box, grow, mean_box
-from slt.video.detect import Detector, load_detector
+from slt.video.detect import Detector, chain_of, load_detector
 from slt.video.tubes import choose_tube, largest_tube, link_tubes, motion_in_boxes
 
-__all__ = ["Box", "SignerBox", "crop_resize", "find_signer"]
+__all__ = ["Box", "SignerBox", "crop", "crop_resize", "find_signer"]
+
+# dlib takes 48 MB to look at a frame of 1080p.
+LOOKED_AT_ONCE_PIXELS = 4 * 1920 * 1080
+MOST_LOOKERS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +30,7 @@ class SignerBox:
     Attributes:
         box: the signing space in pixels; ``crop_resize`` squares it.
         method: "whole picture", "mean of faces", "moving face", "largest face" or "centre".
+        detector: what looked for faces, the last one where several did.
         n_looked: frames in which a face was looked for.
         n_detected: those of them with at least one face.
         max_faces: the most faces seen in one frame.
@@ -31,6 +39,7 @@ class SignerBox:
 
     box: Box
     method: str
+    detector: str
     n_looked: int = 0
     n_detected: int = 0
     max_faces: int = 0
@@ -45,11 +54,11 @@ def find_signer(video: Video, detector: str, *, every: int = 16) -> SignerBox:
     space. Never more than one face in a frame: the mean of all. Else boxes are linked over time and the link with the
     most motion wins, among those seen in over half of the frames; else the largest. No face: the picture's middle.
 
-    The video is read once, and a second time only to compare the motion of several faces.
+    The video is read once, and again only for the next detector of several, or to compare the motion of several faces.
 
     Args:
         video: the video.
-        detector: a key of ``slt.video.detect.DETECTORS``.
+        detector: a key of ``slt.video.detect.DETECTORS``, or ``dlib-cnn=FILE``.
         every: frames from one look to the next.
 
     Raises:
@@ -59,14 +68,20 @@ def find_signer(video: Video, detector: str, *, every: int = 16) -> SignerBox:
     """
     if every < 1:
         raise UserError(f"faces are to be looked for in every {every}th frame, expected 1 or more")
-    detect = load_detector(detector)
-    if detect is None:
-        return SignerBox(box=Box(0, 0, video.info.width, video.info.height), method="whole picture")
-    seen = _look(video, detect, every)
+    seen: list[list[Box]] = []
+    for name in chain_of(detector):
+        detect = load_detector(name)
+        if detect is None:
+            whole = Box(0, 0, video.info.width, video.info.height)
+            return SignerBox(box=whole, method="whole picture", detector=name)
+        seen = _look(video, detect, every)
+        if any(seen):
+            break
     box, method, note = _decide(video, seen, every)
     return SignerBox(
         box=box,
         method=method,
+        detector=name,
         n_looked=len(seen),
         n_detected=sum(bool(boxes) for boxes in seen),
         max_faces=max(map(len, seen), default=0),
@@ -95,21 +110,47 @@ def crop_resize(frame: Frame, box: Box, size: int) -> Frame:
     """
     import cv2
 
+    return np.asarray(cv2.resize(crop(frame, box), (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def crop(frame: Frame, box: Box) -> Frame:
+    """Cut a square around ``box`` as ``crop_resize`` does, and leave its size as it is.
+
+    Raises:
+        UserError: the box is empty or not a number.
+    """
     left, top, right, bottom = _square(box)
     height, width = frame.shape[:2]
     if min(left, top) >= 0 and right <= width and bottom <= height:
-        cut = frame[top:bottom, left:right]
-    else:
-        cut = np.zeros((bottom - top, right - left, 3), dtype=np.uint8)
-        x1, y1, x2, y2 = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
-        if x1 < x2 and y1 < y2:
-            cut[y1 - top : y2 - top, x1 - left : x2 - left] = frame[y1:y2, x1:x2]
-    return np.asarray(cv2.resize(cut, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+        return frame[top:bottom, left:right]
+    cut = np.zeros((bottom - top, right - left, 3), dtype=np.uint8)
+    x1, y1, x2, y2 = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    if x1 < x2 and y1 < y2:
+        cut[y1 - top : y2 - top, x1 - left : x2 - left] = frame[y1:y2, x1:x2]
+    return cut
 
 
 def _look(video: Video, detect: Detector, every: int) -> list[list[Box]]:
-    """Return the grown boxes in every ``every``-th frame."""
-    return [[grow(face) for face in detect(frame)] for index, frame in enumerate(video.frames()) if index % every == 0]
+    """Return the grown boxes in every ``every``-th frame; while some are looked at, the next are decoded."""
+    n_threads = _n_lookers(video.info)
+    looks: list[Future[list[Box]]] = []
+    with ThreadPoolExecutor(n_threads) as pool, closing(video.timed_pictures()) as timed:
+        for index, (_, picture) in enumerate(timed):
+            if index % every == 0:
+                looks.append(pool.submit(_grown_faces, picture, detect))
+                if len(looks) > n_threads:  # decoded pictures wait in memory: only as many as keep all at work
+                    looks[-1 - n_threads].result()
+    return [look.result() for look in looks]
+
+
+def _grown_faces(picture: Picture, detect: Detector) -> list[Box]:
+    return [grow(face) for face in detect(picture.pixels())]
+
+
+def _n_lookers(info: VideoInfo) -> int:
+    """Return how many frames are looked at at once: one per core, as long as they stay within some 200 MB."""
+    n_cores = len(os.sched_getaffinity(0))
+    return max(1, min(n_cores, LOOKED_AT_ONCE_PIXELS // max(info.height * info.width, 1), MOST_LOOKERS))
 
 
 def _decide(video: Video, seen: list[list[Box]], every: int) -> tuple[Box, str, str | None]:

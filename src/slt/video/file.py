@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
-from functools import cache
+from contextlib import closing, contextmanager
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slt.errors import SltError, UserError
-from slt.video.base import Frame, Video, VideoInfo
+from slt.video.base import Frame, Picture, Video, VideoInfo
 from slt.video.header import Header, packets_of, read_header
 from slt.video.orient import Turn, turn_of
 from slt.video.oserrors import explain_os_error
@@ -90,12 +90,22 @@ class FileVideo(Video):
         Raises:
             UserError: the file has vanished or changed since it was opened, or the disk gives it no longer.
         """
+        with closing(self.timed_pictures()) as timed:
+            for time, picture in timed:
+                yield time, picture.pixels()
+
+    def timed_pictures(self) -> Generator[tuple[float, Picture], None, None]:
+        """Yield (seconds, picture) of what ``timed_frames`` yields.
+
+        Raises:
+            UserError: as ``timed_frames``.
+        """
         damage = Damage()
         count, ends, lasts = 0, 0.0, 0.0
         with _opened(self.info.path) as container:
-            for time, lasts, frame in self._shown(_decoded(container, self._header.stream, damage)):
+            for time, lasts, picture in self._shown(_decoded(container, self._header.stream, damage)):
                 count, ends = count + 1, time + lasts
-                yield time, frame
+                yield time, picture
         self._report(damage, self._header.missing(count, ends, lasts))
 
     def frames_from(self, start_s: float) -> Generator[tuple[float, Frame], None, None]:
@@ -113,16 +123,16 @@ class FileVideo(Video):
             with _opened(self.info.path) as container:
                 jumped = _jumped(container, self._header.stream, at_s, at_s - earlier_s, damage)
                 if jumped is not None:
-                    for time, _, frame in self._shown(jumped, start_s):
-                        yield time, frame
+                    for time, _, picture in self._shown(jumped, start_s):
+                        yield time, picture.pixels()
                     self._report(damage, None)
                     return
         yield from super().frames_from(start_s)
 
     def _shown(
         self, decoded: Iterable[VideoFrame], start_s: float = 0.0
-    ) -> Generator[tuple[float, float, Frame], None, None]:
-        """Yield (seconds since the file's first frame, seconds it lasts at least, pixels) from ``start_s`` on."""
+    ) -> Generator[tuple[float, float, Picture], None, None]:
+        """Yield (seconds since the file's first frame, seconds it lasts at least, picture) from ``start_s`` on."""
         size = self._turn.size(self.info.height, self.info.width)
         lasts = 1 / self.info.fps
         before: float | None = None
@@ -131,7 +141,9 @@ class FileVideo(Video):
             lasts = 1 / self.info.fps if before is None else max(time - before, 1 / self.info.fps)
             before = time
             if time - self._first_s >= start_s:
-                yield time - self._first_s, lasts, self._pixels(one, size)
+                n_bytes = sum(plane.buffer_size for plane in one.planes)
+                picture = Picture(pixels=partial(self._pixels, one, size), n_bytes=n_bytes)
+                yield time - self._first_s, lasts, picture
 
     def _pixels(self, decoded: VideoFrame, size: tuple[int, int]) -> Frame:
         """Return an upright (H, W, 3) uint8 RGB frame of ``size`` (height, width before the turn)."""
@@ -141,7 +153,8 @@ class FileVideo(Video):
                 f"the picture changes its size from {width}x{height} to {decoded.width}x{decoded.height}: "
                 "later frames are resized"
             )
-        pixels = np.asarray(decoded.to_ndarray(format="rgb24", width=width, height=height), dtype=np.uint8)
+        with _explained(self.info.path):
+            pixels = np.asarray(decoded.to_ndarray(format="rgb24", width=width, height=height), dtype=np.uint8)
         return np.ascontiguousarray(self._turn.apply(pixels))
 
     def _report(self, damage: Damage, missing: str | None) -> None:
@@ -160,13 +173,21 @@ def _opened(path: Path) -> Iterator[InputContainer]:
     # torchvision, which timm imports, makes FFmpeg log through Python. A decoder's thread that has something to say
     # then waits for the interpreter's lock, and who holds the lock waits for that thread to end: for ever.
     av.logging.set_level(None)
+    # "file:" keeps a colon in a name from being read as a protocol.
+    name = f"file:{path}"
+    options = {"format_whitelist": _formats(), "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
+    with _explained(path), av.open(name, options=options, metadata_errors="replace") as container:
+        yield container
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Let every FFmpeg error of the block become one of ours."""
+    from av.error import FFmpegError
+
     try:
-        # "file:" keeps a colon in a name from being read as a protocol.
-        name = f"file:{path}"
-        options = {"format_whitelist": _formats(), "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
-        with av.open(name, options=options, metadata_errors="replace") as container:
-            yield container
-    except av.FFmpegError as error:
+        yield
+    except FFmpegError as error:
         raise _explain(path, error) from error
 
 

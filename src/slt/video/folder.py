@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from slt.errors import UserError
-from slt.video.base import Frame, Video, VideoInfo
+from slt.video.base import Frame, Picture, Video, VideoInfo
 from slt.video.oserrors import explain_os_error
 
 FPS = 25.0
@@ -66,18 +67,26 @@ class FolderVideo(Video):
         Raises:
             UserError: an image is unreadable or of another size than the first.
         """
-        height, width = self.info.height, self.info.width
         for index, image in enumerate(self._images):
-            if index / self.info.fps < start_s:
-                continue
-            frame = _read(image)
-            if frame.shape != (height, width, 3):
-                raise UserError(
-                    f"{image} is {frame.shape[1]}x{frame.shape[0]}, expected {width}x{height} like "
-                    f"{self._images[0].name}: the frames of a video are of one size",
-                    fix="put the frames of different videos into different folders",
-                )
-            yield index / self.info.fps, frame
+            if index / self.info.fps >= start_s:
+                yield index / self.info.fps, self._frame(image)
+
+    def timed_pictures(self) -> Generator[tuple[float, Picture], None, None]:
+        """Yield (seconds, picture); an image is read when its pixels are asked for, which may raise as above."""
+        for index, image in enumerate(self._images):
+            yield index / self.info.fps, Picture(pixels=partial(self._frame, image), n_bytes=0)
+
+    def _frame(self, image: Path) -> Frame:
+        """Read one image, which is of the first one's size."""
+        height, width = self.info.height, self.info.width
+        frame = _read(image)
+        if frame.shape != (height, width, 3):
+            raise UserError(
+                f"{image} is {frame.shape[1]}x{frame.shape[0]}, expected {width}x{height} like "
+                f"{self._images[0].name}: the frames of a video are of one size",
+                fix="put the frames of different videos into different folders",
+            )
+        return frame
 
 
 def _read(image: Path) -> Frame:

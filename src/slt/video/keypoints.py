@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from slt.errors import UserError
 from slt.files import atomic_write
 from slt.video.base import Frame
-from slt.video.mediapipe_graph import Graph, without_stray_lines
+from slt.video.mediapipe_graph import Graph, message, without_stray_lines
 from slt.video.oserrors import explain_os_error
 
 Keypoints: TypeAlias = NDArray[np.float32]
@@ -63,12 +63,10 @@ class Holistic:
             frame: (H, W, 3) uint8 RGB.
         """
         from mediapipe.framework.formats.landmark_pb2 import NormalizedLandmarkList
-        from mediapipe.python._framework_bindings import _packet_getter
 
         joints = np.full((N_JOINTS, 3), np.nan, dtype=np.float32)
         for name, packet in self._graph(frame).items():
-            # The public getter asks protobuf for a function that it no longer has.
-            seen = NormalizedLandmarkList.FromString(_packet_getter._get_serialized_proto(packet))
+            seen = message(packet, NormalizedLandmarkList)
             joints[_PARTS[name]] = [(joint.x, joint.y, joint.z) for joint in seen.landmark]
         return joints
 

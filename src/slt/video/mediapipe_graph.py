@@ -100,6 +100,26 @@ class Graph:
         self.close()
 
 
+def messages(packet: Any, kind: Any) -> list[Any]:
+    """Return the protobuf messages in a packet that holds a list of them.
+
+    Args:
+        packet: from a graph.
+        kind: the class of the messages.
+    """
+    from mediapipe.python._framework_bindings import _packet_getter
+
+    # The public getters ask protobuf for a function that it no longer has.
+    return [kind.FromString(one) for one in _packet_getter._get_serialized_proto_list(packet)]
+
+
+def message(packet: Any, kind: Any) -> Any:
+    """Return the protobuf message in a packet; arguments as for ``messages``."""
+    from mediapipe.python._framework_bindings import _packet_getter
+
+    return kind.FromString(_packet_getter._get_serialized_proto(packet))
+
+
 def _build(file: str, change: Callable[[Any], None] | None) -> Any:
     """Return a graph, as it stands in MediaPipe's package or changed."""
     import mediapipe

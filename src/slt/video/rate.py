@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 
-from slt.video.base import Frame, Video
+from slt.video.base import Frame, Picture, Video
 
 KEPT = (0.8, 1.2)
 """Rates kept as they are, relative to the target: 20 to 30 frames per second for a target of 25."""
@@ -69,28 +69,38 @@ class ResampledVideo(Video):
         Raises:
             UserError: the source cannot be read to its end.
         """
+        with closing(self.timed_pictures()) as timed:
+            for time, picture in timed:
+                yield time, picture.pixels()
+
+    def timed_pictures(self) -> Generator[tuple[float, Picture], None, None]:
+        """Yield (seconds, picture) of what ``timed_frames`` yields; those left out are never made into pixels.
+
+        Raises:
+            UserError: the source cannot be read to its end.
+        """
         fps = self.info.fps
-        shown: Frame | None = None
+        shown: Picture | None = None
         made = 0
         end = 0.0
-        for hold, frame in self._held_frames():
-            shown = frame
+        for hold, picture in self._held_pictures():
+            shown = picture
             end += hold
             while (made + PHASE) / fps < end:
-                yield made / fps, frame
+                yield made / fps, picture
                 made += 1
         if shown is not None and made == 0:
             yield 0.0, shown
 
-    def _held_frames(self) -> Generator[tuple[float, Frame], None, None]:
-        """Yield (seconds on show, frame) of the source; the last frame is shown for one source frame."""
+    def _held_pictures(self) -> Generator[tuple[float, Picture], None, None]:
+        """Yield (seconds on show, picture) of the source; the last one is shown for one source frame."""
         nominal = min(1 / self._source.info.fps, LONGEST_HOLD_S)
-        before: tuple[float, Frame] | None = None
-        with closing(self._source.timed_frames()) as timed:
-            for time, frame in timed:
+        before: tuple[float, Picture] | None = None
+        with closing(self._source.timed_pictures()) as timed:
+            for time, picture in timed:
                 if before is not None:
                     yield self._hold(time - before[0], nominal), before[1]
-                before = time, frame
+                before = time, picture
         if before is not None:
             yield nominal, before[1]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import chain, islice, tee, zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from slt.video.crop import SignerBox, crop_resize
 from slt.video.windows import Window, WindowGeometry, plan_windows
 
 
-def cropped_frames(video: Video, signer: SignerBox, size: int) -> Iterator[Frame]:
+def cropped_frames(video: Video, signer: SignerBox, size: int) -> Generator[Frame, None, None]:
     """Yield the signer in every frame of ``video``, each (size, size, 3) uint8 RGB.
 
     Raises:
@@ -22,6 +23,34 @@ def cropped_frames(video: Video, signer: SignerBox, size: int) -> Iterator[Frame
     with closing(video.frames()) as frames:
         for frame in frames:
             yield crop_resize(frame, signer.box, size)
+
+
+def late_starts(frames: Iterable[Frame], n_streams: int, *, fps: float, geometry: WindowGeometry) -> list[WindowStream]:
+    """Cut the same frames several times, each time beginning a frame later; the frames are read once.
+
+    Args:
+        frames: as for ``WindowStream``.
+        n_streams: how many times; fewer where there are not so many frames.
+        fps: their rate.
+        geometry: how to cut.
+
+    Returns:
+        the streams, to be read side by side, by ``in_turn``: what one has read and another has not is kept.
+    """
+    if n_streams == 1:
+        return [WindowStream(frames, fps=fps, geometry=geometry)]
+    rest = iter(frames)
+    first = list(islice(rest, n_streams))
+    copies = tee(chain(first, rest), max(1, len(first)))
+    return [WindowStream(islice(copy, late, None), fps=fps, geometry=geometry) for late, copy in enumerate(copies)]
+
+
+def in_turn(streams: Sequence[WindowStream]) -> Iterator[tuple[int, Window, NDArray[np.uint8]]]:
+    """Yield the windows of several streams, one of each in turn, each with its stream's number before it."""
+    for turn in zip_longest(*streams):
+        for number, window in enumerate(turn):
+            if window is not None:
+                yield number, *window
 
 
 class WindowStream:

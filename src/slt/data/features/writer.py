@@ -21,6 +21,10 @@ from slt.files import atomic_write, cannot_write, flush_to_disk, publish_folder
 CLIPS_PER_SHARD = 1000
 
 
+class UnfitError(UserError):
+    """Features that a store cannot take: their own fault, not the disk's."""
+
+
 class FeatureWriter:
     """A writer of one store; to be used as a context.
 
@@ -74,14 +78,14 @@ class FeatureWriter:
             features: (N, feature_dim) float, N at least 1.
 
         Raises:
-            UserError: no id, or the id is in the store; features of another shape, or too large for the store's dtype.
+            UnfitError: no id, or the id is in the store; features of another shape, or too large for the store's dtype.
             SltError: the disk failed; what was added before stays.
         """
         if not id or id in self._known or len(id.encode()) > LONGEST_ID:
             why = "the store has some of that id" if id in self._known else "an id has 1 to 65536 bytes"
-            raise UserError(f"cannot add features as {id!r:.80}: {why}")
+            raise UnfitError(f"cannot add features as {id!r:.80}: {why}")
         if features.ndim != 2 or features.shape[1] != self.header.feature_dim or not len(features):
-            raise UserError(
+            raise UnfitError(
                 f"the features of {id} have the shape {features.shape}, expected (N, {self.header.feature_dim})"
             )
         if self._path is None:
@@ -156,5 +160,5 @@ def _as_bytes(id: str, features: NDArray[Any], dtype: str) -> bytes:
         with np.errstate(over="ignore"):
             stored = features.astype(np.dtype(dtype).newbyteorder("<"))
         if np.isinf(stored).any() and np.isfinite(features).all():
-            raise UserError(f"the features of {id} reach {np.abs(features).max():.4g}, too large for {dtype}")
+            raise UnfitError(f"the features of {id} reach {np.abs(features).max():.4g}, too large for {dtype}")
     return stored.tobytes()

@@ -1,0 +1,148 @@
+"""``slt extract-features``: videos in, a store of features out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from slt_cli.translate import Dtype
+
+if TYPE_CHECKING:
+    from slt.extract.base import Extractor
+    from slt.extract.jobs import Job
+    from slt.extract.story import Report
+
+
+class Kind(StrEnum):
+    """What features are made by."""
+
+    signhiera = "signhiera"
+    keypoints = "keypoints"
+    siglip = "siglip"
+    timesformer = "timesformer"
+
+
+def extract_features(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="MANIFEST|VIDEO", help="Manifests (.tsv, .csv, .txt), videos, folders of frames, .pose files."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The store; a run that was stopped goes on in it.")],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|DIR", help="A bundle, demo if none; for siglip and timesformer the model's folder."),
+    ] = None,
+    extractor: Annotated[Kind, typer.Option(help="What makes the features.")] = Kind.signhiera,
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Do the I-th of N parts only, I from 0 to N-1; all may run at once.")
+    ] = "0/1",
+    detector: Annotated[
+        str | None, typer.Option(metavar="NAME", help="How the signer is found; by default as the model wants.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="auto (a GPU when there is one), cpu, cuda or cuda:N.")
+    ] = "auto",
+    dtype: Annotated[Dtype, typer.Option(help="What the model computes in.")] = Dtype.float32,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only try a few clips, and tell how long all would take.")
+    ] = False,
+) -> None:
+    """Turn the clips of manifests, or single videos, into features.
+
+    Clips whose features are in the store already are left as they are, so the same command goes on where it was stopped
+    or killed. What failed is listed with its reason in DIR/failures, and tried again by the next run. SIGTERM, SIGUSR1
+    or the file that SLT_STOP_FILE names stop it; it then leaves with 75.
+
+    Example: slt extract-features corpus/train.tsv --out features --model demo
+    """
+    from slt import log
+    from slt.stopping import stop_requests
+
+    index, count = _parse_shard(shard)
+    with log.bars() as bars:
+        bars.update("loading the model", 0, 1)
+        from slt.extract.base import Settings
+        from slt.extract.jobs import choose_shard, gather_jobs
+        from slt.extract.kinds import load_extractor
+        from slt.extract.story import extract, failures_path
+
+        jobs = choose_shard(gather_jobs(sources), index, count)
+        made_by = load_extractor(
+            extractor.value, Settings(model=model, device=device, dtype=dtype.value, detector=detector)
+        )
+        bars.update("loading the model", 1, 1)
+        if dry_run:
+            _estimate(jobs, made_by, out)
+            return
+        pace = log.Pace()
+        with stop_requests() as stop:
+            report = extract(
+                jobs,
+                made_by,
+                out,
+                shard=(index, count),
+                stop=stop,
+                progress=lambda done, total: bars.update("clips", done, total, pace(done, total)),
+            )
+            _tell(report, len(jobs))
+            if report.n_there + report.n_done + len(report.failures) < len(jobs):
+                stop.check()
+    if report.failures:
+        from slt_cli.failures import ItemsFailed
+
+        raise ItemsFailed(report.failures, total=len(jobs), what="clips", all_in=failures_path(out, (index, count)))
+
+
+def _parse_shard(text: str) -> tuple[int, int]:
+    from slt.errors import UserError
+
+    index, _, count = text.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+        raise UserError(f"--shard {text} is no part of the work; expected I/N, I from 0 to N-1", fix="--shard 0/4, say")
+    return int(index), int(count)
+
+
+def _tell(report: Report, n_clips: int) -> None:
+    """Write what was done, how fast, and what to beware of."""
+    from slt import log
+
+    for note, count in report.notes.items():
+        log.warn(f"{count} {'clip' if count == 1 else 'clips'}: {note}")
+    there = f", {report.n_there} were there" if report.n_there else ""
+    pace = f", {report.n_features / report.took_s:.4g} features/s" if report.n_done else ""
+    failed = f", {len(report.failures)} failed" if report.failures else ""
+    log.say(
+        f"{report.n_done} of {n_clips} clips ({report.seconds / 3600:.2f} h, {report.n_frames} frames,"
+        f" {report.n_features} features) extracted in {log.seconds(report.took_s)}{pace}{there}{failed}"
+    )
+
+
+def _estimate(jobs: list[Job], made_by: Extractor, out: Path) -> None:
+    """Print what the clips that are not in the store would take, by a sample of them."""
+    from slt import log
+    from slt.data.features.header import HEADER_NAME
+    from slt.data.features.store import FeatureStore
+    from slt.extract.story import estimate
+    from slt_cli.failures import ItemsFailed
+
+    there = set(FeatureStore.open(out)) if (out / HEADER_NAME).exists() else set()
+    todo = [job for job in jobs if job.id not in there]
+    if not todo:
+        log.result(f"nothing to do: all {len(jobs)} clips are in {out}")
+        return
+    sample = estimate(todo, made_by)
+    n_tried = sample.n_done + len(sample.failures)
+    if not sample.n_done:
+        raise ItemsFailed(sample.failures, total=n_tried, what="sampled clips")
+    scale = len(todo) / n_tried
+    took = f"{n_tried} of them, {sample.seconds:.1f} s of video, took {log.seconds(sample.took_s)}"
+    failed = f"; {len(sample.failures)} of those failed" if sample.failures else ""
+    log.result(
+        f"{len(todo)} clips to extract, {len(jobs) - len(todo)} there: about {log.span(sample.took_s * scale)} and"
+        f" {log.size(int(sample.n_bytes * scale))} ({took}{failed})"
+    )

@@ -1,0 +1,227 @@
+"""A model translates the clips of a manifest: every one, each once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slt.assets.cards import CARD_NAME, sha256_of
+from slt.assets.store import find_bundle
+from slt.bundle import LoadedBundle, load_bundle
+from slt.data.manifest import Clip, Manifest
+from slt.errors import SltError, UserError, as_slt_error
+from slt.evaluate.journal import Journal, packed
+from slt.stopping import StopRequests
+from slt.stopwatch import Stopwatch
+from slt.text.languages import check_languages
+from slt.translate import look_at, translate_signing
+from slt.video.base import Frame, Video, VideoInfo
+from slt.video.span import open_span
+
+if TYPE_CHECKING:
+    from slt.translation import Translation
+
+BLANK = 0
+"""The grey level of a blank video."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A model and how it is asked to translate.
+
+    Attributes:
+        model: a bundle's name or folder.
+        lang: FLORES-200 code of the texts.
+        beam: hypotheses kept alive in the search.
+        device: as for ``slt.bundle.load_bundle``.
+        dtype: the same.
+    """
+
+    model: str
+    lang: str
+    beam: int = 5
+    device: str = "auto"
+    dtype: str = "float32"
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what the answers depend on; the model's card holds the hashes of its files.
+
+        Raises:
+            UserError: no such model, or it does not write the language.
+        """
+        bundle = find_bundle(self.model)
+        check_languages([self.lang], bundle.card.languages)
+        return {
+            "model": bundle.card.name,
+            "card_sha256": sha256_of(bundle.folder / CARD_NAME),
+            "lang": self.lang,
+            "beam": self.beam,
+            "dtype": self.dtype,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a model made of a clip.
+
+    Attributes:
+        text: empty where it failed.
+        error: why it did.
+        kept: what the journal has of it, empty where it failed: text, confidence, seconds, duration_s, n_frames, fps,
+            embedding.
+    """
+
+    text: str
+    error: SltError | None
+    kept: dict[str, Any]
+
+
+class Reader:
+    """A model that answers from a journal where it can; it is loaded when it first cannot.
+
+    Args:
+        asked: which, and how.
+        journal: its earlier answers.
+    """
+
+    def __init__(self, asked: Asked, journal: Journal) -> None:
+        self.asked = asked
+        self._journal = journal
+        self._bundle: LoadedBundle | None = None
+
+    @property
+    def bundle(self) -> LoadedBundle:
+        """The models."""
+        if self._bundle is None:
+            asked = self.asked
+            self._bundle = load_bundle(
+                asked.model, device=asked.device, dtype=asked.dtype, text_encoder=self.embeds_text
+            )
+        return self._bundle
+
+    def read(self, manifest: Manifest, clip: Clip) -> Answer:
+        """Translate a clip; one that is broken gives an answer that says why, and is tried again next time."""
+        path = manifest.video_path(clip)
+        question = json.dumps([clip.id, str(path), clip.start_s, clip.end_s])
+        return self._answer(question, lambda: open_span(_known(path, clip), clip.start_s, clip.end_s), clip.id)
+
+    def read_blank(self, n_frames: int, fps: float) -> Answer:
+        """Translate a video of as many frames in which nothing is to be seen."""
+        return self._answer(json.dumps(["blank", n_frames, fps]), lambda: BlankVideo(n_frames, fps), "blank")
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the (N, D) embeddings of texts in the language."""
+        decoder: Any = self.bundle.decoder
+        return decoder.embed(texts, self.asked.lang).float().cpu().numpy()
+
+    @property
+    def embeds_text(self) -> bool:
+        """Whether ``embed`` can be called: the bundle has a text encoder."""
+        return find_bundle(self.asked.model).card.decoder.text_encoder is not None
+
+    def _answer(self, question: str, open_it: Callable[[], Video], name: str) -> Answer:
+        if question not in self._journal:
+            try:
+                translation = self._translate(open_it, name)
+            except Exception as error:  # a bug that one clip meets must not cost the others; it is told, not hidden
+                return Answer(text="", error=as_slt_error(error), kept={})
+            self._journal.add(question, _kept(translation, self.asked.lang))
+        kept = self._journal[question]
+        return Answer(text=kept["text"], error=None, kept=kept)
+
+    def _translate(self, open_it: Callable[[], Video], name: str) -> Translation:
+        bundle, clock = self.bundle, Stopwatch()
+        with clock("signer"):
+            opened = open_it()
+        signing = look_at(bundle, opened, video=name, clock=clock)
+        return translate_signing(bundle, signing, [self.asked.lang], beam_size=self.asked.beam, clock=clock)
+
+
+class BlankVideo(Video):
+    """A video in which nothing is to be seen.
+
+    Args:
+        n_frames: its frames.
+        fps: its frames per second.
+    """
+
+    SIZE = 224
+
+    def __init__(self, n_frames: int, fps: float) -> None:
+        path = Path(f"blank-{n_frames}")
+        super().__init__(VideoInfo(path=path, fps=fps, n_frames=n_frames, height=self.SIZE, width=self.SIZE))
+        self._n_frames = n_frames
+
+    def timed_frames(self) -> Generator[tuple[float, Frame], None, None]:
+        """See ``Video``."""
+        for number in range(self._n_frames):
+            yield number / self.info.fps, np.full((self.SIZE, self.SIZE, 3), BLANK, np.uint8)
+
+
+def read_all(
+    reader: Reader,
+    manifest: Manifest,
+    clips: Sequence[Clip],
+    stop: StopRequests,
+    progress: Callable[[str, int, int | None], None],
+) -> list[Answer]:
+    """Translate clips; every answer is kept before the next one is begun.
+
+    Raises:
+        Stopped: that was asked for.
+        SltError: the journal cannot be written.
+    """
+    answers = []
+    for clip in clips:
+        answers.append(reader.read(manifest, clip))
+        progress("clips", len(answers), len(clips))
+        stop.check()
+    return answers
+
+
+def read_blanks(
+    reader: Reader, answers: Sequence[Answer], stop: StopRequests, progress: Callable[[str, int, int | None], None]
+) -> list[str]:
+    """Translate, for each clip that did not fail, a blank video as long as it; equal lengths once.
+
+    Raises:
+        Stopped: that was asked for.
+        SltError: a blank video cannot be translated.
+    """
+    texts: list[str] = []
+    for answer in answers:
+        if answer.error is None:
+            blank = reader.read_blank(answer.kept["n_frames"], answer.kept["fps"])
+            if blank.error is not None:
+                raise blank.error
+            texts.append(blank.text)
+        else:
+            texts.append("")
+        progress("blank videos", len(texts), len(answers))
+        stop.check()
+    return texts
+
+
+def _known(path: Path | None, clip: Clip) -> Path:
+    if path is None:
+        raise UserError(f"the manifest names no video for {clip.id}")
+    return path
+
+
+def _kept(translation: Translation, lang: str) -> dict[str, Any]:
+    best = translation.texts[lang][0]
+    return {
+        "text": best.text,
+        "confidence": best.score,
+        "seconds": sum(translation.timings.values()),
+        "duration_s": translation.duration_s,
+        "n_frames": translation.n_frames,
+        "fps": translation.fps,
+        "embedding": packed(translation.embedding.numpy()),
+    }

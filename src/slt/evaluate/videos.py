@@ -1,0 +1,119 @@
+"""A model's evaluation on a manifest: every clip translated, and all that was found on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slt.bundle import choose_device
+from slt.data.manifest import Clip, Manifest
+from slt.errors import UserError
+from slt.evaluate.evaluation import Material
+from slt.evaluate.journal import Journal, unpacked
+from slt.evaluate.model import Answer, Asked, Reader, read_all, read_blanks
+from slt.evaluate.results import Sentence, Timing
+from slt.stopping import stop_requests
+
+SIGNER_COLUMNS = ("signer", "speaker", "signer_id")
+NO_TEXT_ENCODER = "no figures of SONAR's space: the model came without a text encoder"
+
+
+def read_videos(
+    asked: Asked,
+    manifest: Manifest,
+    out: Path | None,
+    progress: Callable[[str, int, int | None], None],
+    *,
+    blanks: bool,
+) -> Material:
+    """Translate the clips of a manifest that have a text in the language; what was translated is kept in ``out``.
+
+    Args:
+        asked: the model, and how it is asked.
+        manifest: the clips.
+        out: a folder in which a run that was stopped goes on; None: nothing is kept.
+        progress: told of each clip.
+        blanks: ask it for blank videos as well.
+
+    Raises:
+        UserError: no such model, or a manifest without a sentence in the language.
+        Stopped: that was asked for.
+        SltError: the machine failed.
+    """
+    clips, texts, silent = _with_text(manifest, asked.lang)
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(out, asked.fingerprint()))
+        stop = stack.enter_context(stop_requests())
+        reader = Reader(asked, journal)
+        answers = read_all(reader, manifest, clips, stop, progress)
+        blank_texts = read_blanks(reader, answers, stop, progress) if blanks else None
+        targets = reader.embed(texts) if reader.embeds_text and any(not one.error for one in answers) else None
+        rows = zip(clips, texts, answers, strict=True)
+        return Material(
+            sentences=[_sentence(manifest, *row) for row in rows],
+            predicted=None if targets is None else _embeddings(answers, targets.shape[1]),
+            targets=targets,
+            blanks=blank_texts,
+            timing=_timing(answers, str(choose_device(asked.device))),
+            without_reference=silent,
+            failures=[(clip.id, one.error) for clip, one in zip(clips, answers, strict=True) if one.error],
+            notes=[] if reader.embeds_text else [NO_TEXT_ENCODER],
+        )
+
+
+def _with_text(manifest: Manifest, lang: str) -> tuple[list[Clip], list[str], list[str]]:
+    """Return the clips with a text in the language, these texts, and the ids of the other clips."""
+    texts = [clip.texts().get(lang) for clip in manifest.clips]
+    found = [(clip, text) for clip, text in zip(manifest.clips, texts, strict=True) if text]
+    if not found:
+        known = sorted({code for clip in manifest.clips for code in clip.texts()})
+        raise UserError(
+            f"{manifest.path} has no text in {lang} to compare with; it has {', '.join(known) or 'no text'}",
+            fix=f"give --lang {known[0]}" if known else None,
+        )
+    silent = [clip.id for clip, text in zip(manifest.clips, texts, strict=True) if not text]
+    return [clip for clip, _ in found], [text for _, text in found], silent
+
+
+def _sentence(manifest: Manifest, clip: Clip, text: str, answer: Answer) -> Sentence:
+    kept: Mapping[str, Any] = answer.kept
+    path = manifest.video_path(clip)
+    return Sentence(
+        id=clip.id,
+        reference=text,
+        hypothesis=answer.text,
+        failure=answer.error.message if answer.error else None,
+        confidence=kept.get("confidence"),
+        seconds=kept.get("seconds"),
+        duration_s=kept.get("duration_s"),
+        signer=next((clip.extra[name] for name in SIGNER_COLUMNS if clip.extra.get(name)), None),
+        video=str(path.absolute()) if path else None,
+        start_s=clip.start_s,
+        end_s=clip.end_s,
+    )
+
+
+def _embeddings(answers: Sequence[Answer], width: int) -> NDArray[np.float32]:
+    """Return (N, D), zeros where a clip failed."""
+    nothing = np.zeros(width, np.float32)
+    return np.stack([nothing if one.error else unpacked(one.kept["embedding"]) for one in answers])
+
+
+def _timing(answers: Sequence[Answer], device: str) -> Timing | None:
+    good = [one.kept for one in answers if not one.error]
+    if not good:
+        return None
+    seconds = np.array([one["seconds"] for one in good])
+    signed = sum(one["duration_s"] for one in good)
+    return Timing(
+        n=len(good),
+        median_s=float(np.median(seconds)),
+        p95_s=float(np.quantile(seconds, 0.95)),
+        real_time_factor=float(seconds.sum() / signed) if signed else 0.0,
+        device=device,
+    )

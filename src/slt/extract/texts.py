@@ -1,0 +1,81 @@
+"""Sentences become embeddings in a cache: SONAR's text encoder, batched by length."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from slt.assets.cards import BundleCard
+from slt.bundle import load_text
+from slt.data.embeddings import embedding_writer, text_id
+from slt.stopping import StopRequests
+from slt.text.languages import check_languages
+
+TEXTS_AT_ONCE = 64
+
+
+def embed_texts(
+    texts: Mapping[str, Sequence[str]],
+    folder: Path,
+    model: str,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    stop: StopRequests | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Embed texts into a cache, unless they are there.
+
+    Args:
+        texts: FLORES-200 code → different texts.
+        folder: the cache's; made if there is none.
+        model: a bundle's name or folder.
+        device: as for ``slt.bundle.load_bundle``.
+        dtype: likewise.
+        stop: asked between batches.
+        progress: called with (texts done, texts in all).
+
+    Returns:
+        How many were not there.
+
+    Raises:
+        UserError: no such bundle, one without a text encoder or without one of the languages, or a folder that holds
+            something else.
+        Stopped: that was asked for; what was embedded stays.
+    """
+    card, loaded = load_text(model, device=device, dtype=dtype)
+    text_model: Any = loaded  # of the decoders, only SONAR comes with a text encoder
+    check_languages(list(texts), card.languages)
+    width = text_model.config.encoder.model_dim
+    n_texts, done = sum(map(len, texts.values())), 0
+    with embedding_writer(folder, weights_sha256=text_model_hash(card), width=width) as writer:
+        # By length over all languages would make no fuller batches: the model takes one language at a time.
+        todo = {
+            lang: sorted((text for text in some if text_id(text, lang) not in writer), key=len)
+            for lang, some in texts.items()
+        }
+        n_todo = sum(map(len, todo.values()))
+        if progress:
+            progress(n_texts - n_todo, n_texts)
+        for lang, some in todo.items():
+            for start in range(0, len(some), TEXTS_AT_ONCE):
+                part = some[start : start + TEXTS_AT_ONCE]
+                rows = text_model.embed(part, lang).float().cpu().numpy()
+                for text, row in zip(part, rows, strict=True):
+                    writer.add(text_id(text, lang), row[np.newaxis])
+                done += len(part)
+                if progress:
+                    progress(n_texts - n_todo + done, n_texts)
+                if stop:
+                    stop.check()
+    return n_todo
+
+
+def text_model_hash(card: BundleCard) -> str:
+    """Return the hash of all that a bundle's text embeddings depend on: the encoder's weights and the tokenizer."""
+    files = (card.decoder.text_encoder or "", card.decoder.tokenizer)
+    return hashlib.sha256("".join(card.sha256[file] for file in files).encode()).hexdigest()

@@ -1,0 +1,116 @@
+"""Pictures as a transformers model wants them: resized and cut to bytes on the processor, normalised where it runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from slt.errors import UserError
+
+PROCESSOR_NAME, CONFIG_NAME = "preprocessor_config.json", "config.json"
+WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """The numbers of an image processor.
+
+    Attributes:
+        height: of a picture, resized, in pixels; None: ``shortest_edge`` says it.
+        width: likewise.
+        shortest_edge: of a picture, resized with its proportions kept; None: height and width say it.
+        crop: height and width of its middle that is kept; None: all of it.
+        resample: Pillow's number of the filter.
+        rescale: what bytes are multiplied with.
+        mean: of red, green and blue, subtracted after that.
+        std: of the same, what they are divided by.
+    """
+
+    height: int | None
+    width: int | None
+    shortest_edge: int | None
+    crop: tuple[int, int] | None
+    resample: Any
+    rescale: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, processor: Any) -> Pictures:
+        """Return the numbers of one of transformers' image processors."""
+        size = dict(processor.size)
+        crop = processor.crop_size if getattr(processor, "do_center_crop", False) else None
+        return cls(
+            height=size.get("height"),
+            width=size.get("width"),
+            shortest_edge=size.get("shortest_edge"),
+            crop=(crop["height"], crop["width"]) if crop else None,
+            resample=processor.resample,
+            rescale=processor.rescale_factor,
+            mean=tuple(processor.image_mean),
+            std=tuple(processor.image_std),
+        )
+
+    def fit(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Resize a (H, W, 3) uint8 frame and cut out its middle: (height, width, 3) uint8."""
+        from transformers.image_transforms import resize
+
+        size: Any = self._size(*frame.shape[:2])
+        picture = np.asarray(resize(frame, size, resample=self.resample, input_data_format="channels_last"))
+        if self.crop:
+            height, width = self.crop
+            top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
+            picture = picture[top : top + height, left : left + width]
+        return picture
+
+    def _size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the (height, width) that a picture of this size is resized to."""
+        if self.shortest_edge is None:
+            return self.height or height, self.width or width
+        short, long = sorted((height, width))
+        other = int(self.shortest_edge * long / short)
+        return (other, self.shortest_edge) if width <= height else (self.shortest_edge, other)
+
+    def normalise(self, pictures: Tensor) -> Tensor:
+        """Turn (..., H, W, 3) uint8 pictures into (..., 3, H, W) float32."""
+        mean, std = (torch.tensor(three, device=pictures.device) for three in (self.mean, self.std))
+        return ((pictures.float() * self.rescale - mean) / std).movedim(-1, -3)
+
+
+def weights_of(folder: Path) -> Path:
+    """Return the file of the weights in the folder of a transformers model, its configuration being there too.
+
+    Raises:
+        UserError: the folder lacks something.
+    """
+    found = next((folder / name for name in WEIGHTS_NAMES if (folder / name).is_file()), None)
+    missing = [name for name in (CONFIG_NAME, PROCESSOR_NAME) if not (folder / name).is_file()]
+    missing += [] if found else [" or ".join(WEIGHTS_NAMES)]
+    if found is None or missing:
+        raise UserError(
+            f"{folder} is not the folder of a transformers model: it lacks {', '.join(missing)}",
+            fix="give --model a folder with these three files, as the model's authors publish them",
+        )
+    return found
+
+
+def check_type(folder: Path, known: tuple[str, ...]) -> None:
+    """See that the configuration in ``folder`` is of one of the types ``known``.
+
+    Raises:
+        UserError: it is not, or cannot be read.
+    """
+    try:
+        content = json.loads((folder / CONFIG_NAME).read_text("utf-8"))
+        found = content.get("model_type") if isinstance(content, dict) else None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder / CONFIG_NAME} is not JSON: {error}") from error
+    if found not in known:
+        raise UserError(f"{folder} holds a model of the type {found!r}, expected {' or '.join(known)}")

@@ -1,0 +1,53 @@
+"""TimeSformer: one embedding per window of a few frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from slt.models.checkpoint import load_strict, read_weights, rename
+from slt.models.pictures import Pictures, check_type, weights_of
+
+
+class Timesformer(nn.Module):
+    """A TimeSformer without its classifier, as transformers keeps it.
+
+    Args:
+        folder: with ``config.json``, ``preprocessor_config.json`` and weights.
+
+    Attributes:
+        pictures: how it wants frames.
+        num_frames: frames of a window.
+        feature_dim: width of an embedding.
+
+    Raises:
+        UserError: the folder lacks something, or holds another model.
+
+    Reference: Bertasius et al. 2021, arXiv 2102.05095.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        weights = weights_of(folder)
+        check_type(folder, ("timesformer",))
+        from transformers import TimesformerConfig, TimesformerModel, VideoMAEImageProcessor
+
+        config = TimesformerConfig.from_pretrained(folder, local_files_only=True)
+        self.pictures = Pictures.of(VideoMAEImageProcessor.from_pretrained(folder, local_files_only=True))
+        self.num_frames: int = config.num_frames
+        self.feature_dim: int = config.hidden_size
+        self.model = TimesformerModel(config)
+        found = rename(read_weights(weights), {"timesformer.": ""})
+        load_strict(self.model, found, may_be_extra=("classifier.*",), source=weights)
+        self.eval()
+
+    @torch.inference_mode()
+    def forward(self, windows: Tensor) -> Tensor:
+        """Embed (B, num_frames, H, W, 3) uint8 windows, fitted by ``pictures``: (B, feature_dim), in their dtype.
+
+        An embedding is the model's classification token after its last layer.
+        """
+        pixels = self.pictures.normalise(windows).to(self.model.dtype)
+        return self.model(pixel_values=pixels).last_hidden_state[:, 0]

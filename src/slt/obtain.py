@@ -1,0 +1,67 @@
+"""A model that can be named becomes one that is here: what is published is fetched and imported on first use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slt import log
+from slt.assets.lock import folder_lock
+from slt.assets.models import Progress, fetch_model
+from slt.assets.published import PUBLISHED
+from slt.assets.store import find_bundle, list_bundles
+from slt.errors import UserError
+from slt.home import slt_home
+from slt.text.languages import LANGUAGE_NAMES
+
+
+def obtain(name_or_path: str | Path, *, text_encoder: bool = False, progress: Progress | None = None) -> None:
+    """See that a model is here; a published one is fetched and imported, after saying what, how big and which licence.
+
+    Killed at any moment, it goes on where it stopped when it is called again. Of two processes, one waits.
+
+    Args:
+        name_or_path: as for ``slt.assets.store.find_bundle``; only a published name can be obtained.
+        text_encoder: the model must have what turns text into embeddings.
+        progress: told of what is fetched and imported.
+
+    Raises:
+        UserError: ``SLT_OFFLINE`` forbids it, files that are not what they should be, or a model that is here but
+            came without its text encoder.
+        SltError: a server does not give a file, or the disk is full.
+    """
+    name = str(name_or_path)
+    if name in PUBLISHED and name not in list_bundles() and not Path(name).is_dir():
+        with folder_lock(slt_home() / "bundles"):
+            if name not in list_bundles():  # whoever held the lock before may have made it
+                log.say(f"the model {name} is not here yet; it is fetched and imported once")
+                _fetch_and_import(name, text_encoder=text_encoder, progress=progress)
+    if text_encoder and not find_bundle(name_or_path).card.decoder.text_encoder:
+        raise _without_text_encoder(name)
+
+
+def languages_of(name_or_path: str | Path) -> tuple[str, ...]:
+    """Return the languages a model writes, of a published one that is not here yet too.
+
+    Raises:
+        UserError: no such model.
+    """
+    name = str(name_or_path)
+    if name in PUBLISHED and name not in list_bundles():
+        return tuple(LANGUAGE_NAMES)
+    return find_bundle(name_or_path).card.languages
+
+
+def _fetch_and_import(name: str, *, text_encoder: bool, progress: Progress | None) -> None:
+    from slt.importing import ImportConfig, find_sources, import_bundle
+
+    fetch_model(name, text_encoder=text_encoder, progress=progress)
+    config = ImportConfig(summary=PUBLISHED[name].summary, licence=PUBLISHED[name].licence)
+    import_bundle(name, find_sources(), config, progress=progress)
+
+
+def _without_text_encoder(name: str) -> UserError:
+    message = f"the model {name} came without a text encoder, which ranking texts and embedding them need"
+    if name not in PUBLISHED:
+        return UserError(message, fix="import it again with --text-encoder, or train it with one")
+    again = f"slt models fetch {name} --with-text-encoder, slt models import --name {name}"
+    return UserError(message, fix=f"remove its bundle, {slt_home() / 'bundles' / name}, then: {again}")

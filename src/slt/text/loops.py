@@ -1,0 +1,13 @@
+"""Texts that go round in circles, as a decoder writes them when its embedding is far from all it was trained on."""
+
+from __future__ import annotations
+
+import re
+
+# A phrase five times in a row, or one character ten times: people write neither.
+_CIRCLE = re.compile(r"(\S.{1,78}?)\1{4}|(\S)\2{9}", re.DOTALL)
+
+
+def goes_in_circles(text: str) -> bool:
+    """Tell whether ``text`` repeats itself without end; works in scripts without spaces too."""
+    return _CIRCLE.search(f"{text} ") is not None

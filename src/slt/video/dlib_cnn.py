@@ -1,0 +1,96 @@
+"""dlib's neural face detector, whose weights are a file of their own."""
+
+from __future__ import annotations
+
+import bz2
+import tempfile
+import threading
+from functools import cache
+from pathlib import Path
+
+from slt.assets.published import PUBLISHED_DETECTORS, files_folder
+from slt.assets.records import check_file, read_records
+from slt.errors import UserError
+from slt.video.base import Frame
+from slt.video.boxes import Box
+from slt.video.detect import CNN, Detector
+from slt.video.oserrors import explain_os_error
+
+MOST_BYTES = 64_000_000
+"""What the weights may unpack to: theirs are under 1 MB."""
+
+
+@cache
+def dlib_cnn(file: Path | None) -> Detector:
+    """Make dlib's max-margin face detector, on the frame enlarged twice.
+
+    Args:
+        file: its weights, as published (`.dat.bz2`) or unpacked; None for those that `slt models fetch` brought.
+
+    Raises:
+        UserError: the file is absent, changed, or of something else.
+
+    Reference: King 2015, arXiv 1502.00046; facebookresearch/ssvp_slt uses it with one upsampling unless told otherwise.
+    """
+    import dlib
+
+    path = weights_of(file)
+    with tempfile.NamedTemporaryFile(suffix=".dat") as unpacked:
+        unpacked.write(_content(path))
+        unpacked.flush()
+        try:
+            find = dlib.cnn_face_detection_model_v1(unpacked.name)
+        except RuntimeError as error:
+            raise UserError(
+                f"{path} does not hold the weights of dlib's face detector",
+                fix="give mmod_human_face_detector.dat, or fetch it: slt models fetch dlib-cnn",
+            ) from error
+    in_turn = threading.Lock()
+
+    def faces(frame: Frame) -> list[Box]:
+        with in_turn:
+            found = find(frame, 1)
+        return [Box(one.rect.left(), one.rect.top(), one.rect.right(), one.rect.bottom()) for one in found]
+
+    return faces
+
+
+def weights_of(file: Path | None) -> Path:
+    """Return where the weights lie.
+
+    Args:
+        file: the user's own; None for the fetched ones, which must be as they were when they were fetched.
+
+    Raises:
+        UserError: they are absent, or changed.
+    """
+    if file is not None:
+        if not file.is_file():
+            raise UserError(f"there is no file {file} with the weights of dlib's face detector")
+        return file
+    published, folder = PUBLISHED_DETECTORS[CNN].files[0], files_folder(CNN)
+    path = folder / published.name
+    record = read_records(folder).get(published.name)
+    if record is None or not path.is_file():
+        raise UserError(
+            "the weights of the face detector dlib-cnn are not here",
+            fix="slt models fetch dlib-cnn, or --detector dlib-cnn=FILE, or another detector",
+        )
+    check_file(path, record)
+    return path
+
+
+def _content(path: Path) -> bytes:
+    """Read weights, unpacked if they are not yet."""
+    try:
+        with open(path, "rb") as file:
+            packed = file.read(3) == b"BZh"
+        with bz2.open(path) if packed else open(path, "rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except (OSError, EOFError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise explain_os_error(path, error) from error
+        raise UserError(f"{path} is damaged: {error}", fix="fetch or copy it again") from error
+    if len(content) > MOST_BYTES:
+        raise UserError(f"{path} holds over {MOST_BYTES} bytes, the weights of dlib's face detector are under 1 MB")
+    return content

@@ -1,0 +1,74 @@
+"""A video whose frames are decoded once where memory allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+
+from slt.video.base import Frame, Picture, Video
+
+KEPT_BYTES = 256_000_000
+"""What the pictures of one video may take: as decoded, 90 s at 224 pixels, 27 s of 360p, 3 s of 1080p."""
+
+
+class KeptVideo(Video):
+    """A video that is first looked at, then read: few frames are kept from the look, many are decoded anew.
+
+    What ``timed_pictures`` yields is kept, compact as the decoder left it, until it takes more than ``kept_bytes``;
+    then all is let go. Reading frames keeps nothing, but takes what was kept.
+
+    Args:
+        source: the video.
+        kept_bytes: what the kept pictures may take together.
+    """
+
+    def __init__(self, source: Video, kept_bytes: int = KEPT_BYTES) -> None:
+        super().__init__(source.info)
+        self._source = source
+        self._kept_bytes = kept_bytes
+        self._kept: list[tuple[float, Picture]] | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """The source's warnings."""
+        return self._source.warnings
+
+    def warn(self, message: str) -> None:
+        """Add ``message`` to the source's warnings."""
+        self._source.warn(message)
+
+    def timed_pictures(self) -> Generator[tuple[float, Picture], None, None]:
+        """Yield (time, picture), and keep them all unless they are too many.
+
+        Raises:
+            UserError: the video cannot be read to its end.
+        """
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept: list[tuple[float, Picture]] = []
+        taken = 0
+        with closing(self._source.timed_pictures()) as timed:
+            for time, picture in timed:
+                if taken <= self._kept_bytes:
+                    # At a raised rate one picture is shown several times.
+                    taken += 0 if kept and kept[-1][1] is picture else picture.n_bytes
+                    kept.append((time, picture))
+                    if taken > self._kept_bytes:
+                        kept.clear()
+                yield time, picture
+        if taken <= self._kept_bytes:
+            self._kept = kept
+
+    def timed_frames(self) -> Generator[tuple[float, Frame], None, None]:
+        """Yield (time, frame), decoded only where they were not kept.
+
+        Raises:
+            UserError: the video cannot be read to its end.
+        """
+        if self._kept is None:
+            with closing(self._source.timed_frames()) as timed:
+                yield from timed
+        else:
+            for time, picture in self._kept:
+                yield time, picture.pixels()

@@ -1,0 +1,43 @@
+#!/bin/bash
+#SBATCH --job-name=big
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=4
+#SBATCH --gres=gpu:4
+#SBATCH --chdir=/project
+#SBATCH --output=/project/runs/launch/it/%x-%j.log
+#SBATCH --open-mode=append
+#SBATCH --signal=B:USR1@300
+#SBATCH --requeue
+set -u
+
+# Asked by Slurm, or by `scancel --signal=USR1 --batch JOB`: the command saves what it has, and stops.
+export SLT_STOP_FILE=/project/runs/launch/it/.stop-$SLURM_JOB_ID
+rm -f "$SLT_STOP_FILE"
+trap 'woken=1; : >"$SLT_STOP_FILE"' USR1
+trap 'woken=1' TERM # to outlive the step, which gets it too
+
+export OMP_NUM_THREADS=1
+head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+port=$((20000 + SLURM_JOB_ID % 20000))
+for name in $(compgen -e); do # what the container is told of
+    case $name in
+    SLT_OFFLINE | SLT_STOP_FILE | SLT_TRACEBACK | CUDA_VISIBLE_DEVICES | OMP_NUM_THREADS | NCCL_* | SLURM_*) export "APPTAINERENV_$name=${!name}" ;;
+    esac
+done
+
+srun --kill-on-bad-exit=1 --cpus-per-task=4 apptainer exec --containall --nv --bind /scratch/slt:/slt --bind /tmp:/tmp --bind /corpora --bind /project --pwd /project /images/slt.sif torchrun --nproc-per-node=4 --nnodes=2 --rdzv-id="$SLURM_JOB_ID" --rdzv-backend=c10d --rdzv-endpoint="$head:$port" --no-python slt train-encoder r.yaml &
+while # a signal ends the waiting early, and not the step
+    woken=
+    wait $!
+    code=$?
+    [ -n "$woken" ]
+do :; done
+if [ -e "$SLT_STOP_FILE" ]; then
+    rm -f "$SLT_STOP_FILE"
+    case $code in
+    0 | 3) ;; # it had just finished
+    *) scontrol requeue "$SLURM_JOB_ID" && exit 0 ;;
+    esac
+fi
+exit "$code"

@@ -1,0 +1,126 @@
+# ruff: noqa: F401, F811 - fixtures are imported, then asked for by name
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import shutil
+
+import pytest
+
+from slt import importing
+from slt.assets import published
+from slt.assets.download import Patience
+from slt.assets.published import PublishedFile, PublishedModel
+from slt.assets.store import find_bundle
+from slt.errors import UserError
+from slt.home import slt_home
+from slt.importing import FETCHED, read_config
+from slt.obtain import languages_of, obtain
+from slt.text.languages import LANGUAGE_NAMES
+from slt.translate import Translator
+from tests.bundles import LANGUAGES, bundle, clip
+from tests.checkpoints import write_config, write_sources
+from tests.servers import FileServer, drops, server
+
+
+@pytest.fixture
+def public(server: FileServer, bundle, tmp_path, monkeypatch):
+    """A published model whose tiny files lie on a local server."""
+    sources = write_sources(bundle, tmp_path / "published")
+    server.files = {f"/x/{FETCHED[part]}": path.read_bytes() for part, path in sources.files.items()}
+    files = tuple(
+        PublishedFile(
+            name=FETCHED[part],
+            url=f"https://files.example/x/{FETCHED[part]}",
+            about_bytes=path.stat().st_size,
+            summary=part,
+            to_translate=part != "text_encoder",
+        )
+        for part, path in sources.files.items()
+    )
+    model = PublishedModel(summary="tiny signs", licence="CC-BY-NC-4.0", notice="no commerce", files=files)
+    for module in ("slt.assets.published", "slt.assets.store", "slt.obtain"):
+        monkeypatch.setattr(f"{module}.PUBLISHED", {"sonar-asl": model})
+    tiny = read_config(write_config(bundle, tmp_path / "import.json"))
+    monkeypatch.setattr(importing, "ImportConfig", lambda **said: dataclasses.replace(tiny, **said))
+    monkeypatch.setattr("slt.assets.fetch.Patience", lambda: Patience(sleep=lambda _: None))
+    monkeypatch.setenv("SLT_OFFLINE", "0")
+    monkeypatch.setenv("SLT_MIRROR", server.url)
+    return server
+
+
+def test_a_published_model_is_fetched_and_imported_on_first_use(public, bundle, clip, capsys):
+    translator = Translator("sonar-asl")
+    assert translator.translate(clip).text() == Translator(bundle).translate(clip).text()
+    told = capsys.readouterr().err
+    order = ["not here yet", "tiny signs", "signhiera", "licence: no commerce", "accept it", "sha256"]
+    assert [told.index(words) for words in order] == sorted(told.index(words) for words in order)
+    card = find_bundle("sonar-asl").card
+    assert (card.summary, card.licence) == ("tiny signs", "CC-BY-NC-4.0")
+    assert not any("text_encoder" in path for path, _ in public.seen)
+
+    asked = len(public.seen)
+    obtain("sonar-asl")
+    assert len(public.seen) == asked
+
+
+def test_what_ranks_texts_is_fetched_only_when_it_is_needed(public, clip):
+    translation = Translator("sonar-asl").translate(clip, rerank=True)
+    best = translation.texts["eng_Latn"][0]
+    assert best.agreement is not None
+    assert best.confidence == pytest.approx(max(best.agreement, 0))
+
+
+def test_a_model_without_a_text_encoder_cannot_rank(public, clip):
+    obtain("sonar-asl")
+    with pytest.raises(UserError, match="came without a text encoder") as caught:
+        Translator("sonar-asl").translate(clip, rerank=True)
+    assert "slt models fetch sonar-asl --with-text-encoder" in caught.value.fix
+    bundle = find_bundle("sonar-asl").folder
+    shutil.move(bundle, bundle.parent / "mine")
+    with pytest.raises(UserError, match="the model mine came without a text encoder"):
+        obtain("mine", text_encoder=True)
+
+
+def test_a_first_use_that_failed_goes_on_the_next_time(public):
+    victim = next(path for path in public.files if path.endswith(FETCHED["text_decoder"]))
+    public.faults[victim] = [drops(1000)] * 50
+    with pytest.raises(Exception, match=r"(?s)sonar_text_decoder\.pt"):
+        obtain("sonar-asl")
+    assert not (slt_home() / "bundles" / "sonar-asl").exists()
+    public.faults.clear()
+    obtain("sonar-asl")
+    find_bundle("sonar-asl").verify()
+
+
+def test_offline_says_what_to_do(public, monkeypatch):
+    monkeypatch.setenv("SLT_OFFLINE", "1")
+    with pytest.raises(UserError, match="SLT_OFFLINE") as caught:
+        obtain("sonar-asl")
+    assert public.seen == []
+    assert "slt models fetch" in f"{caught.value.message} {caught.value.fix}"
+
+
+def test_of_two_first_uses_at_once_one_waits(public, capfd):
+    context = multiprocessing.get_context("fork")
+    both = [context.Process(target=obtain, args=("sonar-asl",)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(60)
+    assert [process.exitcode for process in both] == [0, 0]
+    assert sum(path.endswith(FETCHED["text_decoder"]) for path, _ in public.seen) == 1
+    find_bundle("sonar-asl").verify()
+
+
+def test_languages_are_known_before_the_model_is(public, bundle):
+    assert languages_of("sonar-asl") == tuple(LANGUAGE_NAMES)
+    assert languages_of(bundle) == LANGUAGES
+    assert public.seen == []
+
+
+def test_other_models_are_left_to_the_store():
+    obtain("demo", text_encoder=True)
+    obtain("no-such-model")
+    with pytest.raises(UserError, match="unknown model 'no-such-model'"):
+        languages_of("no-such-model")
