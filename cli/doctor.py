@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slt_cli.tables import print_checks
+
 if TYPE_CHECKING:
     from slt.env.checks import CheckResult
 
 MENDING_NEEDED = 2
-COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def doctor(
@@ -40,30 +41,10 @@ def doctor(
         checks = [vars(result) for result in results]
         log.result(dumps({"ok": not failed, "seconds": round(took_s, 2), "checks": checks}, indent=2))
     else:
-        _print_table(results)
+        print_checks(results)
         log.say(_verdict(results, failed, took_s))
     if failed:
         raise typer.Exit(MENDING_NEEDED)
-
-
-def _print_table(results: list[CheckResult]) -> None:
-    """Print the rows to stdout: found and expected side by side, what to do on a line of its own beneath."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("", "check", "found", "expected"):
-        table.add_column(column, overflow="fold")
-    for result in results:
-        mark = Text(result.status, style=COLOURS[result.status])
-        table.add_row(mark, result.name, Text(result.found), Text(result.expected))
-        if result.fix:
-            table.add_row("", "", Text(f"fix: {result.fix}", style="bold"), "")
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120
-    console.print(table)
 
 
 def _verdict(results: list[CheckResult], failed: list[CheckResult], took_s: float) -> str:

@@ -13,7 +13,22 @@ import typer
 
 from slt import log
 from slt.errors import as_slt_error
-from slt_cli import compare, demo, doctor, embed, evaluate, extract, features, launch, models, prepare, train, translate
+from slt_cli import (
+    check_manifest,
+    compare,
+    demo,
+    doctor,
+    embed,
+    evaluate,
+    extract,
+    features,
+    launch,
+    models,
+    prepare,
+    report,
+    train,
+    translate,
+)
 
 INTERRUPTED = 130
 HELP_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -29,8 +44,10 @@ app = typer.Typer(
 app.command()(doctor.doctor)
 app.command()(demo.demo)
 app.command()(translate.translate)
+app.command()(check_manifest.check_manifest)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
+app.command()(report.report)
 app.command()(train.train_features)
 app.command()(train.train_encoder)
 app.command()(train.train_decoder)

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from slt.errors import UserError
 from slt.files import atomic_write
 
 RECIPE, ENVIRONMENT, ASSETS, RESULTS = "recipe.yaml", "environment.json", "assets.json", "results.json"
+WAIT_S = 300.0  # for the first process; longer than any file system takes to show a new file
 TOLD = ("slt", "torch", "fairseq2", "sonar-space", "transformers", "timm", "lightning", "numpy", "sacrebleu")
 
 
@@ -67,8 +69,15 @@ class Run:
             file.write((json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode())
 
 
+def process_rank() -> int:
+    """Return which of the processes that were started together this is, by torchrun's or Slurm's word."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
+
+
 def open_run(folder: Path, recipe: str) -> Run:
     """Begin a run in ``folder``, or go on with the one of the same recipe that is there.
+
+    Of several processes that were started together the first begins it, and the others wait for that.
 
     Args:
         folder: made when it is not there.
@@ -78,6 +87,9 @@ def open_run(folder: Path, recipe: str) -> Run:
         UserError: the folder holds a run of another recipe, or something else; or cannot be written to.
     """
     run = Run(folder=folder)
+    waited_until = time.monotonic() + WAIT_S
+    while process_rank() and not run.recipe.is_file() and time.monotonic() < waited_until:
+        time.sleep(0.1)
     if run.recipe.is_file():
         before = run.recipe.read_text("utf-8").splitlines()
         changed = [line.strip() for line in recipe.splitlines() if line not in before]

@@ -159,7 +159,6 @@ class Trainer:
         device: auto, cpu or cuda.
         devices: processes on this machine, each with a GPU of its own where there are any; 0: all GPUs, else 1.
         nodes: machines.
-        strategy: how several processes share the work: ddp, or fsdp, which also shares the weights.
         precision: what is computed in; bf16 and fp16 keep the weights in fp32.
         compile: let torch compile the encoder; minutes at the start, faster after.
         seed: of everything random.
@@ -181,7 +180,6 @@ class Trainer:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = 0
     nodes: int = 1
-    strategy: Literal["ddp", "fsdp"] = "ddp"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False
     seed: int = 0

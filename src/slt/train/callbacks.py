@@ -23,6 +23,7 @@ from slt.train.processes import summed
 from slt.train.validation import Validation
 
 NOTED_EVERY = 10  # updates
+DRAWN_EVERY_S = 30.0
 
 
 class Watch(Callback):
@@ -145,6 +146,7 @@ class Judge(Callback):
         self.best: list[tuple[float, str]] = []
         self.last: Validation | None = None
         self.ended_early = False
+        self._drawn_at = time.monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validate."""
@@ -160,7 +162,9 @@ class Judge(Callback):
         if self.curves:
             figures = {f"val/{name}": value for name, value in found.figures.items()}
             self.curves.note(figures, step=trainer.global_step, epoch=module.epoch)
-            draw_curves(self.run)
+            if time.monotonic() - self._drawn_at > DRAWN_EVERY_S:
+                draw_curves(self.run)
+                self._drawn_at = time.monotonic()
             tell(found, module.epoch, module.recipe.trainer.samples)
         self._keep_best(trainer, module, found)
         if self.ema:

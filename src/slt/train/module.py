@@ -6,6 +6,7 @@ divided, so that neither the number of processes nor how a batch is cut changes 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from slt.errors import SltError
 from slt.recipe.schema import Recipe
 from slt.tensors import EncoderOutput
 from slt.train.loader import Batch
@@ -22,6 +24,8 @@ from slt.train.parts import Parts, extract, is_trained
 from slt.train.processes import n_processes, summed
 
 SEED_STEP = 7919
+SEEN_ENOUGH = 20  # batches before a loss can be called unusual
+SMOOTH = 0.95
 
 
 class Training(LightningModule):
@@ -50,7 +54,8 @@ class Training(LightningModule):
         self.figures: dict[str, float] = {}
         self.batch: Batch | None = None
         self._clips = 0.0  # in the gradients so far
-        self._grad_norm = 0.0
+        self._usual = 0.0  # loss
+        self._seen = 0  # batches since this process began
 
     def train(self, mode: bool = True) -> Training:
         """Change modes, but leave frozen parts in evaluation."""
@@ -113,6 +118,7 @@ class Training(LightningModule):
         means, counts = self._means(terms)
         similar = torch.nn.functional.cosine_similarity(output.sentence.detach().float(), batch.targets).mean()
         self.figures = {**means, "loss": _weighted(means, terms)}
+        self._check(self.figures["loss"], output, batch)
         if output.sentence.shape == batch.targets.shape and self.encoder is not None:
             self.figures["cosine"] = float(similar)
         self._clips += batch.n_clips
@@ -134,6 +140,8 @@ class Training(LightningModule):
         """Keep only weights that are trained; the others lie in the bundles they came from."""
         checkpoint["state_dict"] = only(checkpoint["state_dict"], self.trained_names())
         checkpoint["n_batches"] = self.n_batches
+        if self.n_batches % self.trainer.num_training_batches == 0:
+            _begin_anew(checkpoint["loops"]["fit_loop"])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """See that all trained weights are there."""
@@ -149,6 +157,29 @@ class Training(LightningModule):
         """Return the weights that are trained, by name."""
         return {name: weight for group in self.groups for name, weight in group.weights.items()}
 
+    def _check(self, loss: float, output: EncoderOutput, batch: Batch) -> None:
+        """Stop at a loss that says that training has gone astray; before it changes any weight.
+
+        Raises:
+            SltError: it has; the clips that may be at fault are named.
+        """
+        if not math.isfinite(loss):
+            finite = output.sentence.isfinite().all(1).tolist()
+            broken = [name for name, fine in zip(batch.ids, finite, strict=True) if not fine] or batch.ids
+            raise SltError(
+                f"the loss became {loss} in batch {self.n_batches}, of clips {', '.join(broken)}",
+                fix="look at these clips' features; or lower optim.lr, or set trainer.precision=fp32",
+            )
+        limit = self.recipe.trainer.explosion
+        if self._seen >= SEEN_ENOUGH and loss > limit * self._usual:
+            raise SltError(
+                f"a loss of {loss:.4g} is {loss / self._usual:.0f} times the usual {self._usual:.4g}, in batch "
+                f"{self.n_batches} of clips {', '.join(batch.ids)}",
+                fix="look at these clips; or lower optim.lr, raise optim.warmup_steps or trainer.explosion",
+            )
+        self._usual = loss if not self._seen else SMOOTH * self._usual + (1 - SMOOTH) * loss
+        self._seen += 1
+
     def _means(self, terms: Mapping[str, Term]) -> tuple[dict[str, float], dict[str, float]]:
         """Return the mean of each term over all processes, and over how many things it is."""
         stacked = torch.stack([term.total.detach().double() for term in terms.values()])
@@ -162,6 +193,18 @@ class Training(LightningModule):
 def only(weights: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
     """Return the weights of these names."""
     return {name: weights[name] for name in names}
+
+
+def _begin_anew(loop: dict[str, Any]) -> None:
+    """Let Lightning's counters say that its epoch is over, so that one goes on with a new one.
+
+    Saved at the end of an epoch they say that it is still to be ended, and the next one would end after a batch.
+    """
+    for counts in (loop["epoch_progress"]["total"], loop["epoch_progress"]["current"]):
+        counts.update(dict.fromkeys(counts, counts["processed"]))
+    batches = loop["epoch_loop.batch_progress"]
+    batches["current"].update(dict.fromkeys(batches["current"], 0))
+    batches["is_last_batch"] = False
 
 
 def _weighted(means: Mapping[str, float], terms: Mapping[str, Term]) -> float:

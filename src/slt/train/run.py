@@ -138,6 +138,8 @@ def _fit(recipe: Recipe, run: Run, prepared: Prepared, module: Training, bars: l
         log.say(f"going on after update {step} of {prepared.n_steps}")
     with _explained(module):
         _trainer(recipe, prepared, run, callbacks).fit(module, loader, ckpt_path=resume, weights_only=True)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()  # what comes now is the first process's alone
     if judge.ended_early:
         log.say(f"no better {recipe.trainer.monitor} in {judge.n_worse} validations: training ends")
     if curves:

@@ -1,0 +1,61 @@
+"""Writes manifests without the clips that were found to do harm, and what was left out and why."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from slt.data.findings import CHECKS
+from slt.data.manifest import Clip, Manifest, write_manifest
+from slt.data.validate import Report
+from slt.errors import UserError
+from slt.files import atomic_write
+
+
+def clean_names(report: Report, out: Path) -> list[Path]:
+    """Return where the clean form of each manifest goes: one to the file ``out``, several into the folder ``out``.
+
+    Raises:
+        UserError: two would be one file, or one would be written over its original.
+    """
+    names = [f"{manifest.path.stem}.tsv" for manifest in report.manifests]
+    targets = [out] if len(names) == 1 and out.suffix == ".tsv" else [out / name for name in names]
+    if len(set(targets)) < len(targets):
+        raise UserError(f"two of these manifests would be written to one file in {out}", fix="clean them one by one")
+    originals = {manifest.path.resolve() for manifest in report.manifests}
+    if written_over := [target for target in targets if target.resolve() in originals]:
+        raise UserError(f"{written_over[0]} is the manifest itself", fix="choose another place for the clean one")
+    return targets
+
+
+def write_clean(report: Report, targets: list[Path]) -> list[Counter[str]]:
+    """Write the manifests, and beside each ``<name>.dropped.tsv``: which rows were left out, and why.
+
+    Returns:
+        For each manifest, how many rows each check has cost it; a row counts for the first one it fails.
+    """
+    dropped: list[dict[str, tuple[str, str]]] = [{} for _ in targets]
+    for one in report.findings:
+        if CHECKS[one.check].drops:
+            dropped[one.manifest].setdefault(one.row, (one.check, one.reason))
+    for manifest, target, rows in zip(report.manifests, targets, dropped, strict=True):
+        kept = [_moved(clip, manifest, target) for clip in manifest.clips if clip.id not in rows]
+        write_manifest(target, kept)
+        lines = ["\t".join((row, *(" ".join(cell.split()) for cell in why))) for row, why in rows.items()]
+        with atomic_write(target.with_suffix(".dropped.tsv")) as handle:
+            handle.write(("\n".join(["row\tcheck\treason", *lines]) + "\n").encode("utf-8", "backslashreplace"))
+    return [Counter(check for check, _ in rows.values()) for rows in dropped]
+
+
+def _moved(clip: Clip, manifest: Manifest, target: Path) -> Clip:
+    """Return a clip whose relative paths are right from where ``target`` lies."""
+    here, there = manifest.folder.resolve(), target.parent.resolve()
+
+    def moved(path: str) -> str:
+        return path if os.path.isabs(path) or here == there else os.path.relpath(here / path, there)
+
+    features = clip.extra.get("features")
+    extra = {**clip.extra, "features": moved(features)} if features else clip.extra
+    return replace(clip, video=moved(clip.video) if clip.video else None, extra=extra)

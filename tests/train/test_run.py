@@ -1,0 +1,160 @@
+"""Whole trainings: the same after a stop as without one, and what is left behind."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+from slt.errors import SltError, Stopped, UserError
+from slt.models.checkpoint import read_weights
+from slt.recipe.load import to_yaml
+from slt.runs import open_run
+from slt.train.curves import read_figures
+from slt.train.module import Training
+from slt.train.run import train
+from slt.translate import Translator
+from tests.bundles import write_clip
+
+
+def finish(recipe, folder):
+    run = open_run(folder, to_yaml(recipe))
+    train(recipe, run)
+    return run
+
+
+def last_weights(run):
+    return torch.load(run.last, weights_only=True)["state_dict"]
+
+
+def train_losses(run):
+    rows = read_figures(run.metrics)
+    return {row["step"]: float(row["value"]) for row in rows if row["figure"] == "train/loss"}
+
+
+@pytest.fixture
+def stop_before(monkeypatch, tmp_path):
+    """Let the next training be asked to stop in its batch of this number, from 0; by the stop file."""
+    file = tmp_path / "stop"
+    monkeypatch.setenv("SLT_STOP_FILE", str(file))
+    step = Training.training_step
+    wanted = []
+
+    def training_step(self, batch, batch_idx):
+        if wanted and self.n_batches == wanted[0]:
+            file.touch()
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(Training, "training_step", training_step)
+
+    def set_to(number):
+        file.unlink(missing_ok=True)
+        wanted[:] = [] if number is None else [number]
+
+    return set_to
+
+
+@pytest.fixture
+def noted_always(monkeypatch):
+    monkeypatch.setattr("slt.train.callbacks.NOTED_EVERY", 1)
+
+
+@pytest.mark.usefixtures("noted_always")
+def test_a_stopped_training_ends_as_one_that_was_not(make, tmp_path, stop_before):
+    recipe = make(
+        trainer={"epochs": 4, "validate_every": 0.5, "keep": 2}, optim={"accumulate": 2, "ema": 0.9}, name="same"
+    )
+    straight = finish(recipe, tmp_path / "straight")
+    per_epoch = torch.load(straight.last, weights_only=True)["n_batches"] // 4
+    run = open_run(tmp_path / "stopped", to_yaml(recipe))
+    # in the middle of a stretch, at the last batch of one, and in the middle of an accumulation
+    for number in (1, 2 * per_epoch - 1, 2 * per_epoch + 2):
+        stop_before(number)
+        with pytest.raises(Stopped, match="stopped as asked"):
+            train(recipe, run)
+    stop_before(None)
+    train(recipe, run)
+    for name, weight in last_weights(straight).items():
+        torch.testing.assert_close(last_weights(run)[name], weight, rtol=0, atol=1e-6)
+    assert train_losses(run) == pytest.approx(train_losses(straight), abs=1e-6)
+    best = (json.loads(one.results.read_text())["best"] for one in (straight, run))
+    assert len(set(best)) == 1
+    assert len(list(run.checkpoints.glob("best-*"))) == 2
+
+
+def test_a_run_leaves_a_bundle_that_translates_and_a_record_of_how_it_came_about(make, tmp_path, capsys):
+    recipe = make(trainer={"text_every": 1})
+    run = finish(recipe, tmp_path / "run")
+    said = capsys.readouterr().err
+    assert "24 clips to train on, 12 to validate with" in said
+    assert "validation sentences are training sentences too" in said
+    assert "validation after 2 epochs: mse" in said
+    assert "signed: 'we" in said or "signed: 'is" in said
+    names = {path.name for path in run.folder.iterdir()}
+    assert {"recipe.yaml", "environment.json", "assets.json", "metrics.csv", "results.json"} <= names
+    assert {"training.png", "tensorboard", "bundle", "checkpoints"} <= names
+    assert (run.folder / "training.png").read_bytes().startswith(b"\x89PNG")
+    noted = {row["figure"] for row in read_figures(run.metrics)}
+    assert {"val/cosine", "val/recall@1", "val/xsim", "val/bleu", "val/chrf", "val/spread"} <= noted
+    translation = Translator(run.folder).translate(write_clip(tmp_path / "clip.mp4"))
+    assert set(translation.texts) == {"eng_Latn"}
+    best = read_weights(run.checkpoints / json.loads(run.results.read_text())["best"])
+    bundled = read_weights(run.bundle / "encoder.safetensors")
+    for name, weight in best.items():
+        torch.testing.assert_close(bundled[name.removeprefix("encoder.")], weight)
+    before = run.results.stat().st_mtime_ns
+    train(recipe, run)
+    assert "is finished" in capsys.readouterr().err
+    assert run.results.stat().st_mtime_ns == before
+
+
+def test_training_ends_when_nothing_gets_better(make, tmp_path, capsys):
+    recipe = make(trainer={"epochs": 30, "patience": 2, "monitor": "recall@1"}, optim={"lr": 1e-12})
+    run = finish(recipe, tmp_path / "run")
+    assert "no better recall@1 in 2 validations" in capsys.readouterr().err
+    assert torch.load(run.last, weights_only=True)["n_batches"] < 30 * 3
+
+
+def test_a_loss_that_is_no_number_names_the_clips(make, tmp_path, monkeypatch):
+    encode = Training.encode
+
+    def broken(self, batch):
+        output = encode(self, batch)
+        output.sentence[0] = math.nan
+        return output
+
+    monkeypatch.setattr(Training, "encode", broken)
+    with pytest.raises(SltError, match=r"loss became nan .* train-\d\d$"):
+        finish(make(), tmp_path / "run")
+
+
+def test_a_loss_that_explodes_ends_the_run(make, tmp_path, monkeypatch):
+    step = Training.terms
+
+    def exploding(self, batch):
+        output, terms = step(self, batch)
+        if self.training and self.n_batches == 25:
+            object.__setattr__(terms["mse"], "total", terms["mse"].total * 1e6)
+        return output, terms
+
+    monkeypatch.setattr(Training, "terms", exploding)
+    with pytest.raises(SltError, match=r"loss of [\d.e+]+ is \d+ times .* clips train-"):
+        finish(make(trainer={"epochs": 20}), tmp_path / "run")
+
+
+def test_memory_that_runs_out_is_explained(make, tmp_path, monkeypatch):
+    def greedy(self, batch):
+        raise torch.OutOfMemoryError("tried to allocate 80 GiB")
+
+    monkeypatch.setattr(Training, "encode", greedy)
+    with pytest.raises(SltError, match=r"out of memory at a batch of \d clips × \d+ time steps: tried") as raised:
+        finish(make(), tmp_path / "run")
+    assert "halve data.batch_rows, now 64" in raised.value.fix
+
+
+def test_several_devices_need_several_processes(make, tmp_path):
+    with pytest.raises(UserError, match="a single process") as raised:
+        finish(make(trainer={"devices": 2}), tmp_path / "run")
+    assert "torchrun --nproc-per-node 2" in raised.value.fix
