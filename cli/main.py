@@ -25,6 +25,7 @@ from slt_cli import (
     launch,
     models,
     prepare,
+    report,
     train,
     translate,
 )
@@ -46,6 +47,7 @@ app.command()(translate.translate)
 app.command()(check_manifest.check_manifest)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
+app.command()(report.report)
 app.command()(train.train_features)
 app.command()(train.train_encoder)
 app.command()(train.train_decoder)

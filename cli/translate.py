@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from slt.errors import SltError
-    from slt.translation import Failure, Translation
-    from slt_cli.failures import ItemsFailed
+    from slt.translate import Translator
+    from slt_cli.outcomes import Report
+    from slt_cli.stretches import Subtitles
 
 
 class Dtype(StrEnum):
@@ -52,7 +51,35 @@ def translate(
     rerank: Annotated[
         bool, typer.Option("--rerank", help="Read each video four times, weigh the texts, tell how far to trust them.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per video, each on a line.")] = False,
+    segment: Annotated[
+        bool, typer.Option("--segment", help="Find the sentences in continuous signing, and translate each.")
+    ] = False,
+    span: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPAN|FILE",
+            help="Translate 12.5-17.0 (seconds) or 00:01:02.5-00:01:07 alone; or the spans of an .srt, .vtt or .tsv. "
+            "May be repeated.",
+        ),
+    ] = None,
+    min_length: Annotated[
+        float | None, typer.Option(metavar="S", help="With --segment: no sentence is shorter; 0.6 if left away.")
+    ] = None,
+    max_length: Annotated[
+        float | None, typer.Option(metavar="S", help="With --segment: longer signing is split; 20 if left away.")
+    ] = None,
+    min_pause: Annotated[
+        float | None, typer.Option(metavar="S", help="With --segment: hands at rest for so long end a sentence; 0.3.")
+    ] = None,
+    srt: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write SubRip subtitles; a folder for several videos.")
+    ] = None,
+    vtt: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write WebVTT subtitles; a folder for several videos.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per video, sentence or span, each on a line.")
+    ] = False,
     save_features: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write <video>.npy there: its features, (N, D) float32.")
     ] = None,
@@ -78,36 +105,57 @@ def translate(
     """Translate sign-language videos into text.
 
     One video and one language: the text alone is printed. Several: lines of video, language and text, separated by
-    tabs. With --json: video, model, texts (by language, each with text, score and, with --rerank, agreement and
-    confidence), n_frames, fps, start_s, end_s, duration_s, signer, windows, feature_shape, embedding_dim, timings_s
-    and warnings; for a video that failed: video, error and fix. A published model that is not here yet is fetched and
+    tabs. Sentences and spans have their start and end, in seconds, before the text, or after the video; each is printed
+    as soon as there is one. With --json: video, model, texts (by language, each with text, score and, with --rerank,
+    agreement and confidence), n_frames, fps, start_s, end_s, duration_s, signer, windows, feature_shape, embedding_dim,
+    timings_s and warnings; for what failed: video, error and fix. A published model that is not here yet is fetched and
     imported first, after its size and its licence were told.
 
+    Subtitles in several languages go into one file each: talk.srt becomes talk.eng_Latn.srt and so on. They are whole
+    at every moment, with all texts so far.
+
     Example: slt translate signing.mp4 --lang eng_Latn --lang deu_Latn --json
+
+    Example: slt translate talk.mp4 --segment --srt talk.srt
     """
     from slt import log
     from slt.translation import Failure, Translation
     from slt.video.detect import check_detector
+    from slt_cli.outcomes import Report, print_outcome, save
+    from slt_cli.stretches import Stretches, Subtitles
 
-    missing = _check(videos, model, lang, beam=beam, nbest=nbest, outputs=[save_features, save_embeddings])
+    limits = {"min_length_s": min_length, "max_length_s": max_length, "min_pause_s": min_pause}
+    stretches = Stretches.of(segment, span or (), limits)
+    subtitles = Subtitles({".srt": srt, ".vtt": vtt}, several=len(videos) > 1)
+    outputs = [save_features, save_embeddings]
+    missing = _check(videos, model, lang, beam=beam, nbest=nbest, outputs=outputs, subtitles=subtitles)
     if detector:
         check_detector(detector)
     several = len(videos) > 1 or len(lang or ()) > 1
-    report = _Report(len(videos))
+    report = Report(len(videos), stretches.what)
     try:
         with log.bars() as bars:
-            found = [video for video in videos if video not in missing]
             settings = {"beam_size": beam, "nbest": nbest, "rerank": rerank, "progress": bars.update}
             how = {"device": device, "dtype": dtype.value, "text_dtype": text_dtype and text_dtype.value}
-            translated = _translate(found, lang, model, {**how, "detector": detector}, settings, report)
+            loaded = _load(model, {**how, "detector": detector}, settings, report)
             for done, video in enumerate(videos, 1):
                 failed = missing.get(video)
-                outcome = Failure(video=str(video), error=failed) if failed else next(translated)
-                report.add(outcome)
-                _print(outcome, json=json, several=several)
-                if isinstance(outcome, Translation):
-                    _save(save_features, outcome.video, outcome.features.numpy())
-                    _save(save_embeddings, outcome.video, outcome.embedding.numpy())
+                outcomes = (
+                    [Failure(video=str(video), error=failed)]
+                    if failed
+                    else stretches.outcomes(next(loaded), video, lang, settings)
+                )
+                before = report.n_translated, len(report.failures)
+                for outcome in outcomes:
+                    report.add(outcome)
+                    print_outcome(outcome, json=json, several=several, whole=stretches.whole)
+                    if isinstance(outcome, Translation):
+                        save(save_features, outcome, outcome.features.numpy(), whole=stretches.whole)
+                        save(save_embeddings, outcome, outcome.embedding.numpy(), whole=stretches.whole)
+                        subtitles.add(outcome)
+                if before == (report.n_translated, len(report.failures)):
+                    log.warn(f"{video}: nobody signs in it, as far as can be seen")
+                subtitles.finish(video, lang, failed=len(report.failures) > before[1])
                 if len(videos) > 1:
                     bars.update("videos", done, len(videos))
     except BaseException:
@@ -128,6 +176,7 @@ def _check(
     beam: int,
     nbest: int,
     outputs: Sequence[Path | None],
+    subtitles: Subtitles,
 ) -> dict[Path, SltError]:
     """Find every mistake that can be found without loading a model.
 
@@ -148,7 +197,7 @@ def _check(
     if lang:
         check_languages(lang, known)
     folders = [folder for folder in outputs if folder is not None]
-    if folders:
+    if subtitles.check(_check_folder) or folders:
         _refuse_equal_names(videos)
     for folder in folders:
         _check_folder(folder)
@@ -163,13 +212,14 @@ def _check(
 
 def _refuse_equal_names(videos: Sequence[Path]) -> None:
     from slt.errors import UserError
+    from slt_cli.outcomes import output_name
 
     first: dict[str, Path] = {}
     for video in videos:
-        other = first.setdefault(_output_name(video), video)
+        other = first.setdefault(output_name(video), video)
         if other is not video:
             raise UserError(
-                f"{other} and {video} would both be saved as {_output_name(video)}",
+                f"{other} and {video} would both be saved as {output_name(video)}",
                 fix="translate them one after the other, into different folders",
             )
 
@@ -183,20 +233,8 @@ def _check_folder(folder: Path) -> None:
     probe.unlink()
 
 
-def _output_name(video: str | Path) -> str:
-    path = Path(video).absolute()
-    return f"{path.name if path.is_dir() else path.stem}.npy"
-
-
-def _translate(
-    videos: Sequence[Path],
-    lang: Sequence[str] | None,
-    model: str,
-    how: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    report: _Report,
-) -> Iterator[Translation | Failure]:
-    """Translate videos with a ``Translator`` of this model, so set up; it is loaded when the first is asked for."""
+def _load(model: str, how: Mapping[str, Any], settings: Mapping[str, Any], report: Report) -> Iterator[Translator]:
+    """Yield a ``Translator`` of this model, so set up, for ever; it is loaded when it is first asked for."""
     progress = settings["progress"]
     progress("loading the model", 0, 1)
     with report.clock("load"):
@@ -205,85 +243,5 @@ def _translate(
         translator = Translator(model, **how)
         translator.load(text_encoder=settings["rerank"], progress=progress)
     progress("loading the model", 1, 1)
-    yield from translator.translate_many(videos, lang, **settings)
-
-
-def _print(outcome: Translation | Failure, *, json: bool, several: bool) -> None:
-    """Print one video's result; what failed is told at the end, to people, and here, to programs."""
-    from json import dumps
-
-    from slt import log
-    from slt.translation import Failure
-
-    if json:
-        log.result(dumps(outcome.as_json(), ensure_ascii=False))
-    elif not isinstance(outcome, Failure):
-        for lang, hypotheses in outcome.texts.items():
-            for one in hypotheses:
-                log.result(f"{outcome.video}\t{lang}\t{one.text}" if several else one.text)
-
-
-def _save(folder: Path | None, video: str, array: NDArray[Any]) -> None:
-    if folder is None:
-        return
-    import numpy as np
-
-    from slt.files import atomic_write
-
-    with atomic_write(folder / _output_name(video)) as file:
-        np.save(file, array)
-
-
-class _Report:
-    """What a person wants to know at the end: how long what took, what to beware of, and what failed.
-
-    Attributes:
-        clock: seconds per stage, of all videos together.
-        failures: (video, why it failed), so far.
-    """
-
-    def __init__(self, n_videos: int) -> None:
-        from slt.stopwatch import Stopwatch
-
-        self.clock = Stopwatch()
-        self.failures: list[tuple[str, SltError]] = []
-        self._n_videos = n_videos
-        self._translated_s: list[float] = []
-        self._warned: dict[str, int] = {}
-
-    def add(self, outcome: Translation | Failure) -> None:
-        """Count a video in; tell the warnings about it that no earlier one had."""
-        from slt import log
-        from slt.translation import Failure
-
-        if isinstance(outcome, Failure):
-            self.failures.append((outcome.video, outcome.error))
-            return
-        self._translated_s.append(outcome.duration_s)
-        for stage, seconds in outcome.timings.items():
-            self.clock.seconds[stage] = self.clock.seconds.get(stage, 0.0) + seconds
-        for warning in outcome.warnings:
-            self._warned[warning] = self._warned.get(warning, 0) + 1
-            if self._warned[warning] == 1:
-                log.warn(f"{outcome.video}: {warning}")
-
-    def tell(self) -> None:
-        """Write how many more videos a warning is true of, and the times of all stages."""
-        from slt import log
-
-        for warning, count in self._warned.items():
-            if count > 1:
-                log.warn(f"{count - 1} more of these videos: {warning}")
-        if self._translated_s:
-            videos = "1 video" if len(self._translated_s) == 1 else f"{len(self._translated_s)} videos"
-            stages = ", ".join(f"{stage} {log.seconds(value)}" for stage, value in self.clock.seconds.items())
-            took = log.seconds(sum(self.clock.seconds.values()))
-            log.say(f"{videos} of {log.seconds(sum(self._translated_s))} in {took}: {stages}")
-
-    def failed(self) -> ItemsFailed:
-        """Return the error that lists the failures."""
-        from slt_cli.failures import ItemsFailed
-
-        error = ItemsFailed(self.failures, total=self._n_videos, what="videos")
-        error.__cause__ = self.failures[0][1]
-        return error
+    while True:
+        yield translator

@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("data",),
     ("models",),
     ("text",),
-    ("bundle", "importing", "translation"),
+    ("bundle", "importing", "translation", "segment", "subtitles"),
     ("obtain",),
     ("translate",),
     ("extract",),

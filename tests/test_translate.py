@@ -243,7 +243,7 @@ def test_the_front_door_opens_to_those_who_ask():
     assert slt.Translator is Translator
     assert slt.Translation is Translation
     assert slt.Failure is Failure
-    assert set(slt.__all__) == {"Failure", "Translation", "Translator"}
+    assert set(slt.__all__) == {"Failure", "SentenceLimits", "Translation", "Translator"}
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         slt.nonsense  # noqa: B018 - asking is the test
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from slt.segment.finder import SentenceLimits
     from slt.translate import Translator
     from slt.translation import Failure, Translation
 
-__all__ = ["Failure", "Translation", "Translator"]
+__all__ = ["Failure", "SentenceLimits", "Translation", "Translator"]
 
-_HOME = {"Translator": "slt.translate", "Translation": "slt.translation", "Failure": "slt.translation"}
+_HOME = {
+    "Failure": "slt.translation",
+    "SentenceLimits": "slt.segment.finder",
+    "Translation": "slt.translation",
+    "Translator": "slt.translate",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from slt.bundle import LoadedBundle, load_bundle
 from slt.errors import as_slt_error
 from slt.models.signhiera import normalise
 from slt.obtain import obtain
+from slt.segment.finder import SentenceLimits
+from slt.segment.stream import find_sentences
 from slt.stopwatch import Stopwatch
 from slt.tensors import EncoderOutput, FeatureBatch
 from slt.text.decoder import Hypothesis, token_limit
@@ -31,7 +34,8 @@ from slt.video.crop import SignerBox, find_signer
 from slt.video.decode import open_video
 from slt.video.kept import KeptVideo
 from slt.video.rate import to_working_rate
-from slt.video.stream import cropped_frames, in_turn, late_starts
+from slt.video.span import open_span
+from slt.video.stream import cropped_frames, in_turn, late_starts, timed_crops
 from slt.video.windows import Window, plan_windows
 
 Progress = Callable[[str, int, int | None], None]
@@ -128,19 +132,22 @@ class Translator:
         video: str | Path,
         langs: Sequence[str] | None = None,
         *,
+        start_s: float | None = None,
+        end_s: float | None = None,
         beam_size: int = 5,
         nbest: int = 1,
         rerank: bool = False,
         progress: Progress | None = None,
     ) -> Translation:
-        """Translate one video file or folder of frames.
+        """Translate one video file or folder of frames, or a stretch of it as if it were a video of its own.
 
         Args:
             video: its path.
             langs: FLORES-200 codes; None is English, or the first language of a model without it.
+            start_s: frames from then on, in seconds since the video's first frame; None is the beginning.
+            end_s: frames before then, likewise; None is the end.
             beam_size: hypotheses kept alive in the decoder's search.
             nbest: texts per language, at most ``beam_size``.
-        rerank: read the pictures several times, and weigh the texts of all readings; the text encoder must be loaded.
             rerank: read the video several times, and weigh the texts of all readings; needs a text encoder.
             progress: told of each batch of windows that went through the extractor.
 
@@ -152,11 +159,63 @@ class Translator:
         langs = check_languages(langs or _default_langs(bundle.card), bundle.card.languages)
         clock = Stopwatch()
         with clock("signer"):
-            opened = open_video(Path(video))
+            opened = open_span(Path(video), start_s, end_s)
         signing = look_at(bundle, opened, video=str(video), clock=clock, detector=self.detector)
+        signing = replace(signing, start_s=start_s or 0.0, end_s=end_s)
         return translate_signing(
             bundle, signing, langs, beam_size=beam_size, nbest=nbest, rerank=rerank, clock=clock, progress=progress
         )
+
+    def segments(
+        self,
+        video: str | Path,
+        langs: Sequence[str] | None = None,
+        *,
+        limits: SentenceLimits | None = None,
+        beam_size: int = 5,
+        nbest: int = 1,
+        rerank: bool = False,
+        progress: Progress | None = None,
+    ) -> Iterator[Translation]:
+        """Find the sentences in a continuous video; yield each translation as soon as there is one.
+
+        Memory does not grow with the video's length. All arguments but these two are those of ``translate``.
+
+        Args:
+            video: its path.
+            langs: FLORES-200 codes.
+            limits: what counts as a sentence; ``SentenceLimits()`` when None.
+            beam_size: hypotheses kept alive in the decoder's search.
+            nbest: texts per language.
+            rerank: read each sentence several times.
+            progress: told, after each sentence, how many seconds of the video are done.
+
+        Raises:
+            UserError: as for ``translate``; when the video cannot be read to its end, after what could be read.
+            SltError: the machine failed.
+        """
+        bundle = self.load(text_encoder=rerank)
+        langs = check_languages(langs or _default_langs(bundle.card), bundle.card.languages)
+        settings: dict[str, Any] = {"beam_size": beam_size, "nbest": nbest, "rerank": rerank}
+        clock = Stopwatch()
+        with clock("signer"):
+            source, signer = _find_signer(bundle, open_video(Path(video)), self.detector)
+        fps, n_frames = source.info.fps, source.info.n_frames
+        crops = read_ahead(timed_crops(source, signer, bundle.card.preprocess.size), FRAMES_AHEAD)
+        with closing(crops):
+            for sentence in clock.each("frames", find_sentences(crops, fps=fps, limits=limits)):
+                signing = Signing(
+                    video=str(video),
+                    source=source,
+                    signer=signer,
+                    crops=sentence.crops,
+                    start_s=sentence.start_s,
+                    end_s=sentence.end_s,
+                )
+                yield translate_signing(bundle, signing, langs, clock=clock, **settings)
+                clock.seconds = {}
+                if progress:
+                    progress("seconds of video", int(sentence.end_s), int(n_frames / fps) if n_frames else None)
 
     def translate_many(
         self,
@@ -196,11 +255,10 @@ def look_at(
     Raises:
         UserError: the video cannot be read.
     """
-    card = bundle.card.preprocess
     with clock("signer"):
-        source = KeptVideo(to_working_rate(opened, target_fps=bundle.geometry.target_fps))
-        signer = find_signer(source, detector or card.detector)
-    crops = clock.each("frames", read_ahead(cropped_frames(source, signer, card.size), FRAMES_AHEAD))
+        source, signer = _find_signer(bundle, opened, detector)
+    cropped = cropped_frames(source, signer, bundle.card.preprocess.size)
+    crops = clock.each("frames", read_ahead(cropped, FRAMES_AHEAD))
     return Signing(video=video, source=source, signer=signer, crops=crops)
 
 
@@ -345,6 +403,12 @@ def encode(encoder: nn.Module, features: Tensor) -> EncoderOutput:
         The output of a batch of one.
     """
     return encoder(FeatureBatch.of([features]))
+
+
+def _find_signer(bundle: LoadedBundle, opened: Video, detector: str | None) -> tuple[Video, SignerBox]:
+    """Return a video at the model's rate, and where the signer is in it."""
+    source = KeptVideo(to_working_rate(opened, target_fps=bundle.geometry.target_fps))
+    return source, find_signer(source, detector or bundle.card.preprocess.detector)
 
 
 def _default_langs(card: BundleCard) -> tuple[str, ...]:

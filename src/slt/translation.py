@@ -96,16 +96,19 @@ class Translation:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A video that could not be translated.
+    """A video, or a stretch of one, that could not be translated.
 
     Attributes:
         video: its path, as it was given.
         error: why.
+        span_s: (start, end) of the stretch that was asked for, in seconds; None: the whole video.
     """
 
     video: str
     error: SltError
+    span_s: tuple[float, float] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``Translation.as_json`` cannot: the reason."""
-        return {"video": self.video, "error": self.error.message, "fix": self.error.fix}
+        span = {} if self.span_s is None else dict(zip(("start_s", "end_s"), self.span_s, strict=True))
+        return {"video": self.video, **span, "error": self.error.message, "fix": self.error.fix}

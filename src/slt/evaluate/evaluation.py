@@ -19,6 +19,7 @@ from slt.evaluate.results import Clips, Control, Results, Sentence, Timing, iden
 from slt.evaluate.space import norms_of, space_scores
 from slt.evaluate.text_metrics import Metric, Pairs, Score, metrics_for, score_pairs, sentence_scores
 from slt.evaluate.texts import pair_files
+from slt.runs import environment
 
 FEW = ("bleu4", "chrf++")
 """What parts of a test set and controls are scored with."""
@@ -140,6 +141,7 @@ def summarise(material: Material, settings: Settings, *, system: str, source: Ma
         norms=norms_of(material.predicted, material.targets),
         notes=(*material.notes, *notes),
         resampling=settings.resampling,
+        environment=environment(),
         sentences=tuple(sentences),
     )
 

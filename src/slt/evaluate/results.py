@@ -164,6 +164,7 @@ class Results:
         norms: mean length of the embeddings, and how much they all point one way; absent without a text encoder.
         notes: what a reader of the scores should know.
         resampling: how the intervals were made.
+        environment: machine, versions, revision of the code, and the command.
         sentences: one by one, in the order of the manifest.
     """
 
@@ -181,6 +182,7 @@ class Results:
     norms: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     resampling: Resampling
+    environment: Mapping[str, Any] = field(default_factory=dict)
     sentences: tuple[Sentence, ...]
 
     def score(self, name: str) -> Score | None:

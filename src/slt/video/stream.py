@@ -20,9 +20,20 @@ def cropped_frames(video: Video, signer: SignerBox, size: int) -> Generator[Fram
     Raises:
         UserError: the video cannot be read to its end.
     """
-    with closing(video.frames()) as frames:
-        for frame in frames:
-            yield crop_resize(frame, signer.box, size)
+    with closing(timed_crops(video, signer, size)) as timed:
+        for _, crop in timed:
+            yield crop
+
+
+def timed_crops(video: Video, signer: SignerBox, size: int) -> Generator[tuple[float, Frame], None, None]:
+    """Yield (seconds since the first frame, the signer) for every frame of ``video``, as ``cropped_frames`` does.
+
+    Raises:
+        UserError: the video cannot be read to its end.
+    """
+    with closing(video.timed_frames()) as timed:
+        for time, frame in timed:
+            yield time, crop_resize(frame, signer.box, size)
 
 
 def late_starts(frames: Iterable[Frame], n_streams: int, *, fps: float, geometry: WindowGeometry) -> list[WindowStream]:

@@ -1,0 +1,125 @@
+"""What of each video ``slt translate`` translates: the whole, its sentences, or spans; and the subtitles of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slt.segment.finder import SentenceLimits
+    from slt.subtitles.spans import TimeSpan
+    from slt.subtitles.track import SubtitleTracks
+    from slt.translate import Translator
+    from slt.translation import Failure, Translation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretches:
+    """What of each video is translated.
+
+    Attributes:
+        limits: what counts as a sentence, where sentences are to be found; else None.
+        spans: the stretches that were asked for; none: the whole video.
+        what: how a person calls them, in the plural.
+    """
+
+    limits: SentenceLimits | None
+    spans: Sequence[TimeSpan]
+    what: str
+
+    @classmethod
+    def of(cls, segment: bool, spans: Sequence[str], limits: Mapping[str, float | None]) -> Stretches:
+        """Check the options.
+
+        Args:
+            segment: find the sentences.
+            spans: spans, and files of spans.
+            limits: field of ``SentenceLimits`` → value, None for its default.
+
+        Raises:
+            UserError: options that do not go together, or a span or a limit that cannot be.
+        """
+        from slt.errors import UserError
+        from slt.segment.finder import SentenceLimits
+        from slt.subtitles.spans import parse_spans
+
+        given = {name: value for name, value in limits.items() if value is not None}
+        if segment and spans:
+            raise UserError("--segment finds the spans, --span gives them", fix="leave one of them away")
+        if given and not segment:
+            option = next(iter(given)).removesuffix("_s").replace("_", "-")
+            raise UserError(f"--{option} is about the sentences that --segment finds", fix="add --segment")
+        if segment:
+            return cls(limits=SentenceLimits(**given), spans=(), what="sentences")
+        return cls(limits=None, spans=parse_spans(spans), what="spans" if spans else "videos")
+
+    @property
+    def whole(self) -> bool:
+        """Videos are translated as they are."""
+        return self.what == "videos"
+
+    def outcomes(
+        self, translator: Translator, video: Path, langs: Sequence[str] | None, settings: Mapping[str, Any]
+    ) -> Iterator[Translation | Failure]:
+        """Translate one video's stretches, each as soon as it can be; what fails costs only itself."""
+        from slt.errors import as_slt_error
+        from slt.translation import Failure
+
+        if self.whole:
+            yield from translator.translate_many([video], langs, **settings)
+        elif self.limits is not None:
+            try:
+                yield from translator.segments(video, langs, limits=self.limits, **settings)
+            except Exception as error:  # as in translate_many: one video's bug must not cost the others
+                yield Failure(video=str(video), error=as_slt_error(error))
+        for start_s, end_s in self.spans:
+            try:
+                yield translator.translate(video, langs, start_s=start_s, end_s=end_s, **settings)
+            except Exception as error:
+                yield Failure(video=str(video), error=as_slt_error(error), span_s=(start_s, end_s))
+
+
+class Subtitles:
+    """The subtitle files that were asked for.
+
+    Args:
+        targets: format (".srt" or ".vtt") → where to, None where that was not asked for.
+        several: there are several videos.
+    """
+
+    def __init__(self, targets: Mapping[str, Path | None], *, several: bool) -> None:
+        self._targets = {suffix: target for suffix, target in targets.items() if target is not None}
+        self._several = several
+        self._open: dict[str, SubtitleTracks] = {}
+
+    def check(self, check_folder: Callable[[Path], None]) -> bool:
+        """Find out whether files can be written there; return whether any are to be."""
+        for target in self._targets.values():
+            check_folder(target if self._several or target.is_dir() else target.absolute().parent)
+        return bool(self._targets)
+
+    def add(self, outcome: Translation) -> None:
+        """Write one more text into the files of the video under way."""
+        texts = {lang: hypotheses[0].text for lang, hypotheses in outcome.texts.items()}
+        self._start(Path(outcome.video), list(texts))
+        for tracks in self._open.values():
+            tracks.add(outcome.start_s, outcome.end_s, texts)
+
+    def finish(self, video: Path, langs: Sequence[str] | None, *, failed: bool) -> None:
+        """End the files of a video: read to its end, it has some even if nobody signs in it; else they stay so far."""
+        if not failed:
+            self._start(video, langs or ("",))
+            for tracks in self._open.values():
+                tracks.finish()
+        self._open.clear()
+
+    def _start(self, video: Path, langs: Sequence[str]) -> None:
+        from slt.subtitles.track import SubtitleTracks, track_paths
+
+        if self._open:
+            return
+        for suffix, target in self._targets.items():
+            paths = track_paths(target, video, langs, suffix, several=self._several)
+            self._open[suffix] = SubtitleTracks(paths, suffix)

@@ -1,0 +1,223 @@
+"""One page that tells all about runs: no network, no other file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from slt.errors import UserError
+from slt.evaluate.bootstrap import Resampling
+from slt.evaluate.compare import Comparison, compare, distinct_names, same_clips
+from slt.evaluate.figures import Bar, curves_svg, intervals_svg
+from slt.evaluate.results import FORMAT, RESULTS, Results, Sentence, read_results
+from slt.evaluate.thumbnails import thumbnails
+from slt.files import atomic_write
+from slt.runs import ENVIRONMENT, RECIPE
+
+TEMPLATE = "report.html"
+METRICS_CSV = "metrics.csv"
+PANELS = ("loss", "cosine", "recall@1", "bleu", "chrf")
+"""Figures of ``metrics.csv`` that are drawn, by what stands after ``train/`` or ``val/``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What a training left behind.
+
+    Attributes:
+        name: of its folder.
+        recipe: its text, empty when there is none.
+        environment: what it ran on.
+        curves: panel → curve → (update, value).
+    """
+
+    name: str
+    recipe: str
+    environment: Mapping[str, Any]
+    curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One clip in the table of translations.
+
+    Attributes:
+        sentence: the first system's.
+        picture: of the clip, as a data address.
+        said: what each system says of it, in the order of systems.
+    """
+
+    sentence: Sentence
+    picture: str | None
+    said: tuple[Sentence, ...]
+
+
+def write_report(
+    runs: Sequence[Path], out: Path, *, n_pictures: int, progress: Callable[[str, int, int | None], None]
+) -> None:
+    """Write the page.
+
+    Args:
+        runs: folders of trainings, folders with a ``results.json``, or such files; a training's own evaluations, in
+            folders below it, come with it.
+        out: the HTML file.
+        n_pictures: thumbnails at most.
+        progress: told of each of them.
+
+    Raises:
+        UserError: a folder with nothing to tell of, or results that cannot be read.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    trainings, results = gather(runs)
+    comparable = len(results) > 1 and same_clips(results)
+    groups = [[one] for one in results] if not comparable else [list(results)]
+    tables = [
+        {"systems": distinct_names(group), "rows": _rows(group, n_pictures // len(groups), progress)}
+        for group in groups
+    ]
+    template = (resources.files("slt.evaluate") / TEMPLATE).read_text("utf-8")
+    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page.filters["number"] = number
+    html = page.from_string(template).render(
+        title=", ".join(dict.fromkeys([*(one.name for one in trainings), *distinct_names(results)])),
+        names=distinct_names(results),
+        results=results,
+        metrics=list({score.name: score.label for one in results for score in one.scores}.items()),
+        comparison=_comparison(results) if comparable else None,
+        incomparable=len(results) > 1 and not comparable,
+        breakdowns=_breakdowns(results),
+        trainings=[(one, _drawn(one)) for one in trainings],
+        tables=tables,
+    )
+    with atomic_write(out) as file:
+        file.write(html.encode("utf-8", "backslashreplace"))
+
+
+def number(value: float | None, name: str = "") -> str:
+    """Write a score as one reads it."""
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if name == "cosine" else f"{value:.2f}"
+
+
+def gather(runs: Sequence[Path]) -> tuple[list[Training], list[Results]]:
+    """Find trainings and results in folders.
+
+    Raises:
+        UserError: a folder with neither, or results that cannot be read.
+    """
+    trainings, results = [], []
+    for path in runs:
+        is_training = (path / RECIPE).is_file() or (path / METRICS_CSV).is_file()
+        files = [path] if path.is_file() else sorted({*path.glob(RESULTS), *path.glob(f"*/{RESULTS}")})
+        if is_training:
+            trainings.append(_training(path))
+            files = [file for file in files if _is_evaluation(file)]
+        if not files and not is_training:
+            raise UserError(
+                f"{path} has nothing to report: neither {RESULTS} nor {METRICS_CSV}",
+                fix="name a folder that `slt evaluate --out` or a training wrote",
+            )
+        results += [read_results(file) for file in files]
+    return trainings, results
+
+
+def _is_evaluation(file: Path) -> bool:
+    """Whether a ``results.json`` is an evaluation's: a training leaves one of that name, too."""
+    try:
+        found = json.loads(file.read_bytes())
+    except ValueError:
+        return False
+    return isinstance(found, dict) and found.get("format") == FORMAT and "sentences" in found
+
+
+def _training(folder: Path) -> Training:
+    recipe, environment = folder / RECIPE, folder / ENVIRONMENT
+    return Training(
+        name=folder.resolve().name,
+        recipe=recipe.read_text("utf-8") if recipe.is_file() else "",
+        environment=json.loads(environment.read_bytes()) if environment.is_file() else {},
+        curves=read_curves(folder / METRICS_CSV),
+    )
+
+
+def read_curves(path: Path) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Return panel → curve → (update, value), of a ``metrics.csv`` in either form: a row per figure, or per update.
+
+    A last line that was cut off, cells that are empty, and values that are not finite are left out.
+    """
+    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    if not path.is_file():
+        return panels
+    text = path.read_text("utf-8")
+    for row in csv.DictReader(text[: text.rfind("\n") + 1].splitlines()):
+        cells = {row["figure"]: row.get("value")} if row.get("figure") else row
+        for name, cell in cells.items():
+            panel = str(name).replace("_", "/").rpartition("/")[2]
+            step, value = _finite(row.get("step")), _finite(cell)
+            if panel in PANELS and step is not None and value is not None:
+                panels.setdefault(panel, {}).setdefault(str(name), []).append((step, value))
+    return panels
+
+
+def _finite(cell: str | None) -> float | None:
+    try:
+        value = float(cell or "")
+    except ValueError:
+        return None
+    return value if isfinite(value) else None
+
+
+def _drawn(training: Training) -> list[str]:
+    return [
+        curves_svg(
+            training.curves[panel],
+            title=panel,
+            alt=f"{panel} of {training.name} over updates: "
+            + "; ".join(f"{name} ends at {points[-1][1]:.4g}" for name, points in training.curves[panel].items()),
+        )
+        for panel in PANELS
+        if panel in training.curves
+    ]
+
+
+def _comparison(results: Sequence[Results]) -> Comparison:
+    base = results[0].resampling
+    return compare(results, Resampling(resamples=base.resamples or 1000, trials=2000, seed=base.seed))
+
+
+def _breakdowns(results: Sequence[Results]) -> list[dict[str, Any]]:
+    """Return, by what clips are told apart by, a figure (not of dozens of signers) and the systems' groups."""
+    found = []
+    names = distinct_names(results)
+    for by in dict.fromkeys(group.by for one in results for group in one.groups):
+        systems = {
+            name: [group for group in one.groups if group.by == by] for name, one in zip(names, results, strict=True)
+        }
+        bars = {name: [_bar(group) for group in groups] for name, groups in systems.items() if groups}
+        said = "; ".join(f"{name}, {bar.label}: {bar.value:.1f}" for name, some in bars.items() for bar in some)
+        few = max(map(len, bars.values())) <= 12
+        svg = intervals_svg(bars, title=f"BLEU-4 by {by}", alt=f"BLEU-4 by {by}. {said}") if few else None
+        found.append({"by": by, "svg": svg, "systems": systems})
+    return found
+
+
+def _bar(group: Any) -> Bar:
+    score = group.scores[0]
+    return Bar(label=f"{group.label} ({group.n})", value=score.value, low=score.low, high=score.high)
+
+
+def _rows(group: Sequence[Results], n_pictures: int, progress: Callable[[str, int, int | None], None]) -> list[Row]:
+    pictures = thumbnails(group[0].sentences, n_pictures, progress)
+    others = [{one.id: one for one in results.sentences} for results in group]
+    return [
+        Row(sentence=one, picture=pictures.get(one.id), said=tuple(other[one.id] for other in others))
+        for one in group[0].sentences
+    ]
