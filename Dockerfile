@@ -1,9 +1,10 @@
 # The environment of environment.lock, and slt in it. `make build` builds it; docs/docker.md tells how to run it.
 #
 #   python ── locks, uv           how to install: neither is in the image
-#        └─── env ── slt          what runs
+#        └─── env ── slt          what runs: env-gpu, or env-cpu with VARIANT=cpu (`make build-cpu`)
 #                └── dev ── test  with the development tools; with the tests
 #
+ARG VARIANT=gpu
 # Pinned by digest, so that the same file gives the same system. Moved on by hand, for Debian's security updates.
 ARG BASE_IMAGE=debian:bookworm-slim@sha256:abd67ffcfa541b485a3dff59865ab629aa048a6c613e639d36e7456b0b229241
 
@@ -30,7 +31,7 @@ RUN --mount=type=secret,id=certificates --mount=type=secret,id=registry \
     python3.11 -m venv /opt/uv \
     && /with-registry.sh /opt/uv/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r /uv.lock
 
-FROM python AS env
+FROM python AS env-gpu
 # For the builder only: arguments, unlike ENV, are not in the image. The cache is on another file system than the image.
 ARG VIRTUAL_ENV=/opt/venv
 ARG UV_CACHE_DIR=/cache
@@ -56,6 +57,28 @@ RUN --mount=type=bind,from=uv,source=/opt/uv/bin,target=/opt/uv/bin \
     --mount=type=secret,id=certificates --mount=type=secret,id=registry --mount=type=cache,target=/cache \
     $SYNC /tools/3-run.lock
 
+COPY --from=locks /locks/3-run.lock /opt/venv/installed.lock
+
+FROM python AS cpu
+ARG VIRTUAL_ENV=/opt/venv
+ARG UV_CACHE_DIR=/cache
+ARG UV_LINK_MODE=copy
+ARG UV_COMPILE_BYTECODE=1
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
+RUN --mount=type=bind,from=uv,source=/opt/uv/bin,target=/opt/uv/bin \
+    --mount=type=bind,source=docker,target=/tools \
+    --mount=type=bind,from=locks,source=/locks,target=/locks \
+    --mount=type=secret,id=certificates --mount=type=secret,id=registry --mount=type=cache,target=/cache \
+    python3.11 -m venv --without-pip /opt/venv \
+    && /tools/with-registry.sh /opt/uv/bin/uv pip sync --quiet --require-hashes --only-binary :all: /locks/3-cpu.lock \
+    && python3.11 /tools/cuda_stubs.py /opt/venv && cp /locks/3-cpu.lock /opt/venv/installed.lock
+
+FROM python AS env-cpu
+COPY --from=cpu /opt/venv /opt/venv
+
+# hadolint ignore=DL3006
+FROM env-${VARIANT} AS env
 # Any user may write here: who runs the image is known only when it is run.
 RUN useradd --uid 1000 --create-home slt && mkdir -m 1777 /slt && mkdir -m 1777 /data
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
@@ -79,9 +102,8 @@ COPY cli cli
 # The script of `make env`: it finds the packages there, and installs slt itself. Readable whatever umask the
 # files were checked out with, and with bytecode, as above.
 RUN --mount=type=bind,from=uv,source=/opt/uv/bin,target=/opt/uv/bin \
-    --mount=type=bind,from=locks,source=/locks/3-run.lock,target=/tools/3-run.lock \
     --mount=type=cache,target=/cache \
-    PATH=/opt/uv/bin:$PATH docker/make-env.sh /opt/venv /tools/3-run.lock \
+    UV_CACHE_DIR=/cache PATH=/opt/uv/bin:$PATH docker/make-env.sh /opt/venv /opt/venv/installed.lock \
     && find . ! -perm -a=r -exec chmod a+rX {} + && /opt/venv/bin/python -m compileall -q src cli
 WORKDIR /data
 USER 1000:1000
@@ -99,13 +121,17 @@ LABEL org.opencontainers.image.title="slt" \
       org.opencontainers.image.source="${SOURCE}"
 
 FROM env AS dev
+ARG VIRTUAL_ENV=/opt/venv
+ARG UV_CACHE_DIR=/cache
+ARG UV_LINK_MODE=copy
+ARG UV_COMPILE_BYTECODE=1
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends git make && rm -rf /var/lib/apt/lists/*
 RUN --mount=type=bind,from=uv,source=/opt/uv/bin,target=/opt/uv/bin \
     --mount=type=bind,source=docker/with-registry.sh,target=/tools/with-registry.sh \
     --mount=type=bind,from=locks,source=/locks/4-dev.lock,target=/tools/4-dev.lock \
     --mount=type=secret,id=certificates --mount=type=secret,id=registry --mount=type=cache,target=/cache \
-    $SYNC /tools/4-dev.lock
+    /tools/with-registry.sh /opt/uv/bin/uv pip sync --quiet --require-hashes --only-binary :all: /tools/4-dev.lock
 # The project is mounted at /opt/slt (docker/devcontainer), where the image's own environment then takes its code from.
 WORKDIR /opt/slt
 COPY pyproject.toml environment.lock LICENSE README.md ./

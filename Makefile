@@ -5,7 +5,7 @@ SIF := slt.sif
 # BASE_IMAGE=… takes another base than the pinned one; DOCKER_CLI=… another docker.
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint bench lock docs clean build build-test smoke sif slurm-test
+.PHONY: help env demo test lint bench lock docs clean build build-cpu build-test smoke smoke-cpu sif slurm-test
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ lint: env ## check style, types and the formatting
 build: ## make the Docker image slt
 	@docker/build.sh slt $(IMAGE)
 
+build-cpu: ## make a small one without the CUDA libraries, slt-cpu
+	@docker/build.sh slt $(IMAGE)-cpu --build-arg VARIANT=cpu
+
 build-test: ## make the image with the tests in it, and run them there, without a network
 	@docker/build.sh test $(IMAGE)-test
 	@$${DOCKER_CLI:-docker} run --rm --network none --read-only --tmpfs /tmp:exec --user 12345:12345 $(IMAGE)-test
@@ -37,11 +40,14 @@ build-test: ## make the image with the tests in it, and run them there, without 
 smoke: build ## make the image, then run its commands as a stranger would: any user, nothing writable, no network
 	@docker/smoke.sh $(IMAGE)
 
+smoke-cpu: build-cpu ## the same with the small image
+	@docker/smoke.sh $(IMAGE)-cpu
+
 sif: build ## make slt.sif for Apptainer of the Docker image
 	@docker/sif.sh $(IMAGE) $(SIF)
 
 slurm-test: env ## run jobs on the Slurm that this machine belongs to: an array, a stopped training, two processes
-	@$(VENV)/bin/python -m pytest --quiet docker/slurm_test.py
+	@$(VENV)/bin/python -m pytest --quiet tests/launch/on_slurm.py
 
 bench: env ## measure SignHiera against timm's own forward pass
 	@$(VENV)/bin/python benchmarks/extractor.py

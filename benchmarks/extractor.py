@@ -59,12 +59,17 @@ def compare(ours: SignHiera, theirs: Hiera, padding: int, n_runs: int) -> str:
 def make_pair(config: SignHieraConfig) -> tuple[SignHiera, Hiera]:
     """Return ours and timm's with the same weights."""
     ours = SignHiera(config).eval()
-    shape = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    theirs = Hiera(img_size=shape.pop("input_size"), num_classes=0, **shape).eval()
+    theirs = timm_model(config)
     lacking = theirs.load_state_dict(ours.state_dict(), strict=False)
     if lacking.unexpected_keys or not all(name.startswith("head") for name in lacking.missing_keys):
         raise RuntimeError(f"timm's Hiera has other weights: {lacking}")
     return ours, theirs
+
+
+def timm_model(config: SignHieraConfig) -> Hiera:
+    """Return timm's own model of this shape, with random weights."""
+    shape = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return Hiera(img_size=shape.pop("input_size"), num_classes=0, **shape).eval()
 
 
 def full_window(model: Hiera, pixels: torch.Tensor) -> torch.Tensor:

@@ -18,14 +18,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
-KEYS = {
-    "signhiera": "keys/signhiera_base_128x224.tsv",
-    "sign_encoder": "keys/sign_t5_sonar_encoder_t5_v1_1_large.tsv",
-    "text_encoder": "keys/sonar050_text_encoder_basic.tsv",
-    "text_decoder": "keys/sonar050_text_decoder_basic.tsv",
-}
-N_PIECES = 256_000
 NEEDED_GB = 35
 CHILD = "--child"
 
@@ -82,38 +74,18 @@ def make(scratch: Path, layout: str) -> None:
     import torch
 
     from tests.checkpoints import LAYOUTS
+    from tests.published import KEYS, random_weights, write_tokenizer
 
     (scratch / layout).mkdir()
-    for seed, (part, keys) in enumerate(KEYS.items()):
-        generator = torch.Generator().manual_seed(seed)
-        weights: dict[str, torch.Tensor] = {}
-        for row in (GOLDEN / keys).read_text().splitlines()[1:]:
-            name, shape, _, _, alias = row.split("\t")
-            sizes = [int(size) for size in shape.split("x")]
-            weights[name] = weights[alias] if alias else torch.empty(sizes).normal_(std=0.02, generator=generator)
-        content = LAYOUTS["published" if layout == "today" else "old"][part](weights)
+    for part in KEYS:
+        content = LAYOUTS["published" if layout == "today" else "old"][part](random_weights(part))
         torch.save(content, scratch / layout / f"{part}.pt")
     write_tokenizer(scratch / layout / "tokenizer.model")
 
 
-def write_tokenizer(path: Path) -> None:
-    """Write a small sentencepiece model, filled up to the published number of pieces with words that no text has."""
-    import sentencepiece
-
-    small = (GOLDEN / "tiny" / "small_spm.model").read_bytes()
-    n_pieces = sentencepiece.SentencePieceProcessor(model_proto=small).get_piece_size()
-    # A message of the format: field 1 of the model is a piece, whose fields are a text and a score; repeated fields
-    # may stand anywhere in a file.
-    filling = bytearray()
-    for number in range(N_PIECES - n_pieces):
-        text = f"▁filling{number}".encode()
-        piece = b"\x0a" + bytes([len(text)]) + text + b"\x15\x00\x00\xc8\xc2"  # score −100
-        filling += b"\x0a" + bytes([len(piece)]) + piece
-    path.write_bytes(small + filling)
-
-
 def import_one(scratch: Path, layout: str) -> None:
     from slt.importing import Sources, import_bundle
+    from tests.published import KEYS
 
     folder = scratch / layout
     import_bundle(

@@ -1,9 +1,10 @@
 """Cuts environment.lock into the parts that the image installs one upon the other, each a layer of its own.
 
-    python3.11 docker/lock_parts.py FOLDER      # writes 1-cuda, 2-torch, 3-run, 4-dev and uv.lock there
+    python3.11 docker/lock_parts.py FOLDER      # writes 1-cuda.lock, 2-torch.lock, 3-run.lock and others
 
-Each part holds the one before it, so each can be given to ``uv pip sync``. A layer is made anew only when its part
-has changed: a new small package costs neither the download nor the transfer of torch and the CUDA libraries.
+Each numbered part holds the one before it, so each can be given to ``uv pip sync``; 3-cpu.lock alone does without CUDA.
+A layer is made anew only when its part has changed: a new small package costs neither the download nor the transfer of
+torch and the CUDA libraries.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CUDA = "nvidia-"
 TORCH = ("torch",)
+ON_A_CPU_TOO = ("nvidia-cuda-runtime-cu12",)  # it tells that there is no card; the others: docker/cuda_stubs.py
 OURS = "slt (pyproject.toml)"
 # Triton builds its kernels with a C compiler, and the image has none: 594 MB that could never run.
 LEFT_OUT = ("triton",)
@@ -62,6 +64,9 @@ def parts(lock: str, project: Mapping[str, object]) -> dict[str, str]:
         "1-cuda.lock": [name for name in packages if name.startswith(CUDA)],
         "2-torch.lock": [name for name in packages if name.startswith(CUDA) or name in TORCH],
         "3-run.lock": [name for name in packages if name not in tools],
+        "3-cpu.lock": [
+            name for name in packages if name not in tools and (name in ON_A_CPU_TOO or not name.startswith(CUDA))
+        ],
         "4-dev.lock": list(packages),
         "uv.lock": ["uv"],
     }

@@ -11,4 +11,5 @@ trap 'rm -rf "$folder"' EXIT
 chmod 755 "$folder"
 "$docker" save --output "$folder/image.tar" "$image"
 chmod 644 "$folder/image.tar"
-apptainer build --force --mksquashfs-args "-comp zstd -Xcompression-level 6" "$sif" "docker-archive:$folder/image.tar"
+# No cache: of an archive it would only be a copy of the image, in the home.
+apptainer build --force --disable-cache --mksquashfs-args "-comp zstd -Xcompression-level 6" "$sif" "docker-archive:$folder/image.tar"

@@ -29,9 +29,16 @@ translated() {
     [ "$text" = "The farmer carries the beautiful bird." ] || { echo "smoke: read '$text'" >&2; exit 1; }
     owned "$folder/features"
 }
-trained() {
-    run "$image" prepare synthetic --out run/corpus --clips 10
+trained() { # a few updates, on clips drawn and features extracted by the image
+    local split
+    run "$image" prepare synthetic --out run/corpus --clips 20
+    for split in train val; do
+        run --workdir /data/run "$image" extract-features "corpus/$split.tsv" --model demo --out "features/$split"
+    done
+    run --workdir /data/run "$image" train-encoder synthetic --set trainer.epochs=1 --set trainer.validate_every=1 \
+        --set data.batch_clips=4 --set optim.warmup_steps=1
     owned "$folder/run"
+    run "$image" translate video.mp4 --model run/runs/synthetic/bundle
 }
 
 chmod 777 "$folder"
@@ -39,5 +46,5 @@ run --entrypoint cat "$image" /opt/slt/src/slt/demo/clips/videos/test/test-00000
 step "doctor" run --env SLT_OFFLINE=1 "$image" doctor
 step "demo" run "$image" demo
 step "translate, from a standing start to the text" translated
-step "prepare" trained
+step "prepare, extract-features, train-encoder, translate" trained
 step "the volume, read-only" run --volume "$folder:/slt:ro" "$image" models list

@@ -1,6 +1,8 @@
 # ruff: noqa: F401, F811 - fixtures are imported, then asked for by name
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -10,6 +12,7 @@ from slt.assets.cards import read_card, write_card
 from slt.bundle import choose_device, load_bundle
 from slt.errors import UserError
 from slt.models import compute
+from slt.text.int8 import WholeProduct
 from tests.bundles import LANGUAGES, add_domain, bundle, own_bundle
 
 
@@ -33,7 +36,7 @@ def test_another_dtype_is_that_of_all_products(bundle, dtype, own_instructions, 
     monkeypatch.setattr(compute, "has_half", lambda asked: own_instructions or asked != half)
     loaded = load_bundle(bundle, device="cpu", dtype=dtype)
     for model in (loaded.extractor, loaded.encoder, loaded.decoder):
-        assert {part.weight.dtype for _, part in compute.linears(model)} == {half}
+        assert {part.weight.dtype for part in model.modules() if compute.is_linear(part)} == {half}
         others = {value.dtype for value in model.parameters() if value.ndim == 1}
         assert others == {half if own_instructions else torch.float32}
 
@@ -41,10 +44,22 @@ def test_another_dtype_is_that_of_all_products(bundle, dtype, own_instructions, 
 def test_the_text_decoder_may_have_a_dtype_of_its_own(bundle):
     loaded = load_bundle(bundle, device="cpu", text_dtype="bfloat16")
     assert {value.dtype for value in loaded.encoder.parameters()} == {torch.float32}
-    assert {part.weight.dtype for _, part in compute.linears(loaded.decoder)} == {torch.bfloat16}
+    assert {part.weight.dtype for part in loaded.decoder.modules() if compute.is_linear(part)} == {torch.bfloat16}
     loaded = load_bundle(bundle, device="cpu", text_dtype="int8", text_encoder=True)
-    assert not loaded.decoder.decoder.decoder.layers[0].ffn.inner_proj.weight.numel()
-    assert loaded.decoder.encoder.encoder.layers[0].ffn.inner_proj.weight.numel()
+    assert isinstance(loaded.decoder.decoder.decoder.layers[0].ffn.inner_proj, WholeProduct)
+    assert isinstance(loaded.decoder.encoder.encoder.layers[0].ffn.inner_proj, compute.Product)
+
+
+@pytest.mark.parametrize("text_dtype", [None, "int8"])
+def test_a_model_leaves_memory_with_its_last_user(bundle, text_dtype):
+    loaded = load_bundle(bundle, device="cpu", text_dtype=text_dtype)
+    models = [weakref.ref(model) for model in (loaded.extractor, loaded.encoder, loaded.decoder)]
+    gc.disable()
+    try:
+        del loaded
+        assert [model() for model in models] == [None] * 3
+    finally:
+        gc.enable()
 
 
 def test_whole_numbers_are_for_cpus(bundle, monkeypatch):

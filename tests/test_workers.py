@@ -1,27 +1,48 @@
 import os
 import signal
+import time
 
 import pytest
 
+from slt.errors import SltError
 from slt.workers import workers
 
 
 def test_results_come_back_in_order():
     with workers(3) as pool:
-        assert list(pool.imap(abs, [-1, 2, -3])) == [1, 2, 3]
+        assert list(pool.map(abs, [-1, 2, -3])) == [1, 2, 3]
 
 
 def test_an_error_in_a_worker_is_raised_here():
     with workers(1) as pool, pytest.raises(TypeError, match="bad operand type"):
-        list(pool.imap(abs, ["x"]))
+        list(pool.map(abs, ["x"]))
 
 
 def test_workers_leave_interrupts_to_their_parent():
     with workers(1) as pool:
-        assert pool.apply(signal.getsignal, (signal.SIGINT,)) == signal.SIG_IGN
+        assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
 
 
 def test_there_are_no_more_workers_than_jobs():
     with workers(1) as pool:
-        assert {pool.apply(os.getpid) for _ in range(4)} != {os.getpid()}
-        assert len({pool.apply(os.getpid) for _ in range(4)}) == 1
+        seen = {pool.submit(os.getpid).result() for _ in range(4)}
+    assert len(seen) == 1
+    assert seen != {os.getpid()}
+
+
+def test_a_worker_that_is_killed_is_told_and_not_waited_for():
+    with pytest.raises(SltError, match="a worker process was killed"), workers(1) as pool:
+        list(pool.map(os._exit, [9]))
+
+
+def test_an_interrupt_waits_for_no_worker():
+    def interrupted():
+        with workers(1) as pool:
+            pool.submit(abs, 1).result()
+            pool.submit(time.sleep, 60)
+            raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert time.monotonic() - began < 30

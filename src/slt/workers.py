@@ -6,18 +6,39 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing.pool import Pool
+
+from slt.errors import SltError
 
 
 @contextmanager
-def workers(n_jobs: int) -> Iterator[Pool]:
+def workers(n_jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Start a process per core, at most one per job; all are gone when the block ends, however it ends.
 
     They are spawned, not forked: libraries with threads of their own do not survive a fork.
+
+    Raises:
+        SltError: one of them was killed from outside.
     """
-    n_processes = max(1, min(os.cpu_count() or 1, n_jobs))
-    # An interrupt reaches every process of the terminal; only the one that was started has something to say about it.
-    ignore_interrupts = (signal.SIGINT, signal.SIG_IGN)
-    with multiprocessing.get_context("spawn").Pool(n_processes, signal.signal, ignore_interrupts) as pool:
+    pool = ProcessPoolExecutor(
+        max(1, min(os.cpu_count() or 1, n_jobs)),
+        mp_context=multiprocessing.get_context("spawn"),
+        # An interrupt reaches every process of the terminal; only the one that was started has something to say.
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    )
+    try:
         yield pool
+    except BaseException as error:
+        for process in list((pool._processes or {}).values()):  # nobody waits for what they are at
+            process.kill()
+        if isinstance(error, BrokenProcessPool):
+            raise SltError(
+                "a worker process was killed, most likely because memory ran out",
+                fix="close other programs, then run the same command again: it goes on where it stopped",
+            ) from error
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)

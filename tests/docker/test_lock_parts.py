@@ -33,6 +33,12 @@ def test_the_tools_of_development_do_not_run_with_it_but_what_the_models_need_do
     assert {"torch", "fairseq2", "setuptools", "pyyaml", "lightning"} <= found["3-run.lock"]
 
 
+def test_without_a_card_only_what_tells_so_is_left_of_cuda(found):
+    cuda = {name for name in found["3-cpu.lock"] if name.startswith("nvidia-")}
+    assert cuda == {"nvidia-cuda-runtime-cu12"}
+    assert found["3-run.lock"] - found["3-cpu.lock"] == found["1-cuda.lock"] - cuda
+
+
 def test_pins_keep_their_hashes():
     for text in parts(LOCK, PROJECT).values():
         assert all("--hash=sha256:" in block for block in re.split(r"\n(?=\w)", text))

@@ -1,6 +1,6 @@
 """Scripts for Slurm: as they are written (golden files), and as bash runs them among pretended Slurm programs.
 
-What the real scheduler makes of them: docker/slurm_test.py, by `make slurm-test`.
+What the real scheduler makes of them: tests/launch/on_slurm.py, by `make slurm-test`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
@@ -22,6 +21,12 @@ def whole(golden: dict[str, Any]) -> SonarText:
     return model
 
 
+def whole_numbers(linear: torch.nn.Linear) -> torch.nn.Module:
+    parts = torch.nn.ModuleDict({"decoder": linear})
+    int8.quantise(parts)
+    return parts["decoder"]
+
+
 def test_nearly_all_texts_are_those_of_float32(
     golden: dict[str, Any], golden_model: SonarText, whole: SonarText
 ) -> None:
@@ -39,8 +44,7 @@ def test_nearly_all_texts_are_those_of_float32(
 @torch.inference_mode()
 @pytest.mark.parametrize("width", [32, 33])
 def test_a_row_does_not_depend_on_the_others(width: int) -> None:
-    part = torch.nn.Linear(width, 16)
-    int8.quantise(torch.nn.ModuleDict({"decoder": part}))
+    part = whole_numbers(torch.nn.Linear(width, 16))
     rows = torch.randn(4, width) * torch.tensor([1e-3, 1.0, 50.0, 0.0])[:, None]
     assert torch.equal(part(rows[:3])[:1], part(rows[:1]))
     assert torch.equal(part(rows)[2:3], part(rows[2:3]))
@@ -51,16 +55,15 @@ def test_a_row_does_not_depend_on_the_others(width: int) -> None:
 def test_no_sum_overflows() -> None:
     part = torch.nn.Linear(64, 8, bias=False)
     part.weight.fill_(1.0)
-    int8.quantise(torch.nn.ModuleDict({"decoder": part}))
+    part = whole_numbers(part)
     for x in (torch.ones(1, 64), -torch.ones(1, 64), torch.ones(1, 64).index_fill(1, torch.tensor([3]), -1)):
         torch.testing.assert_close(part(x), x.sum().expand(1, 8), rtol=0.01, atol=0)
 
 
 @torch.inference_mode()
 def test_a_product_is_right_to_a_hundredth() -> None:
-    part = torch.nn.Linear(256, 64)
-    exact = copy.deepcopy(part)
-    int8.quantise(torch.nn.ModuleDict({"decoder": part}))
+    exact = torch.nn.Linear(256, 64)
+    part = whole_numbers(exact)
     x = torch.randn(5, 256)
     assert (part(x) - exact(x)).norm() / exact(x).norm() < 0.02
 
@@ -70,7 +73,7 @@ def test_the_text_encoder_and_the_table_stay(golden: dict[str, Any], golden_mode
     assert torch.equal(whole.embed(texts, "eng_Latn"), golden_model.embed(texts, "eng_Latn"))
     assert whole.device == golden_model.device
     assert whole.dtype == torch.float32
-    kept = [name for name, value in whole.decoder.named_parameters() if value.ndim == 2 and value.numel()]
+    kept = [name for name, value in whole.decoder.named_parameters() if value.ndim == 2]
     assert all("embed" in name or "_attn.q_proj" in name or "_attn.k_proj" in name for name in kept)
 
 

@@ -179,7 +179,7 @@ def _decoded(entries: Sequence[Entry], progress: Progress) -> Iterator[Finding]:
     if not jobs:
         return
     with workers(len(jobs)) as pool:
-        for done, (entry, said) in enumerate(zip(here, pool.imap(_read_to_its_end, jobs), strict=True), 1):
+        for done, (entry, said) in enumerate(zip(here, pool.map(_read_to_its_end, jobs), strict=True), 1):
             progress("videos", done, len(jobs))
             if isinstance(said, SltError):
                 yield finding("decoding", entry, said.message)

@@ -101,7 +101,7 @@ def _cut_all(clips: Sequence[LabelledClip], preprocess: PreprocessCard, cache: P
     jobs = ((clip.video, preprocess) for clip in clips)
     entries: list[Any] = []
     with atomic_write(cache.with_suffix(".u8")) as handle, workers(len(clips)) as pool:
-        for number, cut in enumerate(pool.imap(_cut, jobs, chunksize=4)):
+        for number, cut in enumerate(pool.map(_cut, jobs, chunksize=4)):
             for pixels, times in cut:
                 handle.write(pixels.tobytes())
                 entries.append((number, times))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,11 +25,48 @@ def has_half(dtype: torch.dtype) -> bool:
     return True
 
 
-def linears(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Yield all parts, with their names, that are ``x Wᵀ + b`` and nothing else, torch's own and fairseq2's."""
-    for name, part in module.named_modules():
-        if isinstance(part, nn.Linear) or {"input_dim", "output_dim", "weight"} <= {*vars(part), *part._parameters}:
-            yield name, part
+class Product(nn.Module):
+    """``x Wᵀ + b`` in float32, in the place of a linear part of torch or fairseq2, with its own parameters."""
+
+    def __init__(self, linear: Any) -> None:
+        super().__init__()
+        self.weight: nn.Parameter = linear.weight
+        self.bias: nn.Parameter | None = linear.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, K) in any floating dtype → (…, N)."""
+        return multiply(x.float(), self.weight, self.bias)
+
+
+class Table(nn.Module):
+    """A table that is looked up in, in the place of an embedding of torch or fairseq2, with its own parameter."""
+
+    def __init__(self, embedding: Any) -> None:
+        super().__init__()
+        self.weight: nn.Parameter = embedding.weight
+
+    def forward(self, indices: Tensor) -> Tensor:
+        """(…) int64 → (…, D) float32."""
+        return F.embedding(indices, self.weight).float()
+
+
+def is_linear(part: nn.Module) -> bool:
+    """Return whether a part is ``x Wᵀ + b`` and nothing else: torch's, fairseq2's or ours."""
+    own = {*vars(part), *part._parameters}
+    return isinstance(part, (nn.Linear, Product)) or {"input_dim", "output_dim", "weight", "bias"} <= own
+
+
+def is_table(part: nn.Module) -> bool:
+    """Return whether a part is a table that is looked up in: torch's, fairseq2's or ours."""
+    return isinstance(part, Table) or hasattr(part, "num_embeddings")
+
+
+def replace(module: nn.Module, change: Callable[[str, nn.Module], nn.Module]) -> None:
+    """Put in place of every part of a module, whose name is told too, what ``change`` makes of it."""
+    for name, owner in list(module.named_modules()):
+        for leaf, part in list(owner.named_children()):
+            if (changed := change(f"{name}.{leaf}".lstrip("."), part)) is not part:
+                setattr(owner, leaf, changed)
 
 
 def settle_on_cpu(module: nn.Module) -> None:
@@ -39,36 +75,18 @@ def settle_on_cpu(module: nn.Module) -> None:
     In float32 large products go to oneDNN, which for the few rows of a text search takes half the time of the
     library that torch asks by itself. In half precision without instructions for it, weights of products and tables
     stay as they are, a mapped file maybe; they are widened in use, and all arithmetic is in float32: rounding the
-    weights is the only loss. With such instructions nothing changes. While gradients are recorded torch computes as
+    weights is the only loss. With such instructions nothing changes. While gradients are recorded torch multiplies as
     always.
     """
     dtypes = {value.dtype for value in module.parameters()}
-    if any(not has_half(dtype) for dtype in dtypes):
-        _widen(module)
-    elif dtypes != {torch.float32}:
+    is_slow = any(not has_half(dtype) for dtype in dtypes)
+    if not is_slow and dtypes != {torch.float32}:
         return
-    for _, part in linears(module):
-        part.forward = partial(_product, part)
-
-
-def _widen(module: nn.Module) -> None:
-    """Make every parameter float32 but those that ``_product`` and ``_look_up`` widen in use."""
-    narrow = {id(part.weight) for _, part in linears(module)}
-    for part in module.modules():
-        if hasattr(part, "num_embeddings"):
-            part.forward = partial(_look_up, part)
-            narrow.add(id(part.weight))
+    replace(module, lambda _, part: Product(part) if is_linear(part) else Table(part) if is_table(part) else part)
+    narrow = {id(part.weight) for part in module.modules() if isinstance(part, (Product, Table))}
     for value in (*module.parameters(), *module.buffers()):
         if id(value) not in narrow and value.is_floating_point():
             value.data = value.data.float()
-
-
-def _look_up(part: Any, indices: Tensor) -> Tensor:
-    return F.embedding(indices, part.weight).float()
-
-
-def _product(part: Any, x: Tensor) -> Tensor:
-    return multiply(x.float(), part.weight, part.bias)
 
 
 def multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from slt.models.config import SonarT5Config
+from slt.models.standin import StandIn
 from slt.tensors import EncoderOutput, FeatureBatch
 
 POOLING_TOKEN = 0
@@ -26,6 +26,22 @@ class FeatureProjection(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, N, feature_dim) → (B, N, d_model)."""
         return self.feature_proj_scale * self.feature_proj(features)
+
+
+class LoneAttention(StandIn):
+    """T5's self-attention of the pooling token, which is alone.
+
+    Softmax over one key is 1, so attention is ``o(v(query))``, exactly; queries and keys, whose mapped weights then
+    are never read, only matter to training, which wants a gradient for every weight, a zero one too.
+    """
+
+    def forward(self, query: Tensor, *others: Any, **named: Any) -> tuple[Any, ...]:
+        """Return what T5 does for a query of (B, 1, d_model): the attention's output and the position bias."""
+        if self.training or query.shape[1] != 1:
+            found: tuple[Any, ...] = self.usual(query, *others, **named)
+            return found
+        parts: Any = self
+        return parts.o(parts.v(query)), named.get("position_bias")
 
 
 class SonarT5(nn.Module):
@@ -55,8 +71,7 @@ class SonarT5(nn.Module):
         self.encoder.feature_projection = FeatureProjection(config.feature_dim, config.d_model)
         self.projection_out = nn.Linear(config.d_model, config.output_dim, bias=False)
         for block in self.decoder.block:
-            attention = block.layer[0].SelfAttention
-            attention.forward = partial(_attend_to_itself, attention)
+            block.layer[0].SelfAttention = LoneAttention(block.layer[0].SelfAttention)
 
     def forward(self, batch: FeatureBatch) -> EncoderOutput:
         """Embed B clips.
@@ -80,15 +95,3 @@ class SonarT5(nn.Module):
             use_cache=False,
         ).last_hidden_state  # (B, 1, d_model)
         return EncoderOutput(sentence=self.projection_out(pooled).squeeze(1), sequence=sequence, mask=mask)
-
-
-def _attend_to_itself(attention: Any, query: Tensor, *others: Any, **named: Any) -> tuple[Any, ...]:
-    """Stand in for T5's self-attention of the pooling token, (B, 1, d_model), which is alone.
-
-    Softmax over one key is 1, so attention is ``o(v(query))``, exactly; queries and keys, whose mapped weights then are
-    never read, only matter to training, which wants a gradient for every weight, a zero one too.
-    """
-    if attention.training or query.shape[1] != 1:
-        found: tuple[Any, ...] = type(attention).forward(attention, query, *others, **named)
-        return found
-    return attention.o(attention.v(query)), named.get("position_bias")

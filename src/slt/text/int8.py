@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from slt.errors import UserError
-from slt.models.compute import linears
+from slt.models.compute import is_linear, replace
 
 LARGEST = 127
 LARGEST_PAIR = 128
@@ -42,20 +41,39 @@ def quantise(text: nn.Module) -> None:
     """
     if _ENGINE not in torch.backends.quantized.supported_engines:
         raise UserError("int8 needs an x86 processor", fix="give --text-dtype bfloat16")
-    tables = {id(part.get_parameter("weight")) for part in text.modules() if hasattr(part, "num_embeddings")}
-    chosen = [part for name, part in linears(text) if not any(fnmatchcase(name, pattern) for pattern in LEFT)]
+    chosen = {
+        name: part
+        for name, part in text.named_modules()
+        if is_linear(part) and not any(fnmatchcase(name, pattern) for pattern in LEFT)
+    }
     # Packing is done by one thread per weight, and lets go of the interpreter meanwhile.
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for part, packed in zip(chosen, pool.map(_pack, chosen), strict=True):
-            part.forward = partial(_product, packed, part.bias)
-            if id(part.weight) not in tables:
-                part.weight = nn.Parameter(torch.empty(0), requires_grad=False)
+        made = dict(zip(chosen, pool.map(WholeProduct, chosen.values()), strict=True))
+    replace(text, lambda name, part: made.get(name, part))
+
+
+class WholeProduct(nn.Module):
+    """``x Wᵀ + b`` in whole numbers, in the place of a linear part on the CPU; its weight is no longer there."""
+
+    def __init__(self, linear: Any) -> None:
+        super().__init__()
+        self.bias: nn.Parameter | None = linear.bias
+        self.packed = _pack(linear.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, K) → (…, N) float32."""
+        x = x.float()
+        # The kernel has one scale for all activations; with the largest of every row brought to 1, it is each row's.
+        scale = x.abs().amax(dim=-1, keepdim=True).clamp(min=SMALLEST)
+        zero, step = (128, 1 / 127) if bool((x < 0).any()) else (0, 1 / 255)  # what comes out of a ReLU needs no sign
+        kernel = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
+        found: Tensor = kernel(x / scale, step, zero, self.packed) * scale
+        return found if self.bias is None else found + self.bias.float()
 
 
 @torch.no_grad()
-def _pack(part: Any) -> Any:
-    """Return the (N, K) weight of a product, rounded and in the order FBGEMM reads it."""
-    weight = part.weight
+def _pack(weight: Tensor) -> Any:
+    """Return an (N, K) weight rounded and in the order FBGEMM reads it."""
     rounded = torch.empty(weight.shape, dtype=torch.int8)
     scales = torch.empty(len(weight))
     for start in range(0, len(weight), ROWS_AT_ONCE):
@@ -69,14 +87,3 @@ def _pack(part: Any) -> Any:
     return torch.ops.quantized.linear_prepack(
         torch._make_per_channel_quantized_tensor(rounded, scales.double(), zeros, 0), None
     )
-
-
-def _product(packed: Any, bias: Tensor | None, x: Tensor) -> Tensor:
-    """(…, K) → (…, N) float32."""
-    x = x.float()
-    # The kernel has one scale for all activations; with the largest of every row brought to 1, it is each row's own.
-    scale = x.abs().amax(dim=-1, keepdim=True).clamp(min=SMALLEST)
-    zero, step = (128, 1 / 127) if bool((x < 0).any()) else (0, 1 / 255)  # what comes out of a ReLU needs no sign
-    found: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(x / scale, step, zero, packed)
-    found = found * scale
-    return found if bias is None else found + bias.float()

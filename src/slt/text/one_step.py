@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
+
+from slt.models.standin import StandIn
 
 
 class Seen:
@@ -29,25 +30,30 @@ class Seen:
     capacity_bytes = size_bytes
 
 
-def attend_once(decoder: nn.Module) -> None:
-    """Let every attention to the embedding be computed once per search instead of at every step.
+class OneStepAttention(StandIn):
+    """fairseq2's attention to an encoder's output, computed once per search where that is one step long.
 
     Softmax over one key is 1 whatever is asked, so attention is ``output(value(embedding))``: exactly, and neither
     queries nor keys are needed, whose mapped weights then are never read. While training nothing changes.
     """
-    for name, attention in decoder.named_modules():
-        if name.endswith("encoder_decoder_attn"):
-            attention.forward = partial(_attend, attention)
+
+    def forward(self, seqs: Tensor, *others: Any, state_bag: Any = None, **named: Any) -> Tensor:
+        """Attend from (N, S, D) to ``values``, (N, 1, D), among fairseq2's other arguments."""
+        values: Tensor = named["values"]
+        if self.training or state_bag is None or values.shape[1] != 1:
+            found: Tensor = self.usual(seqs, *others, state_bag=state_bag, **named)
+            return found
+        seen = state_bag.maybe_get_state(self, Seen)
+        if seen is None:
+            parts: Any = self
+            seen = Seen(parts.output_proj(parts.v_proj(values)))
+            state_bag.set_state(self, seen)
+        return seen.value.expand(-1, seqs.shape[1], -1)
 
 
-def _attend(attention: Any, seqs: Tensor, *others: Any, state_bag: Any = None, **named: Any) -> Tensor:
-    """Stand in for fairseq2's attention: queries (N, S, D), then their layout, keys, layout of keys, values."""
-    values: Tensor = named["values"]
-    if attention.training or state_bag is None or values.shape[1] != 1:
-        found: Tensor = type(attention).forward(attention, seqs, *others, state_bag=state_bag, **named)
-        return found
-    seen = state_bag.maybe_get_state(attention, Seen)
-    if seen is None:
-        seen = Seen(attention.output_proj(attention.v_proj(values)))
-        state_bag.set_state(attention, seen)
-    return seen.value.expand(-1, seqs.shape[1], -1)
+def attend_once(decoder: nn.Module) -> None:
+    """Let every attention to the embedding in a decoder be a ``OneStepAttention``, unless it is already."""
+    for layer in list(decoder.modules()):
+        attention = getattr(layer, "encoder_decoder_attn", None)
+        if isinstance(attention, nn.Module) and not isinstance(attention, OneStepAttention):
+            layer.encoder_decoder_attn = OneStepAttention(attention)

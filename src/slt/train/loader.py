@@ -119,12 +119,13 @@ class Clips(Dataset[Batch]):
         inputs = [self._read(example, rng) for example, rng in zip(examples, rngs, strict=True)]
         features = [torch.from_numpy(rows) for rows in inputs if isinstance(rows, np.ndarray)]
         windows = [cut for cut in inputs if isinstance(cut, Windows)]
-        targets = np.stack([self.targets.of(text, lang) for text, lang in zip(texts, langs, strict=True)])
+        targets = [self.targets.of(text, lang) for text, lang in zip(texts, langs, strict=True)]
         return Batch(
             ids=tuple(example.clip.id for example in examples),
             texts=tuple(texts),
             langs=tuple(langs),
-            targets=torch.from_numpy(targets),
+            # Of a batch with fewer clips than processes, a process may have none.
+            targets=torch.from_numpy(np.asarray(targets, np.float32).reshape(-1, self.targets.dim)),
             features=FeatureBatch.of(features) if features else None,
             windows=_joined(windows) if windows else None,
             n_clips=n_clips,

@@ -47,6 +47,13 @@ def together(thing: Any) -> list[Any]:
     return found
 
 
+def part() -> None:
+    """Leave the others for good, once all have come here: from now on this process trains alone."""
+    if n_processes() > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
 class _Gather(torch.autograd.Function):
     """Rows of all processes; backwards, each gets the sum of what all of them found for its own."""
 

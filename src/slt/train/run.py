@@ -32,6 +32,7 @@ from slt.train.curves import Curves, draw_curves
 from slt.train.module import Training
 from slt.train.parts import build_parts
 from slt.train.prepare import Prepared, prepare, tell_findings, train_loader, val_batches
+from slt.train.processes import part
 from slt.train.save import save_bundle
 from slt.train.targets import read_targets
 from slt.train.validation import Validation, validate
@@ -70,6 +71,7 @@ def train(recipe: Recipe, run: Run) -> Path | None:
             run.note(ASSETS, assets(recipe))
         module = build_module(recipe, prepared)
         judge = _fit(recipe, run, prepared, module, bars if rank == 0 else None)
+        part()  # the first goes on by itself, and must not wait for those that have left
     if rank:
         return None
     return _finish(recipe, run, prepared, module, judge, seconds=time.monotonic() - begun)

@@ -92,7 +92,7 @@ def prepare(plan: Plan, progress: Progress) -> dict[str, Part]:
             if not items:
                 return done
             with workers(len(items)) as pool:
-                for result in pool.imap(job, items):
+                for result in pool.map(job, items):
                     done.append(result)
                     progress(what, len(done), len(items))
                     stop.check()

@@ -113,7 +113,7 @@ def write_corpus(
     rows: dict[str, list[str]] = {split: [] for split in n_clips}
     jobs = ((clip, out / _video_name(clip)) for clip in clips)
     with workers(len(clips)) as pool:
-        for done, (clip, row) in enumerate(zip(clips, pool.imap(_write_clip, jobs, chunksize=4), strict=True), 1):
+        for done, (clip, row) in enumerate(zip(clips, pool.map(_write_clip, jobs, chunksize=4), strict=True), 1):
             rows[clip.split].append(row)
             if progress:
                 progress(done, len(clips))

@@ -1,0 +1,305 @@
+"""The whole pipeline at the published size with random weights, stage by stage, beside the public pipeline's way.
+
+    python benchmarks/pipeline.py --scratch DIR              # 14 GB of disk, 16 GB of memory, some 15 minutes
+    python benchmarks/pipeline.py --scratch DIR --video FILE # a clip of one's own
+    python benchmarks/pipeline.py --scratch DIR --tiny       # the same on tiny models, in seconds
+
+Every row is a process of its own, so that its peak memory is its own; the ways of one stage take turns. Features,
+embeddings and texts are compared with those of the public way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+CHILD = "--child"
+NEEDED_GB = 14
+N_FRAMES = 181
+LANGS = ("eng_Latn", "deu_Latn", "fra_Latn", "zho_Hans")
+TOKENS = 25  # what the published model writes for the published sample
+HALF, INT8 = "bfloat16", "int8"
+PLAIN, FULL = "the public way", "float32"
+STAGES = {
+    "first load": (HALF,),
+    "load": (PLAIN, FULL, HALF, INT8),
+    "crop": (PLAIN, FULL),
+    "features": (PLAIN, FULL, HALF),
+    "embedding": (PLAIN, FULL, HALF),
+    "text, 1 language": (PLAIN, FULL, HALF, INT8),
+    "text, 4 languages": (PLAIN, FULL, HALF, INT8),
+}
+"""The stages, and the ways each is gone; the first is what the others are compared with."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scratch", type=Path, required=True, help="a folder of its own, removed at the end")
+    parser.add_argument("--video", type=Path, help="a clip; without, one of 181 frames is drawn")
+    parser.add_argument("--tiny", action="store_true", help="tiny models, all in this process")
+    parser.add_argument("--runs", type=int, default=1)
+    options = parser.parse_args(arguments)
+    options.scratch.mkdir(parents=True)
+    try:
+        prepare(options.scratch, options.video, tiny=options.tiny)
+        compare(options.scratch, runs=options.runs, run=measure if options.tiny else in_its_own_process)
+    finally:
+        shutil.rmtree(options.scratch)
+
+
+def prepare(scratch: Path, video: Path | None, *, tiny: bool) -> None:
+    """Write a bundle and choose a clip."""
+    os.environ["SLT_HOME"] = str(scratch / "home")
+    if tiny:
+        from tests.bundles import write_bundle
+
+        write_bundle(scratch / "bundle")
+    else:
+        if (free := shutil.disk_usage(scratch).free / 1e9) < NEEDED_GB:
+            raise SystemExit(f"{scratch} has {free:.0f} GB free, needed are {NEEDED_GB}")
+        write_full_bundle(scratch / "bundle")
+    if video is None:
+        from tests.bundles import write_clip
+
+        video = write_clip(scratch / "clip.mp4", 40 if tiny else N_FRAMES)
+    (scratch / "video").write_text(str(video.absolute()))
+
+
+def write_full_bundle(folder: Path) -> None:
+    """Make a bundle of the published sizes, without a text encoder, as an import does."""
+    from slt.importing import Sources, import_bundle
+    from tests.published import random_weights, write_tokenizer
+
+    sources = folder.with_name("sources")
+    sources.mkdir()
+    parts = ("signhiera", "sign_encoder", "text_decoder")
+    for part in parts:
+        torch.save({"model": random_weights(part)}, sources / f"{part}.pt")
+    write_tokenizer(sources / "tokenizer.model")
+    files = {part: sources / f"{part}.pt" for part in parts}
+    import_bundle("full", Sources(**files, tokenizer=sources / "tokenizer.model")).rename(folder)
+    shutil.rmtree(sources)
+
+
+def compare(scratch: Path, *, runs: int, run: Callable[[Path, str, str], dict[str, Any]]) -> None:
+    """Print a line for every stage and way: seconds, how many times as fast, memory, difference."""
+    print(f"{torch.get_num_threads()} threads; of {runs} runs the fastest counts\n")
+    print("| stage | way | s | times as fast | peak memory, GiB | largest difference |\n|---|---|---|---|---|---|")
+    best: dict[str, dict[str, dict[str, Any]]] = {}
+    for stage, ways in STAGES.items():
+        found: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
+        for _ in range(runs):
+            for way in ways:
+                found[way].append(run(scratch, stage, way))
+        best[stage] = {way: min(several, key=lambda one: one["s"]) for way, several in found.items()}
+        for way, one in best[stage].items():
+            times = best[stage][ways[0]]["s"] / one["s"]
+            print(f"| {stage} | {way} | {one['s']:.2f} | {times:.2f} | {one['peak']:.1f} | {one['off']} |", flush=True)
+    tell_bounds(best)
+
+
+def in_its_own_process(scratch: Path, stage: str, way: str) -> dict[str, Any]:
+    command = [sys.executable, __file__, CHILD, str(scratch), stage, way]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(scratch: Path, stage: str, way: str) -> dict[str, Any]:
+    """Run one stage in one way; what it makes is kept for the next stage, or compared with what is kept."""
+    os.environ["SLT_HOME"] = str(scratch / "home")
+    result = STEPS[stage.partition(",")[0]](scratch, way, 4 if stage.endswith("languages") else 1)
+    made, kept = result.pop("made", None), scratch / f"{stage}.pt"
+    off = "-"
+    if isinstance(made, torch.Tensor):
+        off = f"{(made - torch.load(kept)).abs().max().item():.1e}" if kept.exists() else "-"
+    elif made is not None and kept.exists():
+        same = [one == other for one, other in zip(made, torch.load(kept), strict=True)]
+        off = f"{same.count(False)} of {len(same)} texts"
+    if made is not None and way == PLAIN:
+        torch.save(made, kept)
+    return {**result, "off": off, "peak": peak_memory()}
+
+
+def peak_memory() -> float:
+    """Return the largest memory this process had, in GiB; getrusage would tell of the process that started it too."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 2**20
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Return how long a call takes, and its result."""
+    before = time.perf_counter()
+    result = call()
+    return time.perf_counter() - before, result
+
+
+def models(scratch: Path, way: str) -> Any:
+    """Return a bundle's models, loaded for one of the ways."""
+    from benchmarks.baseline import usual
+    from slt.bundle import load_bundle
+
+    dtype, text_dtype = (way, None) if way == HALF else (FULL, INT8 if way == INT8 else None)
+    loaded = load_bundle(scratch / "bundle", device="cpu", dtype=dtype, text_dtype=text_dtype)
+    if way == PLAIN:
+        for model in (loaded.extractor, loaded.encoder, loaded.decoder):
+            usual(model)
+    return loaded
+
+
+def load(scratch: Path, way: str, _: int) -> dict[str, Any]:
+    """Load all models; what they import is imported before."""
+    import slt.text.sonar  # noqa: F401
+    from benchmarks.baseline import load_at_random_first
+
+    if way == PLAIN:
+        return {"s": timed(lambda: load_at_random_first(scratch / "bundle"))[0]}
+    return {"s": timed(lambda: models(scratch, way))[0]}
+
+
+def crop(scratch: Path, way: str, _: int) -> dict[str, Any]:
+    """Find and cut out the signer; keeps nothing, as the ways to look for faces differ."""
+    from benchmarks.baseline import crop_whole_video
+    from slt.assets.store import find_bundle
+    from slt.video.crop import find_signer
+    from slt.video.decode import open_video
+    from slt.video.stream import cropped_frames
+
+    path, card = clip(scratch), find_bundle(scratch / "bundle").card.preprocess
+    if way == PLAIN:
+        box = find_signer(open_video(path), "none").box
+        return {"s": timed(lambda: crop_whole_video(path, box, card.size))[0]}
+
+    def ours() -> int:
+        video = open_video(path)
+        return sum(1 for _ in cropped_frames(video, find_signer(video, card.detector), card.size))
+
+    return {"s": timed(ours)[0]}
+
+
+def features(scratch: Path, way: str, _: int) -> dict[str, Any]:
+    """Turn the clip's windows into features."""
+    from benchmarks.baseline import MaskedHiera
+    from slt.models.signhiera import normalise
+    from slt.translate import extract_features
+    from slt.video.crop import find_signer
+    from slt.video.decode import open_video
+    from slt.video.stream import WindowStream, cropped_frames
+
+    loaded, video = models(scratch, way), open_video(clip(scratch))
+    preprocess = loaded.card.preprocess
+    frames = cropped_frames(video, find_signer(video, preprocess.detector), preprocess.size)
+    windows = list(WindowStream(frames, fps=video.info.fps, geometry=loaded.geometry))
+    if way == PLAIN:
+        masked = MaskedHiera(loaded.extractor.config, loaded.extractor.state_dict())
+        pixels = [(normalise(torch.from_numpy(one[None])), torch.tensor([window.padding])) for window, one in windows]
+        seconds, made = timed(lambda: torch.cat([masked(*one) for one in pixels]))
+        return {"s": seconds, "made": made}
+    count = FlopCount(loaded.extractor)
+    seconds, made = timed(lambda: extract_features(loaded.extractor, windows))
+    return {"s": seconds, "made": made.float(), "flops": count.flops}
+
+
+class FlopCount:
+    """Counts the floating-point operations of an extractor's products while it runs."""
+
+    def __init__(self, extractor: Any) -> None:
+        from slt.models.compute import is_linear
+
+        self.flops = 0
+        for block in extractor.blocks:
+            for part in block.modules():
+                if is_linear(part):
+                    part.register_forward_hook(self._linear)
+            block.attn.register_forward_hook(self._attention)
+
+    def _linear(self, part: Any, inputs: Any, _: Any) -> None:
+        self.flops += 2 * inputs[0].numel() * len(part.weight)
+
+    def _attention(self, part: Any, inputs: Any, _: Any) -> None:
+        batch, n, _ = inputs[0].shape
+        self.flops += 4 * batch * n * (n // part.q_stride) * part.dim_out
+
+
+def embedding(scratch: Path, way: str, _: int) -> dict[str, Any]:
+    """Embed the features the public way found."""
+    from slt.translate import encode
+
+    loaded, found = models(scratch, way), torch.load(scratch / "features.pt")
+    seconds, made = timed(lambda: encode(loaded.encoder, found.to(next(loaded.encoder.parameters()).dtype)))
+    return {"s": seconds, "made": made.sentence[0].float()}
+
+
+def text(scratch: Path, way: str, n_langs: int) -> dict[str, Any]:
+    """Search texts for the embedding the public way found, in one language or several."""
+    from benchmarks.baseline import translate_one_by_one
+
+    loaded, found = models(scratch, way), torch.load(scratch / "embedding.pt")[None]
+    langs = [lang for lang in LANGS if lang in loaded.card.languages][:n_langs]
+    decoder, n_params = loaded.decoder, sum(value.numel() for value in loaded.decoder.decoder.parameters())
+    if way == PLAIN:
+        seconds, made = timed(lambda: translate_one_by_one(decoder, found, langs, TOKENS))
+    else:
+        seconds, rows = timed(lambda: decoder.decode(found, langs, max_tokens=TOKENS))
+        made = [rows[0][lang][0] for lang in langs]
+    return {"s": seconds, "made": [one.text for one in made], "weights": n_params, "rows": 5 * len(langs)}
+
+
+def clip(scratch: Path) -> Path:
+    return Path((scratch / "video").read_text())
+
+
+STEPS: dict[str, Callable[[Path, str, int], dict[str, Any]]] = {
+    "first load": load,
+    "load": load,
+    "crop": crop,
+    "features": features,
+    "embedding": embedding,
+    "text": text,
+}
+
+
+def tell_bounds(best: dict[str, dict[str, dict[str, Any]]]) -> None:
+    """Print what the machine can do at most, and what share of it the two stages that take the time reach."""
+    peak, bandwidth = matmul_peak(), read_bandwidth()
+    print(f"\nthis machine, float32: products at {peak / 1e9:.0f} GFLOP/s, memory read at {bandwidth / 1e9:.1f} GB/s\n")
+    print("| stage | bound by | s at the bound | share reached |\n|---|---|---|---|")
+    one = best["features"][FULL]
+    bound = one["flops"] / peak
+    print(f"| features, {FULL} | products, {one['flops'] / 1e12:.2f} TFLOP | {bound:.2f} | {bound / one['s']:.0%} |")
+    for stage in ("text, 1 language", "text, 4 languages"):
+        one = best[stage][FULL]
+        steps = {
+            "memory": TOKENS * 4 * one["weights"] / bandwidth,
+            "products": TOKENS * 2 * one["weights"] * one["rows"] / peak,
+        }
+        by = max(steps, key=lambda name: steps[name])
+        print(f"| {stage}, {FULL} | {by}, {TOKENS} steps | {steps[by]:.2f} | {steps[by] / one['s']:.0%} |")
+
+
+def matmul_peak() -> float:
+    """Return the floating-point operations per second of a large product."""
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    return 2 * 2048**3 / min(timed(lambda: a @ b)[0] for _ in range(4))
+
+
+def read_bandwidth() -> float:
+    """Return the bytes per second of a product of a matrix, larger than any cache, and a vector."""
+    a, b = torch.randn(2**16, 2**11), torch.randn(2**11)
+    return a.nbytes / min(timed(lambda: a @ b)[0] for _ in range(4))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [CHILD]:
+        print(json.dumps(measure(Path(sys.argv[2]), *sys.argv[3:])))
+    else:
+        main()

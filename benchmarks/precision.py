@@ -1,0 +1,85 @@
+"""What each precision costs: features, embeddings and texts of the demo model beside those in float32.
+
+    python benchmarks/precision.py            # 100 newly drawn clips, minutes
+    python benchmarks/precision.py --clips 8
+
+Half precision is measured both ways there are on a CPU: with the arithmetic in float32, and, as on a processor with
+instructions for it or on a GPU, with all of it in half precision.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+
+from slt.data.synthetic.corpus import write_corpus
+from slt.data.synthetic.grammar import LANGUAGES
+from slt.data.synthetic.labels import LabelledClip, read_clips
+from slt.demo.score import score_texts
+from slt.models import compute
+from slt.translate import Translator
+from slt.translation import Translation
+
+WAYS = {
+    "float32": ("float32", None, True),
+    "bfloat16, arithmetic in float32": ("bfloat16", None, False),
+    "float16, arithmetic in float32": ("float16", None, False),
+    "bfloat16 throughout": ("bfloat16", None, True),
+    "float16 throughout": ("float16", None, True),
+    "text in int8": ("float32", "int8", True),
+}
+"""Each with its dtype, the text decoder's, and whether the processor is taken to have instructions for it."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=77, help="of the clips; the demo model has seen none of this seed")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = write_corpus(Path(folder), {"test": options.clips}, options.seed)["test"]
+        tell(read_clips(manifest))
+
+
+def tell(clips: list[LabelledClip]) -> None:
+    """Print a line for every way."""
+    print(f"{len(clips)} clips, {' and '.join(LANGUAGES)}, beam 5\n")
+    print("| precision | features, relative | embedding, cosine | texts that differ | BLEU | score of a text |")
+    print("|---|---|---|---|---|---|")
+    full: list[Translation] = []
+    for way, (dtype, text_dtype, own_instructions) in WAYS.items():
+        has_half = compute.has_half
+        compute.has_half = (lambda _: True) if own_instructions else (lambda asked: asked == torch.float32)
+        try:
+            translator = Translator("demo", device="cpu", dtype=dtype, text_dtype=text_dtype)
+            found = [translator.translate(clip.video, LANGUAGES) for clip in clips]
+        finally:
+            compute.has_half = has_half
+        full = full or found
+        print(f"| {way} | {' | '.join(deviations(found, full, clips))} |", flush=True)
+
+
+def deviations(found: list[Translation], full: list[Translation], clips: list[LabelledClip]) -> list[str]:
+    """Return the cells of one line."""
+    pairs = list(zip(found, full, strict=True))
+    features = max(float((one.features - other.features).norm() / other.features.norm()) for one, other in pairs)
+    cosine = min(float(torch.cosine_similarity(one.embedding, other.embedding, dim=0)) for one, other in pairs)
+    texts = [(one.texts[lang][0], other.texts[lang][0]) for one, other in pairs for lang in LANGUAGES]
+    differ = sum(one.text != other.text for one, other in texts)
+    score = max(abs(one.score - other.score) for one, other in texts if one.text == other.text)
+    bleu = [score_texts([one.text(lang) for one in found], [clip.texts[lang] for clip in clips]) for lang in LANGUAGES]
+    return [
+        f"{features:.1e}",
+        f"{cosine:.6f}",
+        f"{differ} of {len(texts)}",
+        " / ".join(f"{one.bleu:.2f}" for one in bleu),
+        f"±{score:.4f}",
+    ]
+
+
+if __name__ == "__main__":
+    main()

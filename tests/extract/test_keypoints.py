@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from slt.data.features.store import FeatureStore
+from slt.errors import UserError
+from slt.extract.base import Settings
+from slt.extract.jobs import Job, gather_jobs
+from slt.extract.keypoints import at_working_rate
+from slt.extract.kinds import load_extractor
+from slt.extract.story import extract
+from slt.video.keypoints import PoseFile, find_keypoints, write_pose
+from slt.video.span import open_span
+
+
+def test_pose_files_are_features(tmp_path):
+    joints = np.random.default_rng(0).random((50, 75, 3), dtype=np.float32)
+    joints[10:20, 33:] = np.nan
+    write_pose(tmp_path / "a.pose", PoseFile(keypoints=joints, fps=25, height=200, width=100))
+    write_pose(tmp_path / "nobody.pose", PoseFile(keypoints=np.full_like(joints, np.nan), fps=25, height=9, width=9))
+    jobs = gather_jobs([tmp_path / "a.pose", tmp_path / "nobody.pose"])
+    jobs += [Job(id="part", path=tmp_path / "a.pose", start_s=0.4, end_s=1.0)]
+    report = extract(jobs, load_extractor("keypoints", Settings()), tmp_path / "s")
+    ((failed, error),) = report.failures
+    assert failed == "nobody"
+    assert "nobody is seen in any frame" in error.message
+    store = FeatureStore.open(tmp_path / "s")
+    assert (store.header.dtype, store.header.feature_dim) == ("float32", 225)
+    np.testing.assert_allclose(store["a"], joints.reshape(50, 225), atol=1e-6)
+    np.testing.assert_allclose(store["part"], joints.reshape(50, 225)[10:25], atol=1e-6)
+
+
+def test_the_joints_in_a_video_are_features(tmp_path):
+    from slt.assets.store import demo_folder
+
+    video = next(iter(sorted((demo_folder().parent / "clips" / "videos" / "test").iterdir())))
+    jobs = [Job(id=name, path=video, end_s=0.4) for name in ("a", "b")]
+    report = extract(jobs, load_extractor("keypoints", Settings()), tmp_path / "s")
+    expected = find_keypoints(open_span(video, None, 0.4).frames())
+    assert np.isfinite(expected).any()
+    assert not report.failures
+    store = FeatureStore.open(tmp_path / "s")
+    for id in ("a", "b"):
+        np.testing.assert_array_equal(store[id], expected.reshape(10, 225))
+
+
+def test_rates_outside_the_usual_are_brought_to_it():
+    rows = np.arange(100, dtype=np.float32)[:, None]
+    assert len(at_working_rate(rows, 30)) == 100
+    np.testing.assert_array_equal(at_working_rate(rows, 50)[:3, 0], [1, 3, 5])
+    assert len(at_working_rate(rows, 10)) == 250
+
+
+def test_what_keypoints_have_no_use_for_is_refused():
+    with pytest.raises(UserError, match="MediaPipe Holistic, which finds the signer itself"):
+        load_extractor("keypoints", Settings(model="demo"))

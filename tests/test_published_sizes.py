@@ -1,0 +1,55 @@
+"""Checkpoints of the published size, in every layout they are published in, become one and the same model."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+
+from slt.assets.cards import read_card
+from slt.bundle import load_bundle
+from slt.importing import Sources, import_bundle
+from slt.tensors import FeatureBatch
+from tests.checkpoints import LAYOUTS
+from tests.published import KEYS, random_weights, write_tokenizer
+
+NEEDED_BYTES = 12e9
+
+
+def outcome(model):
+    """The features of a window that is nearly all padding, their embedding, a text's, and a text."""
+    loaded = load_bundle(model, device="cpu", dtype="float16", text_encoder=True)
+    pixels = torch.randn(1, 3, 128, 224, 224, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        features = loaded.extractor(pixels, torch.tensor([124])).features[0]
+        embedding = loaded.encoder(FeatureBatch.of([features])).sentence
+    text = loaded.decoder.decode(embedding, ["eng_Latn"], beam_size=1, max_tokens=2)[0]["eng_Latn"][0]
+    return features.float(), embedding.float(), loaded.decoder.embed(["the weather"], "eng_Latn").float(), text
+
+
+@pytest.mark.slow
+def test_all_published_layouts_become_one_model_at_full_size(tmp_path):
+    if shutil.disk_usage(tmp_path).free < NEEDED_BYTES:
+        pytest.skip("needs 12 GB of disk")
+    hashes, outcomes = [], []
+    for layout in ("published", "old", "copied"):
+        folder = tmp_path / layout
+        folder.mkdir()
+        write_tokenizer(folder / "tokenizer.model")
+        for part in KEYS:
+            # In half precision, which an import keeps: half the disk and time, the same names and shapes.
+            torch.save(LAYOUTS[layout][part](random_weights(part, torch.float16)), folder / f"{part}.pt")
+        sources = Sources(**{part: folder / f"{part}.pt" for part in KEYS}, tokenizer=folder / "tokenizer.model")
+        bundle = import_bundle(layout, sources)
+        shutil.rmtree(folder)
+        hashes.append(read_card(bundle).sha256)
+        outcomes.append(outcome(bundle))
+        shutil.rmtree(bundle)
+    assert hashes == hashes[:1] * len(hashes)
+    *numbers, text = outcomes[0]
+    assert [tuple(value.shape) for value in numbers] == [(2, 768), (1, 1024), (1, 1024)]
+    assert all(bool(value.isfinite().all()) and value.std() > 0 for value in numbers)
+    for *others, other_text in outcomes[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(numbers, others, strict=True))
+        assert other_text == text
