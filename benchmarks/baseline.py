@@ -21,8 +21,8 @@ from benchmarks.extractor import timm_model
 from slt.assets.store import find_bundle
 from slt.config import parse
 from slt.models.compute import Product, replace
-from slt.models.config import SignHieraConfig, SonarT5Config
-from slt.models.signhiera import SignHiera
+from slt.models.config import SonarT5Config
+from slt.models.signhiera import SignHiera, SignHieraConfig
 from slt.models.sonar_t5 import SonarT5
 from slt.models.standin import StandIn
 from slt.text.config import SonarTextConfig

@@ -20,8 +20,7 @@ import torch
 from timm.models.hiera import Hiera
 
 from slt.demo.plan import EXTRACTOR
-from slt.models.config import SignHieraConfig
-from slt.models.signhiera import SignHiera
+from slt.models.signhiera import SignHiera, SignHieraConfig
 
 
 def main() -> None:

@@ -75,7 +75,7 @@ def evaluate(
     from slt_cli.failures import ItemsFailed
 
     _check_sources(model, manifest, hyp, ref)
-    language = lang or _language_of(manifest)
+    language = lang or language_of(manifest)
     wanted = tuple(part.strip() for part in metrics.split(",")) if metrics else None
     metrics_for(language, wanted)  # a misspelt one is not worth translating for
     settings = Settings(
@@ -111,7 +111,7 @@ def _check_sources(model: str | None, manifest: Path | None, hyp: Path | None, r
         )
 
 
-def _language_of(manifest: Path | None) -> str:
+def language_of(manifest: Path | None) -> str:
     """Return the language that the manifest's texts are in, English where it does not say."""
     from slt.data.manifest import read_manifest
 
@@ -166,7 +166,7 @@ def _print(results: Results, *, json: bool) -> None:
 def _lines(results: Results) -> Iterator[str]:
     clips = results.clips
     yield f"{results.system}: {clips.n} clips in {results.lang}, {clips.sha256[:12]}"
-    yield from _table("score", results.scores)
+    yield from lines_of("score", results.scores)
     for by in dict.fromkeys(group.by for group in results.groups):
         groups = sorted((group for group in results.groups if group.by == by), key=lambda group: -group.n)
         shown = [group for group in results.groups if group in groups[:SHOWN_GROUPS]]
@@ -191,7 +191,8 @@ def _lines(results: Results) -> Iterator[str]:
     yield from (f"  {score.label}: {score.signature}" for score in results.scores)
 
 
-def _table(title: str, scores: Iterable[Score]) -> Iterator[str]:
+def lines_of(title: str, scores: Iterable[Score]) -> Iterator[str]:
+    """Write scores under a title, one per line."""
     yield f"\n{title}"
     for score in scores:
         yield f"  {score.label:<26}{_number(score)}"

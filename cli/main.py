@@ -16,6 +16,7 @@ from slt.errors import as_slt_error
 from slt_cli import (
     check_manifest,
     compare,
+    compare_embeddings,
     demo,
     doctor,
     embed,
@@ -47,6 +48,7 @@ app.command()(translate.translate)
 app.command()(check_manifest.check_manifest)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
+app.command()(compare_embeddings.compare_embeddings)
 app.command()(report.report)
 app.command()(train.train_features)
 app.command()(train.train_encoder)

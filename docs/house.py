@@ -9,6 +9,7 @@ import ast
 from pathlib import Path
 
 from slt.env.matrix import table
+from slt.evaluate.results import schema
 
 ROOT = Path(__file__).parents[1]
 # A module imports only from floors below its own, or from its own room: a package, or the ground floor as a whole.
@@ -66,7 +67,11 @@ def _first_line(path: Path) -> str:
     return " ".join(words.partition("\n\n")[0].split())
 
 
-PARTS = {"compatibility.md": ("matrix", table), "architecture.md": ("modules", module_list)}
+PARTS = {
+    "compatibility.md": ("matrix", table),
+    "architecture.md": ("modules", module_list),
+    "evaluation.md": ("results", schema),
+}
 
 
 def renewed(page: str, mark: str, text: str) -> str:

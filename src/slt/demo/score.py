@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slt.data.synthetic.grammar import LANGUAGES
 from slt.data.synthetic.labels import LabelledClip
+from slt.evaluate.text_metrics import bleu
 from slt.translate import Translator
 from slt.translation import Failure
 
@@ -49,8 +50,5 @@ def score_bundle(
 
 def score_texts(texts: Sequence[str], references: Sequence[str]) -> Score:
     """Compare texts with their references, one each."""
-    import sacrebleu
-
     right = sum(text == reference for text, reference in zip(texts, references, strict=True))
-    bleu = sacrebleu.corpus_bleu(list(texts), [list(references)]).score
-    return Score(bleu=bleu, exact=right / len(references), n_clips=len(references))
+    return Score(bleu=bleu(texts, references).value, exact=right / len(references), n_clips=len(references))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import inspect
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -40,7 +42,8 @@ class Sentence:
         duration_s: the clip's length.
         seen: its text is in the training set; None: nobody gave one.
         signer: who signs.
-        video: the file; with start_s and end_s where the clip is a part of it.
+        video: the file.
+        start_s, end_s: where the clip lies in it, in seconds, when it is a part.
     """
 
     id: str
@@ -116,7 +119,8 @@ class Repeats:
     """How generic the hypotheses are.
 
     Attributes:
-        distinct: percent of the hypotheses that are different texts; of the references for comparison.
+        distinct: percent of the hypotheses that are different texts.
+        distinct_references: the same of the references, for comparison.
         generic: percent of clips whose hypothesis another clip got as well, though another text was signed there.
         most: the commonest hypotheses that several clips got, with how many.
     """
@@ -250,12 +254,25 @@ def read_results(path: Path) -> Results:
     return parse(Results, found, where=str(file))
 
 
-def schema() -> dict[str, str]:
-    """Return path → type of everything in ``results.json``, as docs/evaluation.md shows it."""
-    rows: dict[str, str] = {}
+def schema() -> str:
+    """Return what ``results.json`` holds, key by key, as Markdown: types from the code, words from its docstrings."""
+    lines = []
     for cls in (Results, Clips, Score, Group, Control, Repeats, Timing, Resampling, Sentence):
-        rows |= {f"{cls.__name__}.{one.name}": str(one.type) for one in fields(cls)}
-    return rows
+        lines += [f"**{cls.__name__}**", "", "| key | type | what |", "|---|---|---|"]
+        words = _words(cls)
+        lines += [f"| `{one.name}` | `{str(one.type).replace('|', 'or')}` | {words[one.name]} |" for one in fields(cls)]
+        lines.append("")
+    return "\n".join(lines).strip()
+
+
+def _words(cls: type) -> dict[str, str]:
+    """Return what a docstring says of each attribute."""
+    about = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")[2]
+    found: dict[str, str] = {}
+    for entry in re.split(r"\n(?=    \w)", about):
+        names, _, text = entry.strip().partition(": ")
+        found |= dict.fromkeys(names.split(", "), " ".join(text.split()))
+    return found
 
 
 def _cell(value: object) -> str:

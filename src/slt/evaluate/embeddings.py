@@ -1,0 +1,168 @@
+"""Sign encoders beside each other: where their embeddings of the same clips lie, in numbers and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slt.errors import UserError
+from slt.evaluate.bootstrap import Resampling
+from slt.evaluate.evaluation import Material
+from slt.evaluate.results import identity_of
+from slt.evaluate.retrieval import retrieval, unit_rows
+from slt.evaluate.space import norms_of, space_scores
+from slt.evaluate.text_metrics import Score
+from slt.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Table = NDArray[np.float32]
+DRAWN = 200
+"""Clips of a matrix of cosines that can still be made out in a picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One encoder's embeddings of N clips.
+
+    Attributes:
+        name: of the model.
+        predicted: (N, D) of the clips.
+        targets: (N, D) of the references, by the model's own text encoder.
+    """
+
+    name: str
+    predicted: Table
+    targets: Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """What was found.
+
+    Attributes:
+        n: clips that all encoders could read.
+        sha256: of these clips and their references.
+        left_out: ids of the others.
+        scores: model → cosine, recall and xsim, with intervals.
+        norms: model → lengths and anisotropies.
+        explained: model → share of the variance that the two axes of the picture hold.
+        agreement: how the first encoder's embeddings find those of each other encoder; empty where widths differ.
+    """
+
+    n: int
+    sha256: str
+    left_out: tuple[str, ...]
+    scores: Mapping[str, Sequence[Score]]
+    norms: Mapping[str, Mapping[str, float]]
+    explained: Mapping[str, float]
+    agreement: Mapping[str, Mapping[str, float]]
+
+
+def common_sides(names: Sequence[str], read: Sequence[Material]) -> tuple[list[Side], list[str], str]:
+    """Keep the clips that all encoders could read.
+
+    Returns:
+        The sides, ids of the clips left out, and the identity of those kept.
+
+    Raises:
+        UserError: a model came without a text encoder, or no clip is left.
+    """
+    sides, failed = [], [np.array([one.failure is not None for one in material.sentences]) for material in read]
+    good = ~np.logical_or.reduce(failed)
+    if not good.any():
+        raise UserError("no clip could be read by all of the models", fix="evaluate them one by one to see why")
+    for name, material in zip(names, read, strict=True):
+        if material.predicted is None or material.targets is None:
+            raise UserError(
+                f"the model {name} came without a text encoder, so there is nothing to hold its embeddings against",
+                fix="import or train it with one",
+            )
+        sides.append(Side(name=name, predicted=material.predicted[good], targets=material.targets[good]))
+    sentences = read[0].sentences
+    kept = [one for one, there in zip(sentences, good, strict=True) if there]
+    return sides, [one.id for one, there in zip(sentences, good, strict=True) if not there], identity_of(kept)
+
+
+def describe(sides: Sequence[Side], left_out: Sequence[str], sha256: str, resampling: Resampling) -> Space:
+    """Put numbers on encoders.
+
+    Raises:
+        UserError: embeddings that are not finite.
+    """
+    first = sides[0]
+    return Space(
+        n=len(first.predicted),
+        sha256=sha256,
+        left_out=tuple(left_out),
+        scores={one.name: space_scores(one.predicted, one.targets, resampling)[0] for one in sides},
+        norms={one.name: norms_of(one.predicted, one.targets) for one in sides},
+        explained={one.name: projection(np.concatenate([one.predicted, one.targets]))[1] for one in sides},
+        agreement={one.name: _agreement(first.predicted, one.predicted) for one in sides[1:]},
+    )
+
+
+def projection(table: Table) -> tuple[NDArray[np.float64], float]:
+    """Return (N, 2), the rows along the two directions in which they differ most, and these directions' share of it."""
+    centred = table.astype(np.float64) - table.astype(np.float64).mean(0)
+    _, strengths, directions = np.linalg.svd(centred, full_matrices=False)
+    signs = np.sign(directions[:2, np.abs(directions[:2]).argmax(1)].diagonal())  # the same picture each time
+    total = float((strengths**2).sum())
+    return centred @ (directions[:2] * signs[:, None]).T, float((strengths[:2] ** 2).sum() / total) if total else 1.0
+
+
+def draw(sides: Sequence[Side], folder: Path) -> list[Path]:
+    """Draw cosines of clips to references, and the projection, each as PNG and SVG."""
+    drawings = {"cosines": _matrices(sides), "projection": _projections(sides)}
+    written = []
+    for name, figure in drawings.items():
+        for kind in ("png", "svg"):
+            with atomic_write(folder / f"{name}.{kind}") as file:
+                figure.savefig(file, format=kind, dpi=140, metadata={"Date": None} if kind == "svg" else None)
+            written.append(folder / f"{name}.{kind}")
+    return written
+
+
+def _agreement(ours: Table, theirs: Table) -> dict[str, float]:
+    if ours.shape != theirs.shape:
+        return {}
+    found = retrieval(ours, theirs)
+    return {"cosine": found.cosine, "recall@1": found.recall_at_1}
+
+
+def _matrices(sides: Sequence[Side]) -> Figure:
+    figure, places = _panels(sides)
+    image: Any = None
+    for side, axes in zip(sides, places, strict=True):
+        ours, theirs = unit_rows(side.predicted[:DRAWN], side.name), unit_rows(side.targets[:DRAWN], side.name)
+        image = axes.imshow(ours @ theirs.T, vmin=-1, vmax=1, cmap="RdBu_r", interpolation="nearest")
+        axes.set(title=side.name, xlabel="reference", ylabel="clip")
+    figure.colorbar(image, ax=list(places), label="cosine", shrink=0.8)
+    return figure
+
+
+def _projections(sides: Sequence[Side]) -> Figure:
+    figure, places = _panels(sides)
+    for side, axes in zip(sides, places, strict=True):
+        points, share = projection(np.concatenate([side.predicted, side.targets]))
+        clips, texts = np.split(points, 2)
+        for clip, text in zip(clips, texts, strict=True):
+            axes.plot(*zip(clip, text, strict=True), color="0.75", linewidth=0.5, zorder=1)
+        axes.scatter(*clips.T, s=10, marker="o", label="clips")
+        axes.scatter(*texts.T, s=10, marker="x", label="references")
+        axes.set(title=f"{side.name}: {100 * share:.0f} % of the variance", aspect="equal")
+        axes.legend()
+    return figure
+
+
+def _panels(sides: Sequence[Side]) -> tuple[Figure, list[Any]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2 * len(sides), 4.6), layout="constrained")
+    return figure, list(figure.subplots(1, len(sides), squeeze=False)[0])
