@@ -1,4 +1,4 @@
-"""How much processor time scoring takes: BLEU, chrF++ and ROUGE-L with intervals, against sacrebleu on a smaller corpus.
+"""Processor time that scoring takes: BLEU, chrF++ and ROUGE-L with intervals, and sacrebleu on a smaller corpus.
 
 python benchmarks/metrics.py [--pairs 100000] [--resamples 1000] [--small 2000]
 """
