@@ -23,7 +23,7 @@ def test_a_pipeline_is_one_script_after_another(slt, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["slurm", "--", "tralate", "x"], "slt tralate x: No such command 'tralate'. Did you mean 'translate'?"),
+        (["slurm", "--", "transate", "x"], "slt transate x: No such command 'transate'. Did you mean 'translate'"),
         (["slurm", "--", "translate", "x", "--lnag", "e"], "No such option: --lnag"),
         (["slurm", "--", "translate"], "Missing argument 'VIDEO'"),
         (["slurm", "--array", "4", "--", "translate", "x"], "No such option: --shard"),
