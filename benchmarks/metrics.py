@@ -1,4 +1,4 @@
-"""How long scoring takes: BLEU, chrF++ and ROUGE-L with intervals, against sacrebleu on a smaller corpus.
+"""Processor time that scoring takes: BLEU, chrF++ and ROUGE-L with intervals, and sacrebleu on a smaller corpus.
 
 python benchmarks/metrics.py [--pairs 100000] [--resamples 1000] [--small 2000]
 """
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--small", type=int, default=2000)
     asked = parser.parse_args()
-    print(f"{'pairs':>8}  {'what':<44}{'seconds':>9}")
+    print(f"{'pairs':>8}  {'what':<44}{'CPU, s':>9}")
     totals = {}
     for who, work, n in (("slt", ours, asked.small), ("sacrebleu", theirs, asked.small), ("slt", ours, asked.pairs)):
         rows = work(*corpus(n), asked.resamples)

@@ -199,7 +199,7 @@ def lines_of(title: str, scores: Iterable[Score]) -> Iterator[str]:
 
 
 def _row(label: str, scores: Iterable[Score]) -> str:
-    return f"  {label:<26}" + "".join(f"{score.label} {_number(score)}   " for score in scores).rstrip()
+    return f"  {label:<32}" + "".join(f"{score.label} {_number(score)}   " for score in scores).rstrip()
 
 
 def _number(score: Score) -> str:

@@ -77,7 +77,7 @@ def test_what_cannot_be_paired_is_refused(file, said, bytes_said, signed, bytes_
 def test_files_that_are_not_there(file, tmp_path):
     with pytest.raises(UserError, match="holds no references"):
         pair_files(file("a.txt", "x\n"), None)
-    with pytest.raises(UserError, match=r"there is no .*no\.json"):
+    with pytest.raises(UserError, match=r"there are no results in .*no\.json"):
         pair_files(tmp_path / "no.json", None)
     with pytest.raises(UserError, match=r"no\.txt"):
         pair_files(tmp_path / "no.txt", file("b.txt", "x"))

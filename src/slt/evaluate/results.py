@@ -242,7 +242,7 @@ def read_results(path: Path) -> Results:
     try:
         found = json.loads(file.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"there is no {file}", fix="make one with `slt evaluate … --out DIR`") from None
+        raise UserError(f"there are no results in {file}", fix="make one with `slt evaluate … --out DIR`") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read as results: {error}") from error
     number = found.get("format") if isinstance(found, dict) else None
