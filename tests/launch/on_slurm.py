@@ -90,7 +90,6 @@ def test_an_array_with_one_task_killed_and_repeated_equals_a_single_run():
     wait_for_end(launch(*words, "--out", "features/shared"))
     shared, single = FeatureStore.open(Path("features/shared")), FeatureStore.open(Path("features/train"))
     assert sorted(shared.ids) == sorted(single.ids)
-    # Windows of different clips are computed together, so their last bit depends on their neighbours; it is float16.
     assert all(np.array_equal(shared[clip], single[clip]) for clip in single.ids)
 
 
