@@ -22,9 +22,9 @@ from slt.video.span import open_span
 if TYPE_CHECKING:
     from torch import Tensor
 
-# What goes through the extractor at once, in bytes of pixels: one full-size window (19 MB) keeps every core busy and
-# holds 2 GB while it does; a GPU wants more to do. Small windows share.
-PIXELS_AT_ONCE = {"cpu": 10_000_000, "cuda": 160_000_000}
+# What goes through the extractor at once, in bytes of pixels. A GPU wants much to do. On a CPU it is one piece: a
+# full-size window (19 MB) keeps every core busy, and features then are the same to the bit whoever shares the work.
+PIXELS_AT_ONCE = {"cpu": 1, "cuda": 160_000_000}
 
 Notes = list[str]
 """What a person should know about a clip."""
