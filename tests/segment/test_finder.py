@@ -35,8 +35,8 @@ def test_a_rest_that_is_too_short_ends_nothing():
 
 
 def test_a_hold_ends_a_sentence_only_when_it_is_long():
-    assert cut((*REST, 1.0), (*SIGN, 1.0), (*HOLD, 1.0), (*SIGN, 1.0), (*REST, 1.0)) == [(0.8, 4.2)]
-    assert len(cut((*REST, 1.0), (*SIGN, 1.0), (*HOLD, 1.3), (*SIGN, 1.0), (*REST, 1.0))) == 2
+    assert cut((*REST, 1.0), (*SIGN, 1.0), (*HOLD, 1.2), (*SIGN, 0.6), (*REST, 1.0)) == [(0.8, 4.0)]
+    assert len(cut((*REST, 1.0), (*SIGN, 1.0), (*HOLD, 3.5), (*SIGN, 1.0), (*REST, 1.0))) == 2
 
 
 def test_a_movement_that_is_too_short_is_no_sentence():

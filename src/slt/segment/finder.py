@@ -30,7 +30,7 @@ STILL, MOVING = 0.15, 0.3
 RESTLESS = 0.5
 """Hands that move more than this do not rest, wherever they are."""
 
-NEAR = 0.35
+NEAR = 0.4
 """Postures that differ by less than this share of how much two pictures SPREAD_S apart do are one posture."""
 
 SPREAD_S = 1.5
@@ -38,8 +38,9 @@ SMOOTH_S = 0.2
 VALLEY_S = 0.4
 """A sentence that is too long is split where the motion is least on average over this time."""
 
-HOLD = 3.0
-"""Hands that stop away from their rest end a sentence only after so many times the shortest pause: signs have holds."""
+HOLD = 8.0
+"""Hands that stop away from their rest end a sentence only after so many times the shortest pause: signs have holds,
+and a word that is spelt with the fingers is nearly still for a second or two."""
 
 EDGE = 0.5
 """This share of the shortest pause is left on either side of a sentence."""
@@ -52,7 +53,7 @@ class SentenceLimits:
     Attributes:
         min_length_s: shorter movements, such as scratching one's nose, are no sentences.
         max_length_s: longer signing is split where the signer moves least.
-        min_pause_s: hands that rest for so long end a sentence; hands that stop elsewhere do after three times that.
+        min_pause_s: hands that rest for so long end a sentence; hands that stop elsewhere do after eight times that.
 
     Raises:
         UserError: a value is not positive, or the longest is not at least twice the shortest and its pauses.

@@ -11,7 +11,7 @@ from slt.segment.motion import Picture, changed
 MOST = 8
 """So many postures are remembered; the one that was held for the shortest time makes room."""
 
-SHARE = 0.4
+SHARE = 0.3
 """A posture is a rest when it was held for at least this share of the time of the one held longest."""
 
 LONGEST_MEMORY_S = 20.0
