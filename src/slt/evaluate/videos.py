@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from slt.bundle import choose_device
 from slt.data.manifest import Clip, Manifest
 from slt.errors import UserError
+from slt.evaluate.blaser import judge
 from slt.evaluate.evaluation import Material
 from slt.evaluate.journal import Journal, unpacked
 from slt.evaluate.model import Answer, Asked, Reader, read_all, read_blanks
 from slt.evaluate.results import Sentence, Timing
+from slt.evaluate.space import Judged
 from slt.stopping import stop_requests
 
 SIGNER_COLUMNS = ("signer", "speaker", "signer_id")
@@ -30,6 +32,7 @@ def read_videos(
     progress: Callable[[str, int, int | None], None],
     *,
     blanks: bool,
+    blasers: Sequence[str] = (),
 ) -> Material:
     """Translate the clips of a manifest that have a text in the language; what was translated is kept in ``out``.
 
@@ -39,6 +42,7 @@ def read_videos(
         out: a folder in which a run that was stopped goes on; None: nothing is kept.
         progress: told of each clip.
         blanks: ask it for blank videos as well.
+        blasers: judge its texts by these, as ``choose_blasers`` gives them.
 
     Raises:
         UserError: no such model, or a manifest without a sentence in the language.
@@ -53,11 +57,13 @@ def read_videos(
         answers = read_all(reader, manifest, clips, stop, progress)
         blank_texts = read_blanks(reader, answers, stop, progress) if blanks else None
         targets = reader.embed(texts) if reader.embeds_text and any(not one.error for one in answers) else None
+        predicted = None if targets is None else _embeddings(answers, targets.shape[1])
         rows = zip(clips, texts, answers, strict=True)
         return Material(
             sentences=[_sentence(manifest, *row) for row in rows],
-            predicted=None if targets is None else _embeddings(answers, targets.shape[1]),
+            predicted=predicted,
             targets=targets,
+            judged=_judged(blasers, reader, answers, predicted, targets),
             blanks=blank_texts,
             timing=_timing(answers, str(choose_device(asked.device))),
             without_reference=silent,
@@ -102,6 +108,19 @@ def _embeddings(answers: Sequence[Answer], width: int) -> NDArray[np.float32]:
     """Return (N, D), zeros where a clip failed."""
     nothing = np.zeros(width, np.float32)
     return np.stack([nothing if one.error else unpacked(one.kept["embedding"]) for one in answers])
+
+
+def _judged(
+    blasers: Sequence[str],
+    reader: Reader,
+    answers: Sequence[Answer],
+    predicted: NDArray[np.float32] | None,
+    targets: NDArray[np.float32] | None,
+) -> list[Judged]:
+    if not blasers or predicted is None or targets is None:
+        return []
+    said = reader.embed([one.text for one in answers])
+    return judge(blasers, predicted, said, targets, failed=np.array([one.error is not None for one in answers]))
 
 
 def _timing(answers: Sequence[Answer], device: str) -> Timing | None:
