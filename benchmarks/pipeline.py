@@ -190,7 +190,7 @@ def features(scratch: Path, way: str, _: int) -> dict[str, Any]:
     """Turn the clip's windows into features."""
     from benchmarks.baseline import MaskedHiera
     from slt.models.signhiera import normalise
-    from slt.translate import extract_features
+    from slt.stages import extract_features
     from slt.video.crop import find_signer
     from slt.video.decode import open_video
     from slt.video.stream import WindowStream, cropped_frames
@@ -232,7 +232,7 @@ class FlopCount:
 
 def embedding(scratch: Path, way: str, _: int) -> dict[str, Any]:
     """Embed the features the public way found."""
-    from slt.translate import encode
+    from slt.stages import encode
 
     loaded, found = models(scratch, way), torch.load(scratch / "features.pt")
     seconds, made = timed(lambda: encode(loaded.encoder, found.to(next(loaded.encoder.parameters()).dtype)))

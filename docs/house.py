@@ -25,6 +25,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("text",),
     ("bundle", "importing", "translation", "segment", "subtitles"),
     ("obtain",),
+    ("stages",),
+    ("signing",),
     ("translate",),
     ("extract",),
     ("evaluate",),

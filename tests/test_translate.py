@@ -10,13 +10,14 @@ import pytest
 import torch
 
 import slt
-from slt import translate
+from slt import signing, stages
 from slt.assets.cards import read_card, write_card
 from slt.bundle import load_bundle
 from slt.errors import SltError, UserError
 from slt.models.signhiera import normalise
+from slt.stages import encode, extract_features
 from slt.tensors import FeatureBatch
-from slt.translate import Translator, encode, extract_features
+from slt.translate import Translator
 from slt.translation import Failure, Translation
 from slt.video import file as video_file
 from slt.video.boxes import Box
@@ -88,7 +89,7 @@ def test_streaming_changes_no_number(translator, bundle, clip):
 def test_windows_at_once_change_no_number(translator, monkeypatch, tmp_path):
     video = write_clip(tmp_path / "long.mp4", 170)
     alone = translator.translate(video)
-    monkeypatch.setitem(translate.WINDOWS_AT_ONCE, "cpu", 4)
+    monkeypatch.setitem(stages.WINDOWS_AT_ONCE, "cpu", 4)
     told = []
     together = translator.translate(video, progress=lambda *what: told.append(what))
     torch.testing.assert_close(together.features, alone.features, rtol=0, atol=1e-5)
@@ -166,9 +167,9 @@ def test_a_video_unlike_the_training_videos_is_doubted(own_bundle, clip, thresho
 
 
 def test_what_the_search_for_the_signer_noticed_is_passed_on(translator, clip, monkeypatch):
-    found = translate.find_signer(open_video(clip), "none")
+    found = signing.find_signer(open_video(clip), "none")
     noticed = replace(found, note="two faces")
-    monkeypatch.setattr(translate, "find_signer", lambda *_: noticed)
+    monkeypatch.setattr(signing, "find_signer", lambda *_: noticed)
     assert "two faces" in translator.translate(clip).warnings
 
 
@@ -188,14 +189,14 @@ def test_one_broken_video_costs_only_itself(translator, clip, broken):
 
 
 def test_a_bug_that_one_video_meets_costs_only_that_video(translator, clip, broken, monkeypatch):
-    genuine = translate.find_signer
+    genuine = signing.find_signer
 
     def find_signer(video, detector):
         if video.info.path.name == "odd.mp4":
             raise ZeroDivisionError("by a face of no width")
         return genuine(video, detector)
 
-    monkeypatch.setattr(translate, "find_signer", find_signer)
+    monkeypatch.setattr(signing, "find_signer", find_signer)
     odd = write_clip(broken.with_name("odd.mp4"), 3)
     first, second = translator.translate_many([odd, clip])
     assert type(first.error) is SltError

@@ -21,8 +21,9 @@ from slt.extract.jobs import Job, choose_shard, gather_jobs
 from slt.extract.kinds import load_extractor
 from slt.extract.pipeline import extracted
 from slt.extract.story import estimate, extract, failures_path
+from slt.stages import extract_features
 from slt.stopping import StopRequests
-from slt.translate import Translator, extract_features
+from slt.translate import Translator
 from slt.video.crop import find_signer
 from slt.video.span import open_span
 from slt.video.stream import WindowStream, cropped_frames

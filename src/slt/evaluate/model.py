@@ -17,10 +17,10 @@ from slt.bundle import LoadedBundle, load_bundle
 from slt.data.manifest import Clip, Manifest
 from slt.errors import SltError, UserError, as_slt_error
 from slt.evaluate.journal import Journal, packed
+from slt.signing import look_at, translate_signing
 from slt.stopping import StopRequests
 from slt.stopwatch import Stopwatch
 from slt.text.languages import check_languages
-from slt.translate import look_at, translate_signing
 from slt.video.base import Frame, Video, VideoInfo
 from slt.video.span import open_span
 

@@ -14,7 +14,7 @@ from slt.data.features.header import StoreHeader
 from slt.extract.base import Counted, Extractor, Notes, Piece, Settings, as_rows, open_clip, pieces_at_once, store_dtype
 from slt.extract.jobs import Job
 from slt.models.signhiera import SignHiera
-from slt.translate import window_features
+from slt.stages import window_features
 from slt.video.detect import load_detector
 from slt.video.stream import WindowStream, cropped_frames
 

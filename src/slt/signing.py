@@ -1,0 +1,186 @@
+"""One stretch of signing becomes text: look for the signer, extract, encode, search, and say what to make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from slt.bundle import LoadedBundle
+from slt.stages import encode, extract_several
+from slt.stopwatch import Stopwatch
+from slt.tensors import EncoderOutput
+from slt.text.decoder import Hypothesis, token_limit
+from slt.text.rerank import READINGS, Judge
+from slt.text.rerank import rerank as rerank_texts
+from slt.translation import Span, Translation
+from slt.video.ahead import read_ahead
+from slt.video.base import Frame, Video
+from slt.video.crop import SignerBox, find_signer
+from slt.video.kept import KeptVideo
+from slt.video.rate import to_working_rate
+from slt.video.stream import cropped_frames, in_turn, late_starts
+from slt.video.windows import Window, plan_windows
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is being made, how much of it is done, and how much there will be (None: nobody knows)."""
+
+# Cropped frames that wait for the extractor: those of two full-size windows take 40 MB.
+FRAMES_AHEAD = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signing:
+    """A stretch of a video in which somebody signs: the signer's pictures, and where they come from.
+
+    Attributes:
+        video: the video's path, as it was given.
+        source: the video, at the rate of ``crops``.
+        signer: where the signer is in it.
+        crops: the signer in each frame, (size, size, 3) uint8 RGB; read once.
+        start_s: when it begins, in seconds since the video's first frame.
+        end_s: when it ends; None: when its frames are over.
+    """
+
+    video: str
+    source: Video
+    signer: SignerBox
+    crops: Iterable[Frame]
+    start_s: float = 0.0
+    end_s: float | None = None
+
+
+def look_at(
+    bundle: LoadedBundle, opened: Video, *, video: str, clock: Stopwatch, detector: str | None = None
+) -> Signing:
+    """Find the signer in a video, all of which is signing.
+
+    Args:
+        bundle: whose models will see it.
+        opened: the video, at any rate.
+        video: what to call it.
+        clock: counts the seconds of this, and those of reading the pictures later.
+        detector: as for ``Translator``.
+
+    Raises:
+        UserError: the video cannot be read.
+    """
+    with clock("signer"):
+        source, signer = find_in(bundle, opened, detector)
+    cropped = cropped_frames(source, signer, bundle.card.preprocess.size)
+    crops = clock.each("frames", read_ahead(cropped, FRAMES_AHEAD))
+    return Signing(video=video, source=source, signer=signer, crops=crops)
+
+
+def translate_signing(
+    bundle: LoadedBundle,
+    signing: Signing,
+    langs: Sequence[str],
+    *,
+    beam_size: int = 5,
+    nbest: int = 1,
+    rerank: bool = False,
+    clock: Stopwatch | None = None,
+    progress: Progress | None = None,
+) -> Translation:
+    """Translate one stretch of signing, from the signer's pictures on.
+
+    Args:
+        bundle: the models.
+        signing: whose pictures, and where they come from.
+        langs: FLORES-200 codes that the model writes.
+        beam_size: hypotheses kept alive in the decoder's search.
+        nbest: texts per language, at most ``beam_size``.
+        rerank: read the pictures several times, and weigh the texts of all readings; the text encoder must be loaded.
+        clock: counts the stages' seconds, earlier ones among them.
+        progress: told of each batch of windows that went through the extractor.
+
+    Raises:
+        UserError: the video cannot be read to its end, or a size is out of range.
+    """
+    clock = clock or Stopwatch()
+    fps = signing.source.info.fps
+    n_readings = READINGS if rerank else 1
+    streams = late_starts(signing.crops, n_readings, fps=fps, geometry=bundle.geometry)
+    with clock("features"):
+        counter = _counter(progress, signing.source, bundle, n_readings)
+        readings = extract_several(bundle.extractor, in_turn(streams), on_windows=counter)
+    with clock("encoder"):
+        encoded = [encode(bundle.encoder, features) for features in readings.values()]
+    windows, features, embedding = streams[0], readings[0], encoded[0].sentence[0]
+    duration_s = windows.n_frames / fps
+    with clock("text"):
+        settings = {"beam_size": beam_size, "max_tokens": token_limit(duration_s)}
+        found = [
+            bundle.decoder.translate(one, langs, nbest=beam_size if rerank else nbest, **settings)[0] for one in encoded
+        ]
+        texts = _rerank(bundle, encoded, found, nbest) if rerank else found[0]
+    return Translation(
+        video=signing.video,
+        model=bundle.card.name,
+        texts=texts,
+        n_frames=windows.n_frames,
+        fps=fps,
+        start_s=signing.start_s,
+        end_s=signing.start_s + duration_s if signing.end_s is None else signing.end_s,
+        duration_s=duration_s,
+        signer=signing.signer,
+        windows=[_span(window, fps) for window in windows.windows],
+        features=features.float().cpu(),
+        embedding=embedding.float().cpu(),
+        timings=clock.seconds,
+        warnings=[*signing.source.warnings, *_doubts(bundle, signing.signer, features, texts)],
+    )
+
+
+def find_in(bundle: LoadedBundle, opened: Video, detector: str | None) -> tuple[Video, SignerBox]:
+    """Return a video at the model's rate, and where the signer is in it."""
+    source = KeptVideo(to_working_rate(opened, target_fps=bundle.geometry.target_fps))
+    return source, find_signer(source, detector or bundle.card.preprocess.detector)
+
+
+def _rerank(
+    bundle: LoadedBundle, encoded: Sequence[EncoderOutput], found: Sequence[dict[str, list[Hypothesis]]], nbest: int
+) -> dict[str, list[Hypothesis]]:
+    """Return the best ``nbest`` of the texts that all readings gave, language by language."""
+    readings = torch.cat([one.sentence for one in encoded])
+    judge, calibration = cast(Judge, bundle.decoder), bundle.card.confidence
+    return {
+        lang: rerank_texts(
+            judge, readings, [text for texts in found for text in texts[lang]], lang, calibration=calibration
+        )[:nbest]
+        for lang in found[0]
+    }
+
+
+def _counter(
+    progress: Progress | None, source: Video, bundle: LoadedBundle, n_readings: int
+) -> Callable[[int], None] | None:
+    """Tell ``progress`` of windows done, of as many as the video's header promises."""
+    if progress is None:
+        return None
+    promised = source.info.n_frames
+    total = n_readings * len(plan_windows(promised, source.info.fps, bundle.geometry)) if promised else None
+    return lambda done: progress("windows", done, total)
+
+
+def _span(window: Window, fps: float) -> Span:
+    return Span(start_s=window.start / fps, end_s=(window.end + 1) / fps, padding=window.padding)
+
+
+def _doubts(
+    bundle: LoadedBundle, signer: SignerBox, features: Tensor, texts: dict[str, list[Hypothesis]]
+) -> Iterator[str]:
+    """Say what a reader of the texts should know beyond what is odd about the video."""
+    if signer.note:
+        yield signer.note
+    if bundle.domain and bundle.card.domain and not bundle.domain.knows(features):
+        yield f"this video does not look like what the model {bundle.card.name} knows: {bundle.card.domain.summary}"
+    for lang, hypotheses in texts.items():
+        if any(one.truncated for one in hypotheses):
+            yield f"the text in {lang} was still going on at the length limit for so short a video: it may be nonsense"
+        if any(one.looped for one in hypotheses):
+            yield f"the text in {lang} went round in circles; this one forbids repeats, and is not to be trusted"
