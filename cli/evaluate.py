@@ -27,6 +27,10 @@ def evaluate(
     manifest: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The clips to translate, with what is signed in them.")
     ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(metavar="STORE", help="The clips' features, extracted earlier; with --model: no video is read."),
+    ] = None,
     hyp: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Instead: what a system said. Plain lines, .tsv by id, or results.json."),
@@ -77,7 +81,7 @@ def evaluate(
     from slt.evaluate.text_metrics import metrics_for
     from slt_cli.failures import ItemsFailed
 
-    _check_sources(model, manifest, hyp, ref)
+    _check_sources(model, manifest, hyp, ref, features)
     language = lang or language_of(manifest)
     wanted, judges = part_names([part.strip() for part in metrics.split(",")] if metrics else None)
     metrics_for(language, wanted)  # a misspelt one is not worth translating for
@@ -96,7 +100,7 @@ def evaluate(
         called = hyp.parent.name if hyp.name == "results.json" else hyp.stem
     else:
         asked = Asked(model=str(model), lang=language, beam=beam, device=device, dtype=dtype.value)
-        material, source = _translated(asked, manifest or Path(), out, settings, judges)
+        material, source = _translated(asked, manifest or Path(), features, out, settings, judges)
         called = source["model"]
     results = summarise(material, settings, system=name or called, source=source)
     if out:
@@ -106,10 +110,17 @@ def evaluate(
         raise ItemsFailed(material.failures, total=len(material.sentences), what="clips")
 
 
-def _check_sources(model: str | None, manifest: Path | None, hyp: Path | None, ref: Path | None) -> None:
+def _check_sources(
+    model: str | None, manifest: Path | None, hyp: Path | None, ref: Path | None, features: Path | None
+) -> None:
     from slt.errors import UserError
 
-    if (model is None) != (manifest is None) or (hyp is None) == (model is None) or (ref and not hyp):
+    if (
+        (model is None) != (manifest is None)
+        or (hyp is None) == (model is None)
+        or (ref and not hyp)
+        or (features and hyp)
+    ):
         raise UserError(
             "expected a model and a manifest, or hypotheses and references",
             fix="slt evaluate --model demo --manifest test.tsv, or slt evaluate --hyp said.txt --ref signed.txt",
@@ -137,7 +148,12 @@ def _training(train: Path | None, lang: str) -> frozenset[str] | None:
 
 
 def _translated(
-    asked: Asked, manifest: Path, out: Path | None, settings: Settings, judges: Sequence[str] | None
+    asked: Asked,
+    manifest: Path,
+    features: Path | None,
+    out: Path | None,
+    settings: Settings,
+    judges: Sequence[str] | None,
 ) -> tuple[Material, dict[str, Any]]:
     """Translate with a model; what it depends on is checked first."""
     from slt import log
@@ -150,8 +166,11 @@ def _translated(
     blasers = choose_blasers(judges, find_bundle(asked.model))
     clips = read_manifest(manifest, lang=settings.lang)
     with log.bars() as bars:
-        material = read_videos(asked, clips, out, bars.update, blanks=settings.controls, blasers=blasers)
-    return material, {**source, "manifest": str(manifest)}
+        material = read_videos(
+            asked, clips, out, bars.update, blanks=settings.controls, blasers=blasers, features=features
+        )
+    told = {"features": str(features)} if features else {}
+    return material, {**source, "manifest": str(manifest), **told}
 
 
 def _print(results: Results, *, json: bool) -> None:

@@ -19,9 +19,11 @@ from slt.evaluate.journal import Journal, unpacked
 from slt.evaluate.model import Answer, Asked, Reader, read_all, read_blanks
 from slt.evaluate.results import Sentence, Timing
 from slt.evaluate.space import Judged
+from slt.evaluate.stored import StoredReader, open_stored
 from slt.stopping import stop_requests
 
 SIGNER_COLUMNS = ("signer", "speaker", "signer_id")
+NO_TIME = "no time per clip: stored features were read, and no videos"
 NO_TEXT_ENCODER = "no figures of SONAR's space: the model came without a text encoder"
 
 
@@ -33,6 +35,7 @@ def read_videos(
     *,
     blanks: bool,
     blasers: Sequence[str] = (),
+    features: Path | None = None,
 ) -> Material:
     """Translate the clips of a manifest that have a text in the language; what was translated is kept in ``out``.
 
@@ -43,6 +46,7 @@ def read_videos(
         progress: told of each clip.
         blanks: ask it for blank videos as well.
         blasers: judge its texts by these, as ``choose_blasers`` gives them.
+        features: where those of the clips lie: no video is read then, and no time told.
 
     Raises:
         UserError: no such model, or a manifest without a sentence in the language.
@@ -50,12 +54,14 @@ def read_videos(
         SltError: the machine failed.
     """
     clips, texts, silent = _with_text(manifest, asked.lang)
+    stored = open_stored(features, asked.model, manifest.path) if features else None
+    told = {"features": str(features.absolute())} if features else {}
     with ExitStack() as stack:
-        journal = stack.enter_context(Journal(out, asked.fingerprint()))
+        journal = stack.enter_context(Journal(out, {**asked.fingerprint(), **told}))
         stop = stack.enter_context(stop_requests())
-        reader = Reader(asked, journal)
+        reader = Reader(asked, journal) if stored is None else StoredReader(asked, journal, stored)
         answers = read_all(reader, manifest, clips, stop, progress)
-        blank_texts = read_blanks(reader, answers, stop, progress) if blanks else None
+        blank_texts = read_blanks(reader, answers, stop, progress) if blanks and stored is None else None
         targets = reader.embed(texts) if reader.embeds_text and any(not one.error for one in answers) else None
         predicted = None if targets is None else _embeddings(answers, targets.shape[1])
         rows = zip(clips, texts, answers, strict=True)
@@ -68,7 +74,7 @@ def read_videos(
             timing=_timing(answers, str(choose_device(asked.device))),
             without_reference=silent,
             failures=[(clip.id, one.error) for clip, one in zip(clips, answers, strict=True) if one.error],
-            notes=[] if reader.embeds_text else [NO_TEXT_ENCODER],
+            notes=[NO_TEXT_ENCODER] * (not reader.embeds_text) + [NO_TIME] * (stored is not None),
         )
 
 
@@ -124,7 +130,7 @@ def _judged(
 
 
 def _timing(answers: Sequence[Answer], device: str) -> Timing | None:
-    good = [one.kept for one in answers if not one.error]
+    good = [one.kept for one in answers if "seconds" in one.kept]
     if not good:
         return None
     seconds = np.array([one["seconds"] for one in good])
