@@ -18,6 +18,10 @@ def compare_embeddings(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Write figures and embeddings.json there; a stopped run goes on.")
     ],
+    features: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="STORE", help="The clips' features, extracted earlier: once for all models, or for each."),
+    ] = None,
     lang: Annotated[
         str | None, typer.Option(metavar="LANG", help="FLORES-200 code of the texts: the manifest's, or eng_Latn.")
     ] = None,
@@ -47,14 +51,21 @@ def compare_embeddings(
 
     if len(model) < 2:
         raise UserError("one model has nothing to be compared with", fix="give --model twice or more")
+    stores: list[Path | None] = list(features) if features else [None]
+    if len(stores) not in (1, len(model)):
+        raise UserError(
+            f"{len(stores)} stores of features for {len(model)} models",
+            fix="give --features once for all models, or once for each, in the order of --model",
+        )
+    stores = stores * len(model) if len(stores) == 1 else stores
     language = lang or language_of(manifest)
     clips = read_manifest(manifest, lang=language)
     asked = [Asked(model=one, lang=language, beam=1, device=device, dtype=dtype.value) for one in model]
     names = [f"{number}-{one.fingerprint()['model']}" for number, one in enumerate(asked, 1)]
     with log.bars() as bars:
         read = [
-            read_videos(one, clips, out / name, bars.update, blanks=False)
-            for one, name in zip(asked, names, strict=True)
+            read_videos(one, clips, out / name, bars.update, blanks=False, features=store)
+            for one, name, store in zip(asked, names, stores, strict=True)
         ]
     sides, left_out, identity = common_sides(names, read)
     found = describe(sides, left_out, identity, Resampling(resamples=resamples))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ from slt_cli.translate import Dtype
 
 if TYPE_CHECKING:
     from slt.evaluate.evaluation import Material, Settings
+    from slt.evaluate.model import Asked
     from slt.evaluate.results import Results
     from slt.evaluate.text_metrics import Score
 
@@ -26,6 +27,10 @@ def evaluate(
     manifest: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The clips to translate, with what is signed in them.")
     ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(metavar="STORE", help="The clips' features, extracted earlier; with --model: no video is read."),
+    ] = None,
     hyp: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Instead: what a system said. Plain lines, .tsv by id, or results.json."),
@@ -37,7 +42,7 @@ def evaluate(
         str | None, typer.Option(metavar="LANG", help="FLORES-200 code of the texts: the manifest's, or eng_Latn.")
     ] = None,
     metrics: Annotated[
-        str | None, typer.Option(metavar="NAME,…", help="Only these metrics of text, as bleu4,chrf++.")
+        str | None, typer.Option(metavar="NAME,…", help="Only these metrics, as bleu4,chrf++,blaser_ref.")
     ] = None,
     out: Annotated[
         Path | None,
@@ -68,15 +73,17 @@ def evaluate(
 
     Example: slt evaluate --model demo --manifest corpus/test.tsv --out scores --controls
     """
+    from slt.evaluate.blaser import choose_blasers, part_names
     from slt.evaluate.bootstrap import Resampling
     from slt.evaluate.evaluation import Settings, read_files, summarise
+    from slt.evaluate.model import Asked
     from slt.evaluate.results import write_results
     from slt.evaluate.text_metrics import metrics_for
     from slt_cli.failures import ItemsFailed
 
-    _check_sources(model, manifest, hyp, ref)
+    _check_sources(model, manifest, hyp, ref, features)
     language = lang or language_of(manifest)
-    wanted = tuple(part.strip() for part in metrics.split(",")) if metrics else None
+    wanted, judges = part_names([part.strip() for part in metrics.split(",")] if metrics else None)
     metrics_for(language, wanted)  # a misspelt one is not worth translating for
     settings = Settings(
         lang=language,
@@ -87,11 +94,13 @@ def evaluate(
         training=_training(train, language),
     )
     if hyp:
+        choose_blasers(judges or (), None)
         material = read_files(hyp, ref)
         source = {"hypotheses": str(hyp), "references": str(ref or hyp)}
         called = hyp.parent.name if hyp.name == "results.json" else hyp.stem
     else:
-        material, source = _translated(str(model), manifest, out, settings, (beam, device, dtype.value))
+        asked = Asked(model=str(model), lang=language, beam=beam, device=device, dtype=dtype.value)
+        material, source = _translated(asked, manifest or Path(), features, out, settings, judges)
         called = source["model"]
     results = summarise(material, settings, system=name or called, source=source)
     if out:
@@ -101,10 +110,17 @@ def evaluate(
         raise ItemsFailed(material.failures, total=len(material.sentences), what="clips")
 
 
-def _check_sources(model: str | None, manifest: Path | None, hyp: Path | None, ref: Path | None) -> None:
+def _check_sources(
+    model: str | None, manifest: Path | None, hyp: Path | None, ref: Path | None, features: Path | None
+) -> None:
     from slt.errors import UserError
 
-    if (model is None) != (manifest is None) or (hyp is None) == (model is None) or (ref and not hyp):
+    if (
+        (model is None) != (manifest is None)
+        or (hyp is None) == (model is None)
+        or (ref and not hyp)
+        or (features and hyp)
+    ):
         raise UserError(
             "expected a model and a manifest, or hypotheses and references",
             fix="slt evaluate --model demo --manifest test.tsv, or slt evaluate --hyp said.txt --ref signed.txt",
@@ -132,21 +148,29 @@ def _training(train: Path | None, lang: str) -> frozenset[str] | None:
 
 
 def _translated(
-    model: str, manifest: Path | None, out: Path | None, settings: Settings, asked: tuple[int, str, str]
+    asked: Asked,
+    manifest: Path,
+    features: Path | None,
+    out: Path | None,
+    settings: Settings,
+    judges: Sequence[str] | None,
 ) -> tuple[Material, dict[str, Any]]:
-    """Translate with a model, by these beam, device and dtype; what it depends on is checked first."""
+    """Translate with a model; what it depends on is checked first."""
     from slt import log
+    from slt.assets.store import find_bundle
     from slt.data.manifest import read_manifest
-    from slt.evaluate.model import Asked
+    from slt.evaluate.blaser import choose_blasers
     from slt.evaluate.videos import read_videos
 
-    beam, device, dtype = asked
-    question = Asked(model=model, lang=settings.lang, beam=beam, device=device, dtype=dtype)
-    source = question.fingerprint()
-    clips = read_manifest(manifest or Path(), lang=settings.lang)
+    source = asked.fingerprint()
+    blasers = choose_blasers(judges, find_bundle(asked.model))
+    clips = read_manifest(manifest, lang=settings.lang)
     with log.bars() as bars:
-        material = read_videos(question, clips, out, bars.update, blanks=settings.controls)
-    return material, {**source, "manifest": str(manifest)}
+        material = read_videos(
+            asked, clips, out, bars.update, blanks=settings.controls, blasers=blasers, features=features
+        )
+    told = {"features": str(features)} if features else {}
+    return material, {**source, "manifest": str(manifest), **told}
 
 
 def _print(results: Results, *, json: bool) -> None:

@@ -61,7 +61,10 @@ def list_models(
 def fetch(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]", help="sonar-asl, which comes if none is named, or dlib-cnn, a face detector."),
+        typer.Argument(
+            metavar="[NAME]",
+            help="sonar-asl, which comes if none is named; dlib-cnn, a face detector; or blaser, for slt evaluate.",
+        ),
     ] = None,
     mirror: Annotated[
         str | None, typer.Option(metavar="URL", help="Fetch from there, where the same paths lie; else SLT_MIRROR.")

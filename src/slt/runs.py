@@ -18,7 +18,7 @@ from typing import Any
 from slt.errors import UserError
 from slt.files import atomic_write
 
-RECIPE, ENVIRONMENT, ASSETS, RESULTS = "recipe.yaml", "environment.json", "assets.json", "results.json"
+RECIPE, ENVIRONMENT, ASSETS, OUTCOME = "recipe.yaml", "environment.json", "assets.json", "outcome.json"
 WAIT_S = 300.0  # for the first process; longer than any file system takes to show a new file
 TOLD = ("slt", "torch", "fairseq2", "sonar-space", "transformers", "timm", "lightning", "numpy", "sacrebleu")
 
@@ -59,9 +59,9 @@ class Run:
         return self.folder / "bundle"
 
     @property
-    def results(self) -> Path:
+    def outcome(self) -> Path:
         """What training came to, once it is over."""
-        return self.folder / RESULTS
+        return self.folder / OUTCOME
 
     def note(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file into the folder."""

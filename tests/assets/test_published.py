@@ -51,3 +51,11 @@ def test_unknown_name_is_answered_with_the_nearest():
         find_published("sonar-als")
     assert caught.value.fix == "did you mean sonar-asl?"
     assert find_published("sonar-asl") is MODEL
+
+
+def test_a_judge_of_translations_can_be_fetched():
+    files = find_published("blaser").choose(text_encoder=False)
+    assert [address(file, "https://mirror.example") for file in files] == [
+        "https://mirror.example/facebook/blaser-2.0-ref/resolve/main/model.pt",
+        "https://mirror.example/facebook/blaser-2.0-qe/resolve/main/model.pt",
+    ]

@@ -26,3 +26,21 @@ def test_one_model_is_not_enough(slt, bundle, tmp_path):
     outcome = slt("compare-embeddings", "--model", bundle, "--manifest", tmp_path / "m.tsv", "--out", tmp_path)
     assert outcome.code == 2
     assert "one model has nothing to be compared with" in outcome.err
+
+
+def test_stored_features_serve_all_models(slt, bundle, own_bundle, tmp_path):
+    clips = [Clip(id=str(n), video=f"{n}.mp4", text=text, lang="eng_Latn") for n, text in enumerate(("we go", "we"))]
+    for number in range(2):
+        write_clip(tmp_path / f"{number}.mp4", seed=number)
+    write_manifest(tmp_path / "m.tsv", clips)
+    store = tmp_path / "store"
+    assert slt("extract-features", tmp_path / "m.tsv", "--model", bundle, "--device", "cpu", "--out", store).code == 0
+    (tmp_path / "0.mp4").unlink()
+    words = ("compare-embeddings", "--model", bundle, "--model", own_bundle, "--manifest", tmp_path / "m.tsv")
+    words += ("--out", tmp_path / "out", "--device", "cpu", "--resamples", 20, "--features", store)
+    assert slt(*words).code == 0
+    found = json.loads((tmp_path / "out" / "embeddings.json").read_text("utf-8"))
+    assert (found["n"], found["left_out"]) == (2, [])
+    outcome = slt(*words, "--features", store, "--features", store)
+    assert outcome.code == 2
+    assert "3 stores of features for 2 models" in outcome.err

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from slt.data.features.records import DATA
 from slt.data.manifest import Clip, write_manifest
 from slt.data.synthetic.corpus import write_corpus
 from slt.evaluate.journal import JOURNAL
@@ -94,6 +96,62 @@ def test_a_part_of_a_video_is_translated_as_that_part(slt, bundle, manifest, tmp
     whole, part, _ = read_results(tmp_path / "out").sentences
     assert (whole.duration_s, part.duration_s) == (pytest.approx(1.6), pytest.approx(0.8))
     assert (part.start_s, part.end_s) == (0.4, 1.2)
+
+
+@pytest.fixture
+def stored(slt, bundle, tmp_path, clip):
+    """Two clips with times, their features, and a third clip without any."""
+    shutil.copy(clip, tmp_path / "a.mp4")
+    spans = {"whole": (0.0, 1.6), "part": (0.4, 1.2)}
+    clips = [
+        Clip(id=name, video="a.mp4", start_s=start, end_s=end, text="we go", lang="eng_Latn")
+        for name, (start, end) in spans.items()
+    ]
+    write_manifest(tmp_path / "known.tsv", clips)
+    words = ("--model", bundle, "--device", "cpu", "--out", tmp_path / "store")
+    assert slt("extract-features", tmp_path / "known.tsv", *words).code == 0
+    write_manifest(tmp_path / "m.tsv", [*clips, replace(clips[0], id="new")])
+    return tmp_path
+
+
+def test_stored_features_give_what_the_videos_give(slt, bundle, stored, tmp_path):
+    words = ("evaluate", "--model", bundle, "--device", "cpu", "--controls", *FAST)
+    seen = slt(*words, "--manifest", stored / "known.tsv", "--out", tmp_path / "seen")
+    (stored / "a.mp4").unlink()
+    read = slt(*words, "--manifest", stored / "m.tsv", "--features", stored / "store", "--out", tmp_path / "read")
+    assert (seen.code, read.code) == (0, 3)
+    assert "there are no features of new" in read.err
+    theirs, ours = read_results(tmp_path / "seen"), read_results(tmp_path / "read")
+    assert [one.hypothesis for one in ours.sentences[:2]] == [one.hypothesis for one in theirs.sentences]
+    assert ours.sentences[0].cosine == pytest.approx(theirs.sentences[0].cosine, abs=1e-5)
+    assert [control.name for control in ours.controls] == ["shuffled"]
+    assert ours.timing is None
+    assert "no time per clip: stored features were read" in read.out
+    kept = (tmp_path / "read" / JOURNAL).read_bytes()
+    slt(*words, "--manifest", stored / "m.tsv", "--features", stored / "store", "--out", tmp_path / "read")
+    assert (tmp_path / "read" / JOURNAL).read_bytes() == kept
+
+
+def test_features_of_unknown_length_are_translated_and_damaged_ones_told(slt, bundle, stored, tmp_path):
+    clips = [Clip(id=name, video=None, text="we go", lang="eng_Latn") for name in ("whole", "part")]
+    write_manifest(tmp_path / "untimed.tsv", clips)
+    shard = next((stored / "store").glob(f"*{DATA}"))
+    content = bytearray(shard.read_bytes())
+    content[300] ^= 255  # among the numbers of the first clip
+    shard.write_bytes(content)
+    words = ("--manifest", tmp_path / "untimed.tsv", "--features", stored / "store", "--out", tmp_path / "out")
+    outcome = slt("evaluate", "--model", bundle, "--device", "cpu", *words, *FAST)
+    assert outcome.code == 3
+    assert "are damaged" in outcome.err
+    assert sorted(one.failure is None for one in read_results(tmp_path / "out").sentences) == [False, True]
+
+
+def test_features_of_another_extractor_are_refused(slt, stored):
+    words = ("--manifest", stored / "m.tsv", "--features", stored / "store")
+    outcome = slt("evaluate", "--model", "demo", *words)
+    assert outcome.code == 2
+    assert "are others than wanted: weights" in outcome.err
+    assert slt("evaluate", "--hyp", "a.txt", "--features", stored / "store").code == 2
 
 
 def test_training_sentences_are_scored_apart(slt, bundle, manifest, tmp_path):

@@ -66,7 +66,7 @@ def training(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "recipe.yaml").write_text("encoder: {kind: sonar-t5}\n", "utf-8")
-    (folder / "results.json").write_text('{"best": "best.safetensors"}', "utf-8")
+    (folder / "outcome.json").write_text('{"best": "best-7.safetensors", "steps": 70}', "utf-8")
     (folder / "metrics.csv").write_text(
         "step,epoch,figure,value\n1,0,train/loss,2.5\n2,0,train/loss,1.5\n2,0,val/bleu,12\n3,0,train/loss,nan\n3,0,tr",
         "utf-8",
@@ -85,6 +85,7 @@ def test_one_page_tells_everything_and_asks_for_nothing(slt, scored, training, t
         assert heading in page.text
     assert "we go <hiking> & rest" in page.text
     assert "encoder: {kind: sonar-t5}" in page.text
+    assert '"best": "best-7.safetensors"' in page.text
     assert "failed:" in page.text
     ids = [attrs["id"] for _, attrs in page.seen if "id" in attrs]
     assert len(ids) == len(set(ids))

@@ -5,6 +5,8 @@ import math
 import random
 import subprocess
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -201,10 +203,27 @@ def test_the_language_chooses_the_tokenizer(lang, tokenizer):
 
 
 def test_a_tokenizer_without_its_package_says_so(monkeypatch):
+    import_module("sacrebleu.tokenizers.tokenizer_ja_mecab")  # so that it is put back afterwards
     monkeypatch.setitem(sys.modules, "MeCab", None)
     monkeypatch.delitem(sys.modules, "sacrebleu.tokenizers.tokenizer_ja_mecab", raising=False)
     with pytest.raises(UserError, match="the tokenizer ja-mecab needs a package that is not installed"):
         load_tokenizer("ja-mecab")
+    with pytest.raises(UserError, match="the tokenizer ja-mecab needs a package that is not installed"):
+        metrics_for("jpn_Jpan", ["bleu4_ja-mecab"])
+    with pytest.raises(UserError, match="unknown metric 'bleu4_ja-mecab' for texts in eng_Latn"):
+        metrics_for("eng_Latn", ["bleu4_ja-mecab"])
+
+
+@pytest.mark.skipif(
+    not all(map(find_spec, ("MeCab", "ipadic"))), reason="mecab-python3 and ipadic are no part of the environment"
+)
+def test_japanese_by_words_equals_sacrebleu():
+    ours, theirs = ["今日は天気がいい", "山に登ります"], ["今日は天気がとてもいい", "山に登りたい"]
+    (found,) = score_pairs(Pairs(ours, theirs), metrics_for("jpn_Jpan", ["bleu4_ja-mecab"]))
+    expected = sacrebleu.BLEU(tokenize="ja-mecab").corpus_score(ours, [theirs])
+    assert 0 < found.value < 100
+    assert found.value == pytest.approx(expected.score, abs=1e-6)
+    assert "tok:ja-mecab" in found.signature
 
 
 def test_sentence_scores_are_sacrebleus():

@@ -121,9 +121,9 @@ def test_two_processes_train_one_model():
     where = ["--image", SIF] if SIF else []
     job = launch(*where, "--name", "two", "--processes", "2", "--cpus", "2", "--", *TRAINING, "--out", "runs/two")
     wait_for_end(job)
-    found = Path("runs/two/results.json")
+    found = Path("runs/two/outcome.json")
     assert found.exists(), log_of("two")
     # Each brings as many clips to a batch as one alone, so an epoch has fewer updates.
-    alone = json.loads(Path("runs/straight/results.json").read_text())["steps"]
+    alone = json.loads(Path("runs/straight/outcome.json").read_text())["steps"]
     assert json.loads(found.read_text())["steps"] < alone
     assert all(np.isfinite(weight).all() for weight in encoder("runs/two").values())

@@ -79,7 +79,7 @@ def test_a_stopped_training_ends_as_one_that_was_not(make, tmp_path, stop_before
     for name, weight in last_weights(straight).items():
         torch.testing.assert_close(last_weights(run)[name], weight, rtol=0, atol=1e-6)
     assert train_losses(run) == pytest.approx(train_losses(straight), abs=1e-6)
-    best = (json.loads(one.results.read_text())["best"] for one in (straight, run))
+    best = (json.loads(one.outcome.read_text())["best"] for one in (straight, run))
     assert len(set(best)) == 1
     assert len(list(run.checkpoints.glob("best-*"))) == 2
 
@@ -93,21 +93,21 @@ def test_a_run_leaves_a_bundle_that_translates_and_a_record_of_how_it_came_about
     assert "validation after 2 epochs: mse" in said
     assert "signed: 'we" in said or "signed: 'is" in said
     names = {path.name for path in run.folder.iterdir()}
-    assert {"recipe.yaml", "environment.json", "assets.json", "metrics.csv", "results.json"} <= names
+    assert {"recipe.yaml", "environment.json", "assets.json", "metrics.csv", "outcome.json"} <= names
     assert {"training.png", "tensorboard", "bundle", "checkpoints"} <= names
     assert (run.folder / "training.png").read_bytes().startswith(b"\x89PNG")
     noted = {row["figure"] for row in read_figures(run.metrics)}
     assert {"val/cosine", "val/recall@1", "val/xsim", "val/bleu", "val/chrf", "val/spread"} <= noted
     translation = Translator(run.folder).translate(write_clip(tmp_path / "clip.mp4"))
     assert set(translation.texts) == {"eng_Latn"}
-    best = read_weights(run.checkpoints / json.loads(run.results.read_text())["best"])
+    best = read_weights(run.checkpoints / json.loads(run.outcome.read_text())["best"])
     bundled = read_weights(run.bundle / "encoder.safetensors")
     for name, weight in best.items():
         torch.testing.assert_close(bundled[name.removeprefix("encoder.")], weight)
-    before = run.results.stat().st_mtime_ns
+    before = run.outcome.stat().st_mtime_ns
     train(recipe, run)
     assert "is finished" in capsys.readouterr().err
-    assert run.results.stat().st_mtime_ns == before
+    assert run.outcome.stat().st_mtime_ns == before
 
 
 def test_training_ends_when_nothing_gets_better(make, tmp_path, capsys):

@@ -128,14 +128,42 @@ PUBLISHED_DETECTORS: Mapping[str, PublishedModel] = MappingProxyType(
 )
 """What finds faces and comes as a file of its own; no bundle is made of it."""
 
+_MODEL_HUB = "https://huggingface.co/facebook"
+
+PUBLISHED_JUDGES: Mapping[str, PublishedModel] = MappingProxyType(
+    {
+        "blaser": PublishedModel(
+            summary="BLASER 2.0, which judges translations by their SONAR embeddings: for slt evaluate",
+            licence="CC-BY-NC-4.0",
+            notice="CC-BY-NC 4.0, by Meta: name the authors, and not for commercial use;"
+            " https://creativecommons.org/licenses/by-nc/4.0/",
+            files=(
+                PublishedFile(
+                    name="blaser-2.0-ref.pt",
+                    url=f"{_MODEL_HUB}/blaser-2.0-ref/resolve/main/model.pt",
+                    about_bytes=23_600_000 * _BYTES_PER_PARAMETER,
+                    summary="with a reference translation",
+                ),
+                PublishedFile(
+                    name="blaser-2.0-qe.pt",
+                    url=f"{_MODEL_HUB}/blaser-2.0-qe/resolve/main/model.pt",
+                    about_bytes=17_300_000 * _BYTES_PER_PARAMETER,
+                    summary="without one",
+                ),
+            ),
+        )
+    }
+)
+"""What scores translations and comes as files of its own."""
+
 
 def find_published(name: str) -> PublishedModel:
-    """Return a model, or a face detector, that can be fetched.
+    """Return a model, a face detector or a judge of translations that can be fetched.
 
     Raises:
         UserError: there is none of that name.
     """
-    known = {**PUBLISHED, **PUBLISHED_DETECTORS}
+    known = {**PUBLISHED, **PUBLISHED_DETECTORS, **PUBLISHED_JUDGES}
     if name not in known:
         raise UserError(f"{name!r} cannot be fetched; what can be: {', '.join(known)}", fix=did_you_mean(name, known))
     return known[name]

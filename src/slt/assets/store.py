@@ -11,7 +11,7 @@ from slt import log
 from slt.assets.cards import CARD_NAME, BundleCard, read_card, sha256_of
 from slt.assets.lock import folder_lock
 from slt.assets.published import PUBLISHED, files_folder, is_fetched
-from slt.assets.records import RECORD_NAME, read_records, verify_files
+from slt.assets.records import RECORD_NAME, check_file, read_records, verify_files
 from slt.errors import SltError, UserError
 from slt.home import slt_home
 from slt.registry import did_you_mean
@@ -98,6 +98,20 @@ def list_copies(folder: Path) -> dict[str, int]:
 def list_fetched() -> dict[str, Path]:
     """Return the folders of the published models of which files were fetched, by name."""
     return {name: files_folder(name) for name in PUBLISHED if (files_folder(name) / RECORD_NAME).is_file()}
+
+
+def fetched_file(name: str, file: str) -> Path | None:
+    """Return where a file lies that was fetched under a published name, as it first came; None: it is not here.
+
+    Raises:
+        UserError: it changed since.
+    """
+    path = files_folder(name) / file
+    record = read_records(path.parent).get(file)
+    if record is None or not path.is_file():
+        return None
+    check_file(path, record)
+    return path
 
 
 def verify_model(name_or_path: str) -> int:

@@ -37,8 +37,8 @@ def load_tokenizer(name: str) -> Callable[[str], str]:
         return resolve(TOKENIZERS, name, what="tokenizer")()
     except (ImportError, RuntimeError) as error:
         raise UserError(
-            f"the tokenizer {name} needs a package that is not installed: {str(error).splitlines()[0]}",
-            fix="pip install mecab-python3 ipadic; or score with the characters alone, which needs nothing (bleu_char)",
+            f"the tokenizer {name} needs a package that is not installed: {str(error).strip().splitlines()[0]}",
+            fix="pip install mecab-python3 ipadic; or leave it out: bleu4 goes by characters then, and needs nothing",
         ) from error
 
 

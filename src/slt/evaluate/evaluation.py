@@ -16,7 +16,7 @@ from slt.errors import SltError, UserError
 from slt.evaluate.bootstrap import Resampling
 from slt.evaluate.diagnostics import comparable, groups_of, repeats_of, score_sentences
 from slt.evaluate.results import Clips, Control, Results, Sentence, Timing, identity_of
-from slt.evaluate.space import norms_of, space_scores
+from slt.evaluate.space import Judged, judged_scores, norms_of, space_scores
 from slt.evaluate.text_metrics import Metric, Pairs, Score, metrics_for, score_pairs, sentence_scores
 from slt.evaluate.texts import pair_files
 from slt.runs import environment
@@ -54,6 +54,7 @@ class Material:
         sentences: with their hypotheses.
         predicted: (N, D) embeddings of the clips, zeros where one failed; None: not known.
         targets: (N, D) embeddings of the references; None: not known.
+        judged: what trained metrics make of the hypotheses.
         blanks: what the system says of blank videos as long as the clips; None: it was not asked.
         timing: how long it took.
         without_reference: ids of clips that cannot be scored.
@@ -64,6 +65,7 @@ class Material:
     sentences: Sequence[Sentence]
     predicted: NDArray[np.float32] | None = None
     targets: NDArray[np.float32] | None = None
+    judged: Sequence[Judged] = ()
     blanks: Sequence[str] | None = None
     timing: Timing | None = None
     without_reference: Sequence[str] = ()
@@ -78,6 +80,7 @@ class Material:
             sentences=[self.sentences[row] for row in good],
             predicted=None if self.predicted is None else self.predicted[good],
             targets=None if self.targets is None else self.targets[good],
+            judged=[replace(one, values=one.values[good]) for one in self.judged],
             blanks=None if self.blanks is None else [self.blanks[row] for row in good],
         )
 
@@ -115,7 +118,7 @@ def summarise(material: Material, settings: Settings, *, system: str, source: Ma
     scores = score_pairs(pairs, metrics, settings.resampling)
     if material.predicted is not None and material.targets is not None:
         in_space, cosines = space_scores(material.predicted, material.targets, settings.resampling)
-        scores += in_space
+        scores += in_space + judged_scores(material.judged, settings.resampling)
         sentences = [replace(one, cosine=float(cosine)) for one, cosine in zip(sentences, cosines, strict=True)]
     few = metrics_for(settings.lang, FEW)
     sign = partial(_signed, settings=settings, n_failed=len(failed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ class Answer:
         text: empty where it failed.
         error: why it did.
         kept: what the journal has of it, empty where it failed: text, confidence, seconds, duration_s, n_frames, fps,
-            embedding.
+            embedding; of stored features only text, confidence and embedding.
     """
 
     text: str
@@ -109,11 +110,15 @@ class Reader:
         """Translate a clip; one that is broken gives an answer that says why, and is tried again next time."""
         path = manifest.video_path(clip)
         question = json.dumps([clip.id, str(path), clip.start_s, clip.end_s])
-        return self._answer(question, lambda: open_span(_known(path, clip), clip.start_s, clip.end_s), clip.id)
+        return self._answer(
+            question,
+            partial(self._from_video, lambda: open_span(_known(path, clip), clip.start_s, clip.end_s), clip.id),
+        )
 
     def read_blank(self, n_frames: int, fps: float) -> Answer:
         """Translate a video of as many frames in which nothing is to be seen."""
-        return self._answer(json.dumps(["blank", n_frames, fps]), lambda: BlankVideo(n_frames, fps), "blank")
+        make = partial(self._from_video, lambda: BlankVideo(n_frames, fps), "blank")
+        return self._answer(json.dumps(["blank", n_frames, fps]), make)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the (N, D) embeddings of texts in the language."""
@@ -125,22 +130,24 @@ class Reader:
         """Whether ``embed`` can be called: the bundle has a text encoder."""
         return find_bundle(self.asked.model).card.decoder.text_encoder is not None
 
-    def _answer(self, question: str, open_it: Callable[[], Video], name: str) -> Answer:
+    def _answer(self, question: str, make: Callable[[], dict[str, Any]]) -> Answer:
+        """Return what the journal has for a question, or make it."""
         if question not in self._journal:
             try:
-                translation = self._translate(open_it, name)
+                made = make()
             except Exception as error:  # a bug that one clip meets must not cost the others; it is told, not hidden
                 return Answer(text="", error=as_slt_error(error), kept={})
-            self._journal.add(question, _kept(translation, self.asked.lang))
+            self._journal.add(question, made)
         kept = self._journal[question]
         return Answer(text=kept["text"], error=None, kept=kept)
 
-    def _translate(self, open_it: Callable[[], Video], name: str) -> Translation:
+    def _from_video(self, open_it: Callable[[], Video], name: str) -> dict[str, Any]:
         bundle, clock = self.bundle, Stopwatch()
         with clock("signer"):
             opened = open_it()
         signing = look_at(bundle, opened, video=name, clock=clock)
-        return translate_signing(bundle, signing, [self.asked.lang], beam_size=self.asked.beam, clock=clock)
+        found = translate_signing(bundle, signing, [self.asked.lang], beam_size=self.asked.beam, clock=clock)
+        return _kept(found, self.asked.lang)
 
 
 class BlankVideo(Video):

@@ -15,10 +15,10 @@ from slt.errors import UserError
 from slt.evaluate.bootstrap import Resampling
 from slt.evaluate.compare import Comparison, compare, distinct_names, same_clips
 from slt.evaluate.figures import Bar, curves_svg, intervals_svg
-from slt.evaluate.results import FORMAT, RESULTS, Results, Sentence, read_results
+from slt.evaluate.results import RESULTS, Results, Sentence, read_results
 from slt.evaluate.thumbnails import thumbnails
 from slt.files import atomic_write
-from slt.runs import ENVIRONMENT, RECIPE
+from slt.runs import ENVIRONMENT, OUTCOME, RECIPE
 
 TEMPLATE = "report.html"
 METRICS_CSV = "metrics.csv"
@@ -34,12 +34,14 @@ class Training:
         name: of its folder.
         recipe: its text, empty when there is none.
         environment: what it ran on.
+        outcome: what it came to; empty while it is not over.
         curves: panel → curve → (update, value).
     """
 
     name: str
     recipe: str
     environment: Mapping[str, Any]
+    outcome: Mapping[str, Any]
     curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]
 
 
@@ -119,7 +121,6 @@ def gather(runs: Sequence[Path]) -> tuple[list[Training], list[Results]]:
         files = [path] if path.is_file() else sorted({*path.glob(RESULTS), *path.glob(f"*/{RESULTS}")})
         if is_training:
             trainings.append(_training(path))
-            files = [file for file in files if _is_evaluation(file)]
         if not files and not is_training:
             raise UserError(
                 f"{path} has nothing to report: neither {RESULTS} nor {METRICS_CSV}",
@@ -129,23 +130,20 @@ def gather(runs: Sequence[Path]) -> tuple[list[Training], list[Results]]:
     return trainings, results
 
 
-def _is_evaluation(file: Path) -> bool:
-    """Whether a ``results.json`` is an evaluation's: a training leaves one of that name, too."""
-    try:
-        found = json.loads(file.read_bytes())
-    except ValueError:
-        return False
-    return isinstance(found, dict) and found.get("format") == FORMAT and "sentences" in found
-
-
 def _training(folder: Path) -> Training:
-    recipe, environment = folder / RECIPE, folder / ENVIRONMENT
+    recipe = folder / RECIPE
     return Training(
         name=folder.resolve().name,
         recipe=recipe.read_text("utf-8") if recipe.is_file() else "",
-        environment=json.loads(environment.read_bytes()) if environment.is_file() else {},
+        environment=_noted(folder / ENVIRONMENT),
+        outcome=_noted(folder / OUTCOME),
         curves=read_curves(folder / METRICS_CSV),
     )
+
+
+def _noted(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_bytes()) if file.is_file() else {}
+    return found
 
 
 def read_curves(path: Path) -> dict[str, dict[str, list[tuple[float, float]]]]:

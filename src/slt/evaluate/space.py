@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,21 @@ from slt.evaluate.text_metrics import Metric, Score, mean_score, per_sentence, s
 
 Table = NDArray[np.float32]
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What a trained metric makes of N translations.
+
+    Attributes:
+        name, label, signature: as of a ``Score``.
+        values: (N,).
+    """
+
+    name: str
+    label: str
+    signature: str
+    values: Floats
 
 
 def space_scores(predicted: Table, targets: Table, resampling: Resampling) -> tuple[list[Score], Floats]:
@@ -39,6 +55,12 @@ def space_scores(predicted: Table, targets: Table, resampling: Resampling) -> tu
     margin = f"margin:ratio|k:4|{among}"
     made.append(_metric("xsim_error", "xsim error", margin, 100.0 * xsim_misses(ours, theirs), lower_is_better=True))
     return score_statistics(made, resampling), cosines
+
+
+def judged_scores(judged: Iterable[Judged], resampling: Resampling) -> list[Score]:
+    """Score translations by what others make of them; all of the same clips."""
+    made = [_metric(one.name, one.label, one.signature, one.values) for one in judged]
+    return score_statistics(made, resampling)
 
 
 def _metric(

@@ -18,9 +18,9 @@ from slt.registry import did_you_mean
 
 Floats = NDArray[np.float64]
 
-DEFAULT_TOKENIZER = "13a"
+DEFAULT_TOKENIZER, MECAB = "13a", "ja-mecab"
 # Scripts without spaces between words: words of a dictionary where sacrebleu has one, else characters.
-TOKENIZER_OF_LANGUAGE = {"zho": "zh", "yue": "zh", "jpn": "ja-mecab", "tha": "char", "lao": "char", "khm": "char"}
+TOKENIZER_OF_LANGUAGE = {"zho": "zh", "yue": "zh", "jpn": MECAB, "tha": "char", "lao": "char", "khm": "char"}
 TOKENIZER_OF_LANGUAGE |= {"mya": "char", "bod": "char", "dzo": "char"}
 VARIANTS = (("13a", False), ("13a", True), ("none", False), ("intl", False))
 """(tokenizer, lower-cased): the BLEUs that papers report, most of them without saying which."""
@@ -105,14 +105,16 @@ class Metric:
 def default_tokenizer(lang: str) -> str:
     """Return the tokenizer that BLEU in a language (a FLORES-200 code) is usually reported with."""
     wanted = TOKENIZER_OF_LANGUAGE.get(lang.partition("_")[0], DEFAULT_TOKENIZER)
-    return "char" if wanted == "ja-mecab" and find_spec("MeCab") is None else wanted
+    return "char" if wanted == MECAB and not all(map(find_spec, ("MeCab", "ipadic"))) else wanted
 
 
 def metrics_for(lang: str, names: Iterable[str] | None = None) -> list[Metric]:
     """Return the metrics of texts in a language, or those of them that are named.
 
+    Japanese by words is among the metrics that can be named even where its tokenizer is not installed.
+
     Raises:
-        UserError: a name that none of them has.
+        UserError: a name that none of them has, or whose tokenizer is not installed.
     """
     usual = default_tokenizer(lang)
     found = [_bleu_metric(f"bleu{order}", f"BLEU-{order}", usual, order=order) for order in range(1, 5)]
@@ -138,7 +140,11 @@ def metrics_for(lang: str, names: Iterable[str] | None = None) -> list[Metric]:
     ]
     if names is None:
         return found
-    known = {metric.name: metric for metric in found}
+    by_words = _bleu_variant(MECAB, False)
+    known = {metric.name: metric for metric in [*found, *([by_words] if lang.startswith("jpn") else [])]}
+    names = list(names)
+    if by_words.name in names and by_words.name in known:
+        _bleu.load_tokenizer(MECAB)
     for name in names:
         if name not in known:
             raise UserError(

@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 from slt.bundle import choose_device
 from slt.data.manifest import Clip, Manifest
 from slt.errors import UserError
+from slt.evaluate.blaser import judge
 from slt.evaluate.evaluation import Material
 from slt.evaluate.journal import Journal, unpacked
 from slt.evaluate.model import Answer, Asked, Reader, read_all, read_blanks
 from slt.evaluate.results import Sentence, Timing
+from slt.evaluate.space import Judged
+from slt.evaluate.stored import StoredReader, open_stored
 from slt.stopping import stop_requests
 
 SIGNER_COLUMNS = ("signer", "speaker", "signer_id")
+NO_TIME = "no time per clip: stored features were read, and no videos"
 NO_TEXT_ENCODER = "no figures of SONAR's space: the model came without a text encoder"
 
 
@@ -30,6 +34,8 @@ def read_videos(
     progress: Callable[[str, int, int | None], None],
     *,
     blanks: bool,
+    blasers: Sequence[str] = (),
+    features: Path | None = None,
 ) -> Material:
     """Translate the clips of a manifest that have a text in the language; what was translated is kept in ``out``.
 
@@ -39,6 +45,8 @@ def read_videos(
         out: a folder in which a run that was stopped goes on; None: nothing is kept.
         progress: told of each clip.
         blanks: ask it for blank videos as well.
+        blasers: judge its texts by these, as ``choose_blasers`` gives them.
+        features: where those of the clips lie: no video is read then, and no time told.
 
     Raises:
         UserError: no such model, or a manifest without a sentence in the language.
@@ -46,23 +54,27 @@ def read_videos(
         SltError: the machine failed.
     """
     clips, texts, silent = _with_text(manifest, asked.lang)
+    stored = open_stored(features, asked.model, manifest.path) if features else None
+    told = {"features": str(features.absolute())} if features else {}
     with ExitStack() as stack:
-        journal = stack.enter_context(Journal(out, asked.fingerprint()))
+        journal = stack.enter_context(Journal(out, {**asked.fingerprint(), **told}))
         stop = stack.enter_context(stop_requests())
-        reader = Reader(asked, journal)
+        reader = Reader(asked, journal) if stored is None else StoredReader(asked, journal, stored)
         answers = read_all(reader, manifest, clips, stop, progress)
-        blank_texts = read_blanks(reader, answers, stop, progress) if blanks else None
+        blank_texts = read_blanks(reader, answers, stop, progress) if blanks and stored is None else None
         targets = reader.embed(texts) if reader.embeds_text and any(not one.error for one in answers) else None
+        predicted = None if targets is None else _embeddings(answers, targets.shape[1])
         rows = zip(clips, texts, answers, strict=True)
         return Material(
             sentences=[_sentence(manifest, *row) for row in rows],
-            predicted=None if targets is None else _embeddings(answers, targets.shape[1]),
+            predicted=predicted,
             targets=targets,
+            judged=_judged(blasers, reader, answers, predicted, targets),
             blanks=blank_texts,
             timing=_timing(answers, str(choose_device(asked.device))),
             without_reference=silent,
             failures=[(clip.id, one.error) for clip, one in zip(clips, answers, strict=True) if one.error],
-            notes=[] if reader.embeds_text else [NO_TEXT_ENCODER],
+            notes=[NO_TEXT_ENCODER] * (not reader.embeds_text) + [NO_TIME] * (stored is not None),
         )
 
 
@@ -104,8 +116,21 @@ def _embeddings(answers: Sequence[Answer], width: int) -> NDArray[np.float32]:
     return np.stack([nothing if one.error else unpacked(one.kept["embedding"]) for one in answers])
 
 
+def _judged(
+    blasers: Sequence[str],
+    reader: Reader,
+    answers: Sequence[Answer],
+    predicted: NDArray[np.float32] | None,
+    targets: NDArray[np.float32] | None,
+) -> list[Judged]:
+    if not blasers or predicted is None or targets is None:
+        return []
+    said = reader.embed([one.text for one in answers])
+    return judge(blasers, predicted, said, targets, failed=np.array([one.error is not None for one in answers]))
+
+
 def _timing(answers: Sequence[Answer], device: str) -> Timing | None:
-    good = [one.kept for one in answers if not one.error]
+    good = [one.kept for one in answers if "seconds" in one.kept]
     if not good:
         return None
     seconds = np.array([one["seconds"] for one in good])

@@ -56,7 +56,7 @@ def train(recipe: Recipe, run: Run) -> Path | None:
         Stopped: it was asked to stop, and saved where it was.
         SltError: the loss became NaN or exploded, or the machine failed.
     """
-    if run.results.is_file():
+    if run.outcome.is_file():
         log.say(f"{run.folder} is finished; its bundle is {run.bundle}")
         return run.bundle
     begun = time.monotonic()
@@ -198,8 +198,8 @@ def _finish(
     tell(found, module.epoch, recipe.trainer.samples)
     folder = save_bundle(run, module, recipe, _known(reader), figures=found.figures)
     draw_curves(run)
-    results = {"figures": found.figures, "doubts": found.doubts, "seconds": round(seconds, 1)}
-    run.note(run.results.name, {**results, "steps": prepared.n_steps, "best": judge.best[0][1]})
+    outcome = {"figures": found.figures, "doubts": found.doubts, "seconds": round(seconds, 1)}
+    run.note(run.outcome.name, {**outcome, "steps": prepared.n_steps, "best": judge.best[0][1]})
     if folder is None:
         log.warn("no bundle was made: the recipe has no extractor, so nothing makes features of a video")
     return folder

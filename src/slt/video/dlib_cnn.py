@@ -8,8 +8,8 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from slt.assets.published import PUBLISHED_DETECTORS, files_folder
-from slt.assets.records import check_file, read_records
+from slt.assets.published import PUBLISHED_DETECTORS
+from slt.assets.store import fetched_file
 from slt.errors import UserError
 from slt.video.base import Frame
 from slt.video.boxes import Box
@@ -68,15 +68,12 @@ def weights_of(file: Path | None) -> Path:
         if not file.is_file():
             raise UserError(f"there is no file {file} with the weights of dlib's face detector")
         return file
-    published, folder = PUBLISHED_DETECTORS[CNN].files[0], files_folder(CNN)
-    path = folder / published.name
-    record = read_records(folder).get(published.name)
-    if record is None or not path.is_file():
+    path = fetched_file(CNN, PUBLISHED_DETECTORS[CNN].files[0].name)
+    if path is None:
         raise UserError(
             "the weights of the face detector dlib-cnn are not here",
             fix="slt models fetch dlib-cnn, or --detector dlib-cnn=FILE, or another detector",
         )
-    check_file(path, record)
     return path
 
 
