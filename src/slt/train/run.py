@@ -209,7 +209,7 @@ def _known(reader: Any) -> list[Tensor]:
     """Return the features of some validation clips, where they were stored."""
     clips: list[Tensor] = []
     for batch in reader:
-        if batch.features is None:
+        if batch.features is None or batch.features.features.isnan().any():
             break
         clips += batch.features.clips()
     return clips[:: max(1, len(clips) // KNOWN_CLIPS)]
