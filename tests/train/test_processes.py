@@ -10,6 +10,7 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from slt.launch.plan import ON_ONE_NODE
 from slt.recipe.load import to_yaml
 from slt.runs import open_run
 from slt.train.processes import gathered, share_sizes, summed, together
@@ -39,7 +40,7 @@ def two_processes(recipe, folder):
     path = folder.with_suffix(".yaml")
     path.write_text(to_yaml(recipe))
     words = ["-m", "slt_cli.main", "train-encoder", str(path), "--out", str(folder)]
-    run_two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words]
+    run_two = [sys.executable, "-m", "torch.distributed.run", *ON_ONE_NODE, "--nproc-per-node", "2", *words]
     return subprocess.run(run_two, capture_output=True, text=True, timeout=300)
 
 
