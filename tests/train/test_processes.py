@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 
+from slt.launch.plan import ON_ONE_NODE
 from slt.recipe.load import to_yaml
 from slt.runs import open_run
 from slt.train.processes import gathered, share_sizes, summed, together
@@ -38,7 +39,7 @@ def test_two_processes_end_as_one(make, tmp_path):
     train(one, alone)
     (tmp_path / "two.yaml").write_text(to_yaml(two))
     words = ["-m", "slt_cli.main", "train-encoder", str(tmp_path / "two.yaml"), "--out", str(tmp_path / "two")]
-    run_two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words]
+    run_two = [sys.executable, "-m", "torch.distributed.run", *ON_ONE_NODE, "--nproc-per-node", "2", *words]
     done = subprocess.run(run_two, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines()[-1] == str(tmp_path / "two" / "bundle")  # gloo has its say before
