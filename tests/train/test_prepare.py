@@ -64,6 +64,11 @@ def test_features_of_other_widths_or_another_extractor_are_refused(make, splits,
         prepare(make(data={"val": other}), random_targets, processes=1)
 
 
+def test_more_processes_than_clips_are_refused(make):
+    with pytest.raises(UserError, match="13 processes train together, but a split has only 12 clips"):
+        prepare(make(), random_targets, processes=13)
+
+
 def test_unknown_languages_are_refused(make):
     with pytest.raises(UserError, match="fra_Latn"):
         prepare(make(data={"langs": ["fra_Latn"]}), random_targets, processes=1)

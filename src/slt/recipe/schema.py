@@ -186,6 +186,8 @@ class Trainer:
         device: auto, cpu or cuda.
         devices: processes on this machine, each with a GPU of its own where there are any; 0: all GPUs, else 1.
         nodes: machines.
+        strategy: of several processes: "ddp", each has all weights; "fsdp", each has a share of those that are trained
+            and puts a layer together while it computes: less memory, more talk.
         precision: what is computed in; bf16 and fp16 keep the weights in fp32.
         compile: let torch compile the encoder; minutes at the start, faster after.
         seed: of everything random.
@@ -207,6 +209,7 @@ class Trainer:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = 0
     nodes: int = 1
+    strategy: Literal["ddp", "fsdp"] = "ddp"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False
     seed: int = 0
@@ -294,6 +297,10 @@ class Recipe:
             (
                 self.trainer.precision == "fp16" and self.trainer.device == "cpu",
                 "precision fp16 on a CPU: take bf16, or fp32",
+            ),
+            (
+                self.trainer.precision == "fp16" and self.trainer.strategy == "fsdp",
+                "precision fp16 with strategy fsdp: take bf16",
             ),
             (
                 isinstance(self.objective, SonarSpace) and self.encoder is None,

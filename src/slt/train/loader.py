@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -164,7 +165,14 @@ class Positions(Sampler[Key]):
 
 
 class Loader(DataLoader[Batch]):
-    """Reads batches ahead; Lightning saves and restores its position with a checkpoint."""
+    """Reads batches ahead; Lightning saves and restores its position with a checkpoint.
+
+    Attributes:
+        positions: which batches come next.
+        waited: seconds that whoever asked for batches waited for them; to be set back by whoever reads it.
+    """
+
+    dataset: Clips
 
     def __init__(self, clips: Clips, positions: Positions, *, workers: int) -> None:
         super().__init__(
@@ -179,6 +187,18 @@ class Loader(DataLoader[Batch]):
             pin_memory=False,
         )
         self.positions = positions
+        self.waited = 0.0
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override] # DataLoader promises more than iterating takes
+        batches = super().__iter__()
+        while True:
+            begun = time.perf_counter()
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            self.waited += time.perf_counter() - begun
+            yield batch
 
     def state_dict(self) -> dict[str, int]:
         """Return how many batches of the training are done."""

@@ -73,6 +73,7 @@ def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepare
     bundle = find_bundle(recipe.decoder.bundle)
     check_languages(recipe.data.langs, bundle.card.languages)
     train, val = _splits(recipe)
+    _check_enough(train, val, processes)
     targets = targets_of(all_texts(train, val), bundle)
     widths = train.source.widths or ((_extractor_width(recipe),) if recipe.extractor else (0,))
     batches = Batches(
@@ -121,7 +122,12 @@ def train_loader(recipe: Recipe, prepared: Prepared, process: tuple[int, int]) -
 def val_batches(recipe: Recipe, prepared: Prepared, process: tuple[int, int]) -> Loader:
     """Return what reads this process's share of the validation batches, always the same."""
     settings = recipe.data
-    batches = Batches(lengths=prepared.val.lengths, rows=settings.batch_rows * process[1], clips=settings.batch_clips)
+    batches = Batches(
+        lengths=prepared.val.lengths,
+        rows=settings.batch_rows * process[1],
+        clips=settings.batch_clips * process[1],
+        multiple=process[1],
+    )
     positions = Positions(batches, batches.per_epoch, process)
     return Loader(Clips(prepared.val, prepared.targets, settings.langs), positions, workers=0)
 
@@ -159,6 +165,20 @@ def _splits(recipe: Recipe) -> tuple[Corpus, Corpus]:
             fix="extract both with the same extractor",
         )
     return train, val
+
+
+def _check_enough(train: Corpus, val: Corpus, processes: int) -> None:
+    """Refuse more processes than a split has clips: each has one of every batch.
+
+    Raises:
+        UserError: there are more.
+    """
+    fewest = min(len(train.examples), len(val.examples))
+    if fewest < processes:
+        raise UserError(
+            f"{processes} processes train together, but a split has only {fewest} clips",
+            fix=f"take at most {fewest} processes",
+        )
 
 
 def _source(recipe: Recipe, manifest: Manifest, split: Split, data: Data) -> Source:
