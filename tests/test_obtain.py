@@ -39,8 +39,10 @@ def public(server: FileServer, bundle, tmp_path, monkeypatch):
         for part, path in sources.files.items()
     )
     model = PublishedModel(summary="tiny signs", licence="CC-BY-NC-4.0", notice="no commerce", files=files)
-    for module in ("slt.assets.published", "slt.assets.store", "slt.obtain"):
-        monkeypatch.setattr(f"{module}.PUBLISHED", {"sonar-asl": model})
+    for table in ("slt.assets.published.PUBLISHED", "slt.assets.published.FETCHABLE"):
+        monkeypatch.setattr(table, {"sonar-asl": model})
+    for table in ("slt.assets.store.PUBLISHED", "slt.assets.store.FETCHABLE", "slt.obtain.PUBLISHED"):
+        monkeypatch.setattr(table, {"sonar-asl": model})
     tiny = read_config(write_config(bundle, tmp_path / "import.json"))
     monkeypatch.setattr(importing, "ImportConfig", lambda **said: dataclasses.replace(tiny, **said))
     monkeypatch.setattr("slt.assets.fetch.Patience", lambda: Patience(sleep=lambda _: None))

@@ -17,7 +17,7 @@ from slt.assets.cards import (
     sha256_of,
     write_card,
 )
-from slt.assets.published import PUBLISHED, files_folder
+from slt.assets.published import FETCHABLE, files_folder
 from slt.assets.records import FetchedFile, add_record
 from slt.assets.store import find_bundle, find_folder, list_bundles, remove_model, verify_model
 from slt.errors import SltError, UserError
@@ -42,11 +42,11 @@ def make_bundle(folder: Path) -> Path:
     return folder
 
 
-def pretend_fetched() -> Path:
-    """Put small files where those of the published model would lie, with their record."""
-    folder = files_folder("sonar-asl")
+def pretend_fetched(name: str = "sonar-asl") -> Path:
+    """Put small files where those of something published would lie, with their record."""
+    folder = files_folder(name)
     folder.mkdir(parents=True)
-    for file in PUBLISHED["sonar-asl"].choose(text_encoder=False):
+    for file in FETCHABLE[name].choose(text_encoder=False):
         path = folder / file.name
         path.write_text(file.summary)
         size = path.stat().st_size
@@ -147,6 +147,15 @@ def test_a_model_is_removed_with_its_files(demo):
         remove_model("sonar-asl")
     with pytest.raises(UserError, match="comes with the package"):
         remove_model("demo")
+
+
+@pytest.mark.parametrize("name", FETCHABLE)
+def test_whatever_was_fetched_can_be_found_verified_and_removed(demo, name):
+    folder = pretend_fetched(name)
+    assert find_folder(name) == folder
+    assert verify_model(name) == len(list(folder.iterdir())) - 1
+    assert remove_model(name) == [folder]
+    assert not folder.exists()
 
 
 def test_a_linked_bundle_loses_its_link_too(demo, tmp_path):

@@ -84,8 +84,11 @@ def public(server: FileServer, monkeypatch):  # noqa: F811 - the fixture
         for n, c in CONTENT.items()
     )
     model = PublishedModel(summary="signs", licence="CC-BY-NC-4.0", notice="no commerce", files=(signs, texts))
-    monkeypatch.setattr(published, "PUBLISHED", {"sonar-asl": model})
-    monkeypatch.setattr("slt.assets.store.PUBLISHED", {"sonar-asl": model})
+    known = {"sonar-asl": model}
+    monkeypatch.setattr(published, "PUBLISHED", known)
+    monkeypatch.setattr(published, "FETCHABLE", known)
+    monkeypatch.setattr("slt.assets.store.PUBLISHED", known)
+    monkeypatch.setattr("slt.assets.store.FETCHABLE", known)
     monkeypatch.setattr("slt.assets.fetch.Patience", lambda: Patience(sleep=lambda _: None))
     monkeypatch.setenv("SLT_OFFLINE", "0")
     monkeypatch.setenv("SLT_MIRROR", server.url)

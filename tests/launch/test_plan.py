@@ -46,8 +46,9 @@ def test_here_a_command_is_itself_or_in_torchruns_hands():
     place = Place(folder=Path("/project"))
     assert command(Job(run="translate 'my video.mp4'"), place) == ["/opt/venv/bin/slt", "translate", "my video.mp4"]
     words = command(Job(run="train-encoder r.yaml", processes=2), place)
-    assert words[:4] == ["/opt/venv/bin/torchrun", "--nproc-per-node=2", "--standalone", "--no-python"]
-    assert words[4:] == ["/opt/venv/bin/slt", "train-encoder", "r.yaml"]
+    assert words[:3] == ["/opt/venv/bin/torchrun", "--nproc-per-node=2", "--standalone"]
+    assert words[3:5] == ["--local-addr=127.0.0.1", "--no-python"]
+    assert words[5:] == ["/opt/venv/bin/slt", "train-encoder", "r.yaml"]
 
 
 def test_in_the_image_it_sees_what_it_needs_and_no_more(monkeypatch):

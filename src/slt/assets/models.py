@@ -26,7 +26,7 @@ def fetch_model(
     """See that the files of a published model are here, whole and as they first came; see ``slt.assets.fetch``.
 
     Args:
-        name: a key of ``PUBLISHED``.
+        name: a key of ``FETCHABLE``.
         to: the folder; ``SLT_HOME/files/<name>`` when None.
         mirror: an address that holds the same paths as the authors' host; ``SLT_MIRROR`` when None.
         text_encoder: also what turns text into embeddings, which training and ranking need.

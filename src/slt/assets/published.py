@@ -156,6 +156,8 @@ PUBLISHED_JUDGES: Mapping[str, PublishedModel] = MappingProxyType(
 )
 """What scores translations and comes as files of its own."""
 
+FETCHABLE: Mapping[str, PublishedModel] = MappingProxyType({**PUBLISHED, **PUBLISHED_DETECTORS, **PUBLISHED_JUDGES})
+
 
 def find_published(name: str) -> PublishedModel:
     """Return a model, a face detector or a judge of translations that can be fetched.
@@ -163,10 +165,10 @@ def find_published(name: str) -> PublishedModel:
     Raises:
         UserError: there is none of that name.
     """
-    known = {**PUBLISHED, **PUBLISHED_DETECTORS, **PUBLISHED_JUDGES}
-    if name not in known:
-        raise UserError(f"{name!r} cannot be fetched; what can be: {', '.join(known)}", fix=did_you_mean(name, known))
-    return known[name]
+    if name not in FETCHABLE:
+        known = ", ".join(FETCHABLE)
+        raise UserError(f"{name!r} cannot be fetched; what can be: {known}", fix=did_you_mean(name, FETCHABLE))
+    return FETCHABLE[name]
 
 
 def files_folder(name: str) -> Path:
@@ -176,7 +178,7 @@ def files_folder(name: str) -> Path:
 
 def is_fetched(name: str) -> bool:
     """Tell whether all files that a model needs to translate are here; whether they are whole is not looked at."""
-    return all((files_folder(name) / file.name).is_file() for file in PUBLISHED[name].choose(text_encoder=False))
+    return all((files_folder(name) / file.name).is_file() for file in FETCHABLE[name].choose(text_encoder=False))
 
 
 def address(file: PublishedFile, mirror: str | None = None) -> str:

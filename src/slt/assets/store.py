@@ -10,7 +10,7 @@ from pathlib import Path
 from slt import log
 from slt.assets.cards import CARD_NAME, BundleCard, read_card, sha256_of
 from slt.assets.lock import folder_lock
-from slt.assets.published import PUBLISHED, files_folder, is_fetched
+from slt.assets.published import FETCHABLE, PUBLISHED, files_folder, is_fetched
 from slt.assets.records import RECORD_NAME, check_file, read_records, verify_files
 from slt.errors import SltError, UserError
 from slt.home import slt_home
@@ -96,8 +96,8 @@ def list_copies(folder: Path) -> dict[str, int]:
 
 
 def list_fetched() -> dict[str, Path]:
-    """Return the folders of the published models of which files were fetched, by name."""
-    return {name: files_folder(name) for name in PUBLISHED if (files_folder(name) / RECORD_NAME).is_file()}
+    """Return the folders of everything published of which files were fetched, by name."""
+    return {name: files_folder(name) for name in FETCHABLE if (files_folder(name) / RECORD_NAME).is_file()}
 
 
 def fetched_file(name: str, file: str) -> Path | None:
@@ -142,9 +142,9 @@ def find_folder(name: str) -> Path:
     Raises:
         UserError: it is not here.
     """
-    known = {name: files_folder(name) for name in PUBLISHED if is_fetched(name)} | list_bundles()
+    known = {name: files_folder(name) for name in FETCHABLE if is_fetched(name)} | list_bundles()
     if name not in known:
-        can_be = f"fetch it: slt models fetch {name}" if name in PUBLISHED else did_you_mean(name, [*known, *PUBLISHED])
+        can_be = f"fetch it: slt models fetch {name}" if name in FETCHABLE else did_you_mean(name, [*known, *FETCHABLE])
         raise UserError(f"no model {name!r} is here; here are: {', '.join(known) or 'none'}", fix=can_be)
     return known[name]
 
@@ -161,7 +161,7 @@ def remove_model(name: str) -> list[Path]:
     """
     if name == DEMO:
         raise UserError(f"{DEMO} comes with the package and cannot be removed alone")
-    places = [list_bundles().get(name), files_folder(name) if name in PUBLISHED else None]
+    places = [list_bundles().get(name), files_folder(name) if name in FETCHABLE else None]
     here = [folder for folder in places if folder and folder.is_dir()]
     for folder in here or [find_folder(name)]:
         try:

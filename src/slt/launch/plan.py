@@ -15,6 +15,9 @@ from slt.home import slt_home
 
 TRAINING = "train-"  # the verbs that use several processes at once begin so
 ARRAY_TASK = "SLURM_ARRAY_TASK_ID"
+# torchrun's words for processes of one machine. Without the second they look for each other by the machine's name,
+# which a container without a network cannot resolve: they would wait for each other for ever.
+ON_ONE_NODE = ("--standalone", "--local-addr=127.0.0.1")
 # What reaches into a container from around it, besides what the image says itself.
 PASSED_ON = ("SLT_OFFLINE", "SLT_STOP_FILE", "SLT_TRACEBACK", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
 PASSED_ON_PREFIXES = ("NCCL_", "SLURM_")
@@ -149,7 +152,7 @@ def command(job: Job, place: Place) -> list[str]:
     """Return the words that run a job's command on this machine, in one process or several, contained or not."""
     words = [place.program("slt"), *job.words]
     if job.n_processes > 1:
-        words = [*torchrun(job, place), "--standalone", "--no-python", *words]
+        words = [*torchrun(job, place), *ON_ONE_NODE, "--no-python", *words]
     if place.image is None:
         return words
     told = passed_on(os.environ)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from slt.errors import SltError, UserError
 from slt.files import atomic_write
-from slt.launch.plan import ARRAY_TASK, PASSED_ON, PASSED_ON_PREFIXES, Job, Place, torchrun
+from slt.launch.plan import ARRAY_TASK, ON_ONE_NODE, PASSED_ON, PASSED_ON_PREFIXES, Job, Place, torchrun
 
 
 def script(job: Job, place: Place, folder: Path) -> str:
@@ -117,7 +117,7 @@ def _step(job: Job, place: Place) -> str:
 
 def _rendezvous(job: Job) -> list[str]:
     if job.nodes == 1:
-        return ["--standalone"]
+        return [*ON_ONE_NODE]
     return [
         f"--nnodes={job.nodes}",
         '--rdzv-id="$SLURM_JOB_ID"',

@@ -10,7 +10,8 @@ from slt.config import parse
 from slt.errors import UserError
 from slt.registry import SHAPES, resolve
 
-FOLLOWS = ("feature_dim", "output_dim")  # of a shape: from the features, and from the decoder
+FOLLOWS = ("feature_dim", "visual_dim", "output_dim")  # of a shape: from the features, and from the decoder
+ON_KEYPOINTS = ("fusion", "transformer")  # encoders whose features, or first stream of them, are keypoints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,46 @@ class MlpEncoder:
     """
 
     kind: Literal["mlp"]
+    weights: str | None = None
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    frozen: bool = False
+
+    def __post_init__(self) -> None:
+        _check_shape(self.kind, self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusionEncoder:
+    """Keypoints and embeddings of pictures, through Squeezeformer blocks.
+
+    Attributes:
+        kind: its name.
+        weights: see ``SonarT5Encoder``.
+        shape: sizes that differ from ``FusionConfig``'s.
+        frozen: leave its weights as they are.
+    """
+
+    kind: Literal["fusion"]
+    weights: str | None = None
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    frozen: bool = False
+
+    def __post_init__(self) -> None:
+        _check_shape(self.kind, self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerEncoder:
+    """A small transformer over keypoints.
+
+    Attributes:
+        kind: its name.
+        weights: see ``SonarT5Encoder``.
+        shape: sizes that differ from ``TransformerConfig``'s.
+        frozen: leave its weights as they are.
+    """
+
+    kind: Literal["transformer"]
     weights: str | None = None
     shape: Mapping[str, Any] = field(default_factory=dict)
     frozen: bool = False
@@ -171,7 +212,7 @@ class CrossEntropy:
 
 
 Extractor: TypeAlias = SignHieraExtractor
-Encoder: TypeAlias = SonarT5Encoder | MlpEncoder
+Encoder: TypeAlias = SonarT5Encoder | MlpEncoder | FusionEncoder | TransformerEncoder
 Decoder: TypeAlias = SonarDecoder
 Objective: TypeAlias = SonarSpace | CrossEntropy
 

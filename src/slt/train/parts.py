@@ -16,7 +16,7 @@ from slt.assets.cards import CARD_NAME
 from slt.assets.store import Bundle, find_bundle
 from slt.config import parse
 from slt.models.checkpoint import load_model, load_strict, read_weights, rename
-from slt.models.config import MlpConfig
+from slt.models.config import FusionConfig, MlpConfig
 from slt.models.signhiera import SignHiera, normalise
 from slt.recipe.parts import Encoder, SignHieraExtractor, SonarDecoder
 from slt.recipe.schema import Recipe
@@ -54,11 +54,13 @@ class Widths:
 
     Attributes:
         feature_dim: of the features.
+        visual_dim: of their second stream; 0: there is none.
         target_dim: of the target embeddings.
         target_length: their mean Euclidean length.
     """
 
     feature_dim: int
+    visual_dim: int
     target_dim: int
     target_length: float
 
@@ -96,6 +98,8 @@ def build_encoder(recipe: Encoder, widths: Widths) -> nn.Module:
     """Build a sign encoder as wide as the data."""
     kind = resolve(ENCODERS, recipe.kind, what="encoder")
     fixed: dict[str, Any] = {"feature_dim": widths.feature_dim, "output_dim": widths.target_dim}
+    if kind.Config is FusionConfig:
+        fixed["visual_dim"] = widths.visual_dim
     bundle = _bundle_of(recipe.weights)
     shape = dict(bundle.card.encoder.config) if bundle else dict(recipe.shape)
     if kind.Config is MlpConfig and not bundle and "length" not in shape:
@@ -162,7 +166,7 @@ def _fill(model: nn.Module, path: Path) -> None:
     own = model.state_dict()
     weights = rename(read_weights(path), model.OLD_NAMES)  # type: ignore[arg-type]
     new = [name for name, value in weights.items() if name in own and own[name].shape != value.shape]
-    at_borders = [name for name in new if any(part in name for part in ("feature_proj", "projection_out", "layers."))]
+    at_borders = [name for name in new if name.startswith(model.BORDERS)]  # type: ignore[arg-type]
     if at_borders:
         log.warn(f"{', '.join(at_borders)} begin at random: {path} has them for another width")
     kept = {name: value.clone() for name, value in weights.items() if name not in at_borders}

@@ -21,7 +21,7 @@ trap 'woken=1' TERM # to outlive the step, which gets it too
 
 export OMP_NUM_THREADS=8
 
-srun --kill-on-bad-exit=1 --cpus-per-task=32 /opt/venv/bin/torchrun --nproc-per-node=4 --standalone --no-python /opt/venv/bin/slt train-encoder r.yaml &
+srun --kill-on-bad-exit=1 --cpus-per-task=32 /opt/venv/bin/torchrun --nproc-per-node=4 --standalone --local-addr=127.0.0.1 --no-python /opt/venv/bin/slt train-encoder r.yaml &
 while # a signal ends the waiting early, and not the step
     woken=
     wait $!
