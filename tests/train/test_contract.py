@@ -25,6 +25,7 @@ SHAPES = {
     "transformer": {**SMALL, "num_layers": 1},
 }
 TERMS = ("mse", "cosine", "contrastive", "cross_entropy", "auto_encoding")
+SETTINGS = {"sonar-space": dict.fromkeys(TERMS, 1.0), "cross-entropy": {"noise": 0.1}, "contrastive": {}}
 
 
 def kinds(union):
@@ -40,10 +41,17 @@ def test_whatever_a_recipe_may_name_can_be_built():
 
 
 @pytest.mark.parametrize("encoder", kinds(Encoder))
-@pytest.mark.parametrize("train", ["frozen", "lora", "full"])
-@pytest.mark.parametrize("objective", kinds(Objective))
+@pytest.mark.parametrize(
+    ("train", "objective"),
+    [
+        (train, objective)
+        for train in ("frozen", "lora", "full")
+        for objective in kinds(Objective)
+        if objective != "contrastive" or train == "frozen"  # nothing is decoded
+    ],
+)
 def test_it_takes_a_step(make, two_streams, encoder, train, objective):
-    settings = {"kind": objective, **(dict.fromkeys(TERMS, 1.0) if objective == "sonar-space" else {"noise": 0.1})}
+    settings = {"kind": objective, **SETTINGS[objective]}
     splits = two_streams if encoder == "fusion" else {name: only_keypoints(one) for name, one in two_streams.items()}
     on_keypoints = {"extractor": None, "data": splits} if encoder in ON_KEYPOINTS else {}
     recipe = make(
@@ -60,7 +68,7 @@ def test_it_takes_a_step(make, two_streams, encoder, train, objective):
     optimizer = make_optimizer(module.groups, recipe.optim)
     output, terms = module.terms(batch)
     assert output.sentence.shape == batch.targets.shape
-    assert set(terms) == (set(TERMS) if objective == "sonar-space" else {"cross_entropy"})
+    assert set(terms) == (set(TERMS) if objective == "sonar-space" else {objective.replace("-", "_")})
     torch.stack([term.weight * term.total / term.count for term in terms.values()]).sum().backward()
     optimizer.step()
     changed = {name.partition(".")[0] for name, weight in module.named_parameters() if not weight.equal(before[name])}

@@ -6,10 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from slt.recipe.parts import ON_KEYPOINTS, CrossEntropy, Decoder, Encoder, Extractor, Objective, SonarSpace, refuse
+from slt.recipe.parts import (
+    ON_KEYPOINTS,
+    Contrastive,
+    CrossEntropy,
+    Decoder,
+    Encoder,
+    Extractor,
+    Objective,
+    refuse,
+)
 
-VERBS = ("train-features", "train-encoder", "train-decoder")
+VERBS = ("train-features", "train-encoder", "train-decoder", "train-vlp")
 STREAMS = ("keypoints", "siglip", "timesformer", "signhiera")  # what `slt extract-features` can make
+FEWEST_TO_CONTRAST = 4  # clips in a batch whose sentences are told from each other
 BEST_IS_LEAST = ("loss", "xsim")
 
 
@@ -272,7 +282,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         starts = [stage.from_epoch for stage in self.stages]
-        through = isinstance(self.objective, CrossEntropy) or self.objective.cross_entropy
+        through = getattr(self.objective, "cross_entropy", None) or isinstance(self.objective, CrossEntropy)
         kind = self.encoder.kind if self.encoder else ""
         wanted, words = (2, "two streams") if kind == "fusion" else (1, "one stream")
         given = [len(split.streams) for split in (self.data.train, self.data.val)]
@@ -303,11 +313,25 @@ class Recipe:
                 "precision fp16 with strategy fsdp: take bf16",
             ),
             (
-                isinstance(self.objective, SonarSpace) and self.encoder is None,
-                "objective sonar-space without an encoder: nothing would land in that space",
+                not isinstance(self.objective, CrossEntropy) and self.encoder is None,
+                f"objective {self.objective.kind} without an encoder: nothing would land in that space",
+            ),
+            (
+                self.aligns and self.trainer.monitor in ("bleu", "chrf"),
+                f"monitor {self.trainer.monitor} with objective contrastive, which decodes nothing; take recall@1",
+            ),
+            (
+                self.aligns and self.data.batch_clips < FEWEST_TO_CONTRAST,
+                f"batch_clips {self.data.batch_clips}, but objective contrastive needs at least {FEWEST_TO_CONTRAST} "
+                "clips to tell apart",
             ),
             (
                 self.decoder.train != "frozen" and not through,
                 f"decoder.train {self.decoder.train}, but nothing of the objective goes through the decoder",
             ),
         )
+
+    @property
+    def aligns(self) -> bool:
+        """Whether an encoder is only brought near to texts, and nothing is decoded."""
+        return isinstance(self.objective, Contrastive)
