@@ -48,10 +48,14 @@ def synthetic(
     split: Annotated[
         Split | None, typer.Option(help="Draw this part only; without it, train, val and test at 8 : 1 : 1.")
     ] = None,
+    joints: Annotated[
+        bool, typer.Option("--joints", help="Write the signers' joints too: a .pose file beside each video.")
+    ] = False,
 ) -> None:
     """Draw a corpus of the synthetic signed language: videos, English and German text.
 
-    Prints the manifest of every split.
+    Prints the manifest of every split. With --joints its column pose names the files that systems on landmarks read:
+    slt extract-features --extractor keypoints takes them as they are.
 
     Example: slt prepare synthetic --out corpus --clips 100 --seed 1
     """
@@ -60,7 +64,9 @@ def synthetic(
 
     n_clips = {split.value: clips} if split else share_out(clips)
     with log.bars() as bars:
-        manifests = write_corpus(out, n_clips, seed, progress=lambda done, total: bars.update("clips", done, total))
+        manifests = write_corpus(
+            out, n_clips, seed, with_joints=joints, progress=lambda done, total: bars.update("clips", done, total)
+        )
     for manifest in manifests.values():
         log.result(str(manifest))
 

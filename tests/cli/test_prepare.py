@@ -16,14 +16,15 @@ def test_a_corpus_is_drawn_and_its_manifests_are_printed(slt, tmp_path):
 def test_clips_are_shared_out_over_the_splits(slt, tmp_path, monkeypatch):
     asked = {}
 
-    def write_corpus(out, n_clips, seed, *, progress):
-        asked.update(out=out, n_clips=n_clips, seed=seed)
+    def write_corpus(out, n_clips, seed, *, with_joints, progress):
+        asked.update(out=out, n_clips=n_clips, seed=seed, with_joints=with_joints)
         progress(1, 10)
         return {split: out / f"{split}.tsv" for split in n_clips}
 
     monkeypatch.setattr("slt.data.synthetic.corpus.write_corpus", write_corpus)
-    outcome = slt("prepare", "synthetic", "--out", tmp_path, "--clips", 10)
-    assert asked == {"out": tmp_path, "n_clips": {"train": 8, "val": 1, "test": 1}, "seed": 0}
+    outcome = slt("prepare", "synthetic", "--out", tmp_path, "--clips", 10, "--joints")
+    sizes = {"train": 8, "val": 1, "test": 1}
+    assert asked == {"out": tmp_path, "n_clips": sizes, "seed": 0, "with_joints": True}
     assert outcome.out.splitlines() == [str(tmp_path / f"{split}.tsv") for split in ("train", "val", "test")]
 
 

@@ -55,9 +55,9 @@ def test_shuffled_frames_make_no_sense(right, pictures):
 def test_hands_that_rest_say_nothing(right, clips):
     still = []
     for clip in clips:
-        _, performance, name = draw_clip(clip)
+        _, performance, signer = draw_clip(clip)
         rest = np.repeat(np.array(_REST)[None], len(performance.yaw), 0)
-        signer = draw_signer(name, np.random.default_rng(0))
+        signer = draw_signer(signer.name, np.random.default_rng(0))
         resting = dataclasses.replace(performance, dominant=rest, other=rest)
         still.append(draw_frames(signer, resting, np.random.default_rng(0)))
     assert right(still) == 0

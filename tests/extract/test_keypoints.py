@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from slt.data.features.store import FeatureStore
+from slt.data.synthetic.corpus import draw_clip, plan_corpus, write_corpus
+from slt.data.synthetic.joints import joints
 from slt.errors import UserError
 from slt.extract.base import Settings
 from slt.extract.jobs import Job, gather_jobs
@@ -13,10 +15,10 @@ from slt.video.span import open_span
 
 
 def test_pose_files_are_features(tmp_path):
-    joints = np.random.default_rng(0).random((50, 75, 3), dtype=np.float32)
-    joints[10:20, 33:] = np.nan
-    write_pose(tmp_path / "a.pose", PoseFile(keypoints=joints, fps=25, height=200, width=100))
-    write_pose(tmp_path / "nobody.pose", PoseFile(keypoints=np.full_like(joints, np.nan), fps=25, height=9, width=9))
+    rows = np.random.default_rng(0).random((50, 75, 3), dtype=np.float32)
+    rows[10:20, 33:] = np.nan
+    write_pose(tmp_path / "a.pose", PoseFile(keypoints=rows, fps=25, height=200, width=100))
+    write_pose(tmp_path / "nobody.pose", PoseFile(keypoints=np.full_like(rows, np.nan), fps=25, height=9, width=9))
     jobs = gather_jobs([tmp_path / "a.pose", tmp_path / "nobody.pose"])
     jobs += [Job(id="part", path=tmp_path / "a.pose", start_s=0.4, end_s=1.0)]
     report = extract(jobs, load_extractor("keypoints", Settings()), tmp_path / "s")
@@ -25,8 +27,20 @@ def test_pose_files_are_features(tmp_path):
     assert "nobody is seen in any frame" in error.message
     store = FeatureStore.open(tmp_path / "s")
     assert (store.header.dtype, store.header.feature_dim) == ("float32", 225)
-    np.testing.assert_allclose(store["a"], joints.reshape(50, 225), atol=1e-6)
-    np.testing.assert_allclose(store["part"], joints.reshape(50, 225)[10:25], atol=1e-6)
+    np.testing.assert_allclose(store["a"], rows.reshape(50, 225), atol=1e-6)
+    np.testing.assert_allclose(store["part"], rows.reshape(50, 225)[10:25], atol=1e-6)
+
+
+def test_the_joints_of_a_drawn_corpus_are_read_where_its_manifest_says(tmp_path):
+    manifest = write_corpus(tmp_path / "corpus", {"val": 2}, 1, with_joints=True)["val"]
+    jobs = gather_jobs([manifest])
+    report = extract(jobs, load_extractor("keypoints", Settings()), tmp_path / "s")
+    assert not report.failures
+    store = FeatureStore.open(tmp_path / "s")
+    for job, clip in zip(jobs, plan_corpus({"val": 2}, 1), strict=True):
+        _, performance, signer = draw_clip(clip)
+        expected = joints(performance, signer).reshape(-1, 225)
+        np.testing.assert_allclose(store[job.id], expected, atol=1e-6)
 
 
 def test_the_joints_in_a_video_are_features(tmp_path):

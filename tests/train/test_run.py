@@ -58,7 +58,7 @@ def stop_before(monkeypatch, tmp_path):
 
 @pytest.fixture
 def noted_always(monkeypatch):
-    monkeypatch.setattr("slt.train.callbacks.NOTED_EVERY", 1)
+    monkeypatch.setattr("slt.train.watch.NOTED_EVERY", 1)
 
 
 @pytest.mark.usefixtures("noted_always")

@@ -56,6 +56,5 @@ def _moved(clip: Clip, manifest: Manifest, target: Path) -> Clip:
     def moved(path: str) -> str:
         return path if os.path.isabs(path) or here == there else os.path.relpath(here / path, there)
 
-    features = clip.extra.get("features")
-    extra = {**clip.extra, "features": moved(features)} if features else clip.extra
-    return replace(clip, video=moved(clip.video) if clip.video else None, extra=extra)
+    paths = {name: moved(clip.extra[name]) for name in ("features", "pose") if name in clip.extra}
+    return replace(clip, video=moved(clip.video) if clip.video else None, extra={**clip.extra, **paths})

@@ -35,7 +35,7 @@ class Clip:
         end_s: where it ends, that moment itself excluded; None: the video's end.
         text: what is signed.
         lang: the FLORES-200 code of ``text``; None: not known.
-        extra: the manifest's other columns where they are not empty: split, signer, features, n_frames, text_deu_Latn…
+        extra: the manifest's other columns where they are not empty: split, signer, pose, features, n_frames…
     """
 
     id: str
@@ -88,6 +88,10 @@ class Manifest:
     def video_path(self, clip: Clip) -> Path | None:
         """Return where the clip's video should lie, None when the manifest does not say."""
         return None if clip.video is None else self.folder / clip.video
+
+    def pose_path(self, clip: Clip) -> Path | None:
+        """Return where the ``.pose`` file with the joints of the clip's video should lie, None when nobody says."""
+        return self.folder / clip.extra["pose"] if "pose" in clip.extra else None
 
 
 def read_manifest(path: Path, *, lang: str | None = None) -> Manifest:

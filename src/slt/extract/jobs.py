@@ -22,12 +22,14 @@ class Job:
         path: of its video, or of its ``.pose`` file; None: the manifest names none.
         start_s: its first moment in the video; None: the beginning.
         end_s: its last moment, excluded; None: the end.
+        pose: the ``.pose`` file that has the joints of its video; None: none is named.
     """
 
     id: str
     path: Path | None
     start_s: float | None = None
     end_s: float | None = None
+    pose: Path | None = None
 
 
 def gather_jobs(paths: Iterable[Path]) -> list[Job]:
@@ -63,7 +65,13 @@ def _jobs_of(path: Path) -> list[Job]:
         return [Job(id=_name(path), path=path)]
     manifest = read_manifest(path)
     return [
-        Job(id=clip.id, path=manifest.video_path(clip), start_s=clip.start_s, end_s=clip.end_s)
+        Job(
+            id=clip.id,
+            path=manifest.video_path(clip),
+            start_s=clip.start_s,
+            end_s=clip.end_s,
+            pose=manifest.pose_path(clip),
+        )
         for clip in manifest.clips
     ]
 

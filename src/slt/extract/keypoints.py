@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,9 +52,9 @@ class KeypointExtractor(Extractor):
 
     def pieces(self, job: Job, notes: Notes) -> Generator[Piece, None, None]:
         """Yield one clip's joints, some seconds at a time."""
-        path = video_of(job)
+        path = job.pose or video_of(job)
         n_seen = 0
-        for piece in self._of_file(job) if path.suffix.lower() == ".pose" else self._of_video(job, notes):
+        for piece in self._of_file(job, path) if path.suffix.lower() == ".pose" else self._of_video(job, notes):
             n_seen += bool(np.isfinite(piece.content).any())
             yield piece
         if not n_seen:
@@ -80,8 +81,8 @@ class KeypointExtractor(Extractor):
                 yield frames.piece(np.stack(rows))
         notes += video.warnings
 
-    def _of_file(self, job: Job) -> Generator[Piece, None, None]:
-        pose = read_pose(video_of(job))
+    def _of_file(self, job: Job, path: Path) -> Generator[Piece, None, None]:
+        pose = read_pose(path)
         edges = (job.start_s, job.end_s)
         span = slice(*(None if edge is None else math.ceil(edge * pose.fps - 1e-6) for edge in edges))
         rows = at_working_rate(pose.keypoints.reshape(len(pose.keypoints), -1)[span], pose.fps)

@@ -1,4 +1,4 @@
-"""What happens around the batches: looking at figures, validating, keeping the best, stopping and going on."""
+"""What happens around the batches: validating, keeping the best, stopping and going on."""
 
 from __future__ import annotations
 
@@ -20,64 +20,10 @@ from slt.train.curves import Curves, draw_curves
 from slt.train.loader import Batch, Loader
 from slt.train.module import Training
 from slt.train.processes import summed
+from slt.train.sharding import put_together, share_of, whole
 from slt.train.validation import Validation
 
-NOTED_EVERY = 10  # updates
 DRAWN_EVERY_S = 30.0
-
-
-class Watch(Callback):
-    """Tells how training goes: figures into the curves, and a bar with loss, cosine, learning rate, speed and ETA."""
-
-    def __init__(self, curves: Curves | None, bars: log.Bars | None, n_steps: int) -> None:
-        self.curves, self.bars, self.n_steps = curves, bars, n_steps
-        self._ended = time.perf_counter()
-        self._begun = self._ended
-        self._waited = self._busy = 0.0
-        self._clips = 0
-        self._first_step: int | None = None
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
-        self._ended = self._begun = time.perf_counter()
-        self._first_step = trainer.global_step
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
-        """Count what was waited for the batch."""
-        self._waited += time.perf_counter() - self._ended
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
-        """Note the figures of an update now and then."""
-        module: Training = pl_module  # type: ignore[assignment]
-        now = time.perf_counter()
-        self._busy += now - self._ended
-        self._ended = now
-        self._clips += batch.n_clips
-        step = trainer.global_step
-        figures = {f"train/{name}": value for name, value in module.figures.items()}
-        speed = self._clips / max(self._busy, 1e-9)
-        if self.curves and step % NOTED_EVERY == 0:
-            rates = {f"lr/{group['name']}": group["lr"] for group in trainer.optimizers[0].param_groups}
-            extra = {"train/clips/s": speed, "train/wait": self._waited / max(self._busy, 1e-9)}
-            self.curves.note(figures | extra | rates, step=step, epoch=module.epoch)
-            self._waited = self._busy = 0.0
-            self._clips = 0
-        if self.bars:
-            self.bars.update("updates", step, self.n_steps, self._note(trainer, module, speed))
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave validation out of what training took."""
-        self._ended = time.perf_counter()
-
-    def _note(self, trainer: Trainer, module: Training, speed: float) -> str:
-        done = trainer.global_step - (self._first_step or 0)
-        left = (time.perf_counter() - self._begun) / max(done, 1) * (self.n_steps - trainer.global_step)
-        rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
-        shown = [f"loss {module.figures['loss']:.4g}"]
-        shown += [f"cosine {module.figures['cosine']:.3f}"] if "cosine" in module.figures else []
-        return ", ".join([*shown, f"lr {rate:.2g}", f"{speed:.0f} clips/s", f"{log.seconds(max(left, 0))} left"])
 
 
 class Keep(Callback):
@@ -156,7 +102,7 @@ class Judge(Callback):
             return
         if self.ema:
             self.ema.swap(module)
-        with trainer.precision_plugin.val_step_context():
+        with trainer.precision_plugin.val_step_context(), put_together(module):
             found = self.last = self.validate(module, self.n_validations)
         self.n_validations += 1
         if self.curves:
@@ -198,12 +144,13 @@ class Judge(Callback):
         self.n_worse = 0 if better else self.n_worse + 1
         kept = sorted([*self.best, (score, f"best-{trainer.global_step:08d}.safetensors")], reverse=True)
         kept, dropped = kept[: settings.keep], kept[settings.keep :]
-        if trainer.is_global_zero and len(kept) > 0 and set(kept) != set(self.best):
-            note = {"step": trainer.global_step, settings.monitor: value}
-            new = self.run.checkpoints / f"best-{trainer.global_step:08d}.safetensors"
-            save_weights(new, module.trained_weights(), note)
-            for _, name in dropped:
-                (self.run.checkpoints / name).unlink(missing_ok=True)
+        if set(kept) != set(self.best):
+            weights = whole(module.trained_weights())
+            if trainer.is_global_zero:
+                note = {"step": trainer.global_step, settings.monitor: value}
+                save_weights(self.run.checkpoints / f"best-{trainer.global_step:08d}.safetensors", weights, note)
+                for _, name in dropped:
+                    (self.run.checkpoints / name).unlink(missing_ok=True)
         self.best = kept
         if settings.patience and self.n_worse >= settings.patience:
             trainer.should_stop = self.ended_early = True
@@ -217,11 +164,11 @@ class Ema(Callback):
         self.average: dict[str, Tensor] = {}
         self._step = 0
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin with the weights as they are, or where one was."""
-        weights = pl_module.trained_weights()  # type: ignore[operator]
-        before = self.average or weights
-        self.average = {name: before[name].detach().to(weight.device).clone() for name, weight in weights.items()}
+        for name, weight in pl_module.trained_weights().items():  # type: ignore[operator]
+            before = share_of(self.average.get(name, weight), weight)
+            self.average[name] = before.detach().to(weight.device).clone()
 
     @torch.no_grad()
     def on_train_batch_end(
@@ -245,7 +192,7 @@ class Ema(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a run goes on with."""
-        return {"average": self.average, "step": self._step}
+        return {"average": whole(self.average), "step": self._step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on."""

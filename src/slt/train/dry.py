@@ -18,10 +18,11 @@ from slt.recipe.load import to_yaml
 from slt.recipe.schema import Recipe
 from slt.text.config import SonarTextConfig
 from slt.train.loader import Batch
+from slt.train.loop import quiet, world
 from slt.train.module import Training
 from slt.train.optim import make_optimizer
 from slt.train.prepare import Prepared, prepare, train_loader
-from slt.train.run import build_module, quiet, world
+from slt.train.run import build_module
 from slt.train.targets import Targets
 
 N_STEPS = 3

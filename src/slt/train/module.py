@@ -22,6 +22,7 @@ from slt.train.objectives import Step, Term, as_output, find_objective
 from slt.train.optim import Group, make_optimizer, parameter_groups, share_of_peak, stage_at
 from slt.train.parts import Parts, extract, is_trained
 from slt.train.processes import n_processes, summed
+from slt.train.sharding import shard
 
 SEED_STEP = 7919
 SEEN_ENOUGH = 20  # batches before a loss can be called unusual
@@ -69,6 +70,15 @@ class Training(LightningModule):
     def epoch(self) -> float:
         """How often every clip was seen."""
         return self.n_batches / self._per_epoch
+
+    def configure_model(self) -> None:
+        """Share the parts that are trained out over the processes, where these hold them together."""
+        if self.device_mesh is None:
+            return
+        for part in (self.extractor, self.encoder, self.decoder):
+            if part is not None and is_trained(part):
+                shard(part, self.device_mesh["data_parallel"])
+        self.groups = parameter_groups(self, self.recipe.optim, self.recipe.stages)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return AdamW; ``on_train_batch_start`` moves its learning rates."""

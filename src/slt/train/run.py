@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,30 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
-from lightning.pytorch import Trainer
-from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import Tensor
 
 from slt import log
 from slt.assets.store import find_bundle
-from slt.errors import SltError, UserError
-from slt.files import atomic_write
+from slt.bundle import choose_device
+from slt.errors import SltError
 from slt.recipe.load import plain
 from slt.recipe.schema import Recipe
 from slt.runs import ASSETS, Run
-from slt.train.callbacks import Ema, Judge, Keep, Watch, tell
+from slt.train.callbacks import Ema, Judge, Keep, tell
 from slt.train.curves import Curves, draw_curves
+from slt.train.loop import make_trainer, quiet, world
 from slt.train.module import Training
 from slt.train.parts import build_parts
 from slt.train.prepare import Prepared, prepare, tell_findings, train_loader, val_batches
 from slt.train.processes import part
-from slt.train.save import save_bundle
+from slt.train.save import save_bundle, save_encoder
 from slt.train.targets import read_targets
 from slt.train.validation import Validation, validate
+from slt.train.watch import Watch
 
-PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 KNOWN_CLIPS = 200  # whose features tell foreign videos from those that were trained on
 
 
@@ -49,7 +43,8 @@ def train(recipe: Recipe, run: Run) -> Path | None:
         run: its folder.
 
     Returns:
-        The bundle of the best weights; None when the recipe does not say what makes features of a video.
+        The bundle of the best weights; or the file of the best encoder, when that was aligned with text and nothing
+        decodes; None when the recipe does not say what makes features of a video.
 
     Raises:
         UserError: something about the recipe, the data or the machine that the user can mend.
@@ -57,8 +52,9 @@ def train(recipe: Recipe, run: Run) -> Path | None:
         SltError: the loss became NaN or exploded, or the machine failed.
     """
     if run.outcome.is_file():
-        log.say(f"{run.folder} is finished; its bundle is {run.bundle}")
-        return run.bundle
+        made = run.encoder if recipe.aligns else run.bundle
+        log.say(f"{run.folder} is finished; what it made is {made}")
+        return made
     begun = time.monotonic()
     with quiet(), log.bars() as bars:
         processes, rank = world(recipe)
@@ -70,11 +66,13 @@ def train(recipe: Recipe, run: Run) -> Path | None:
             tell_findings(prepared, run)
             run.note(ASSETS, assets(recipe))
         module = build_module(recipe, prepared)
-        judge = _fit(recipe, run, prepared, module, bars if rank == 0 else None)
+        judge, wait = _fit(recipe, run, prepared, module, bars if rank == 0 else None)
         part()  # the first goes on by itself, and must not wait for those that have left
     if rank:
         return None
-    return _finish(recipe, run, prepared, module, judge, seconds=time.monotonic() - begun)
+    padding = round(prepared.batches.padding(), 4)
+    took = {"seconds": round(time.monotonic() - begun, 1), "wait": round(wait, 4), "padding": padding}
+    return _finish(recipe, run, prepared, module, judge, took)
 
 
 def build_module(recipe: Recipe, prepared: Prepared) -> Training:
@@ -92,20 +90,6 @@ def build_module(recipe: Recipe, prepared: Prepared) -> Training:
     return module
 
 
-def world(recipe: Recipe) -> tuple[int, int]:
-    """Return how many processes train together, and which of them this is."""
-    if "WORLD_SIZE" in os.environ:  # torchrun's
-        return int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
-    if SLURMEnvironment.detect() and int(os.environ.get("SLURM_NTASKS", 1)) > 1:
-        return int(os.environ["SLURM_NTASKS"]), int(os.environ["SLURM_PROCID"])
-    if recipe.trainer.devices > 1 or recipe.trainer.nodes > 1:
-        raise UserError(
-            f"trainer.devices {recipe.trainer.devices} on {recipe.trainer.nodes} nodes, but this is a single process",
-            fix=f"torchrun --nproc-per-node {recipe.trainer.devices} -m slt_cli.main …, or srun",
-        )
-    return 1, 0
-
-
 def assets(recipe: Recipe) -> dict[str, Any]:
     """Return the hashes of the files of every bundle that a recipe names."""
     named = {
@@ -117,7 +101,8 @@ def assets(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _fit(recipe: Recipe, run: Run, prepared: Prepared, module: Training, bars: log.Bars | None) -> Judge:
+def _fit(recipe: Recipe, run: Run, prepared: Prepared, module: Training, bars: log.Bars | None) -> tuple[Judge, float]:
+    """Run the loop; return who chose the best weights, and the share of the time that was waiting for data."""
     process = world(recipe)[::-1]
     loader = train_loader(recipe, prepared, process)
     shown = _translated(recipe, prepared)
@@ -133,61 +118,30 @@ def _fit(recipe: Recipe, run: Run, prepared: Prepared, module: Training, bars: l
     curves = _curves(recipe, run, step) if bars else None
     ema = Ema(recipe.optim.ema) if recipe.optim.ema else None
     judge = Judge(run, look, every=prepared.every, curves=curves, ema=ema)
-    watch = Watch(curves, bars, prepared.n_steps)
+    watch = Watch(curves, bars, loader, prepared.n_steps)
     keep = Keep(run, loader, every_s=recipe.trainer.save_every_s)
     callbacks = [watch, *([ema] if ema else []), judge, keep]
     if resume:
         log.say(f"going on after update {step} of {prepared.n_steps}")
     with _explained(module):
-        _trainer(recipe, prepared, run, callbacks).fit(module, loader, ckpt_path=resume, weights_only=True)
+        make_trainer(recipe, prepared, run, callbacks).fit(module, loader, ckpt_path=resume, weights_only=True)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()  # what comes now is the first process's alone
     if judge.ended_early:
         log.say(f"no better {recipe.trainer.monitor} in {judge.n_worse} validations: training ends")
     if curves:
         curves.close()
-    return judge
-
-
-def _trainer(recipe: Recipe, prepared: Prepared, run: Run, callbacks: list[Any]) -> Trainer:
-    settings = recipe.trainer
-    processes = world(recipe)[0]
-    return Trainer(
-        accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[settings.device],
-        devices=max(processes // settings.nodes, 1),
-        num_nodes=settings.nodes,
-        strategy=_strategy(processes),
-        precision=PRECISIONS[settings.precision],
-        plugins=[Files(), *_scheduler()],
-        max_epochs=prepared.n_stretches,
-        max_steps=prepared.n_steps,
-        accumulate_grad_batches=recipe.optim.accumulate,
-        gradient_clip_val=recipe.optim.clip_norm or None,
-        use_distributed_sampler=False,
-        callbacks=callbacks,
-        default_root_dir=run.folder,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-
-
-def _scheduler() -> list[SLURMEnvironment]:
-    """Return Slurm's view of the processes where srun started each; torchrun inside srun has a view of its own."""
-    alone = SLURMEnvironment.detect() and "WORLD_SIZE" not in os.environ
-    return [SLURMEnvironment(auto_requeue=False)] if alone else []
-
-
-def _strategy(processes: int) -> Strategy | str:
-    return DDPStrategy() if processes > 1 else "auto"
+    return judge, watch.wait
 
 
 def _finish(
-    recipe: Recipe, run: Run, prepared: Prepared, module: Training, judge: Judge, *, seconds: float
+    recipe: Recipe, run: Run, prepared: Prepared, module: Training, judge: Judge, took: dict[str, float]
 ) -> Path | None:
-    """Put the best weights back, look at them once more through the decoder, and save them as a bundle."""
+    """Put the best weights back, look at them once more, and save them as a bundle; an encoder alone as a file."""
+    if recipe.trainer.strategy == "fsdp" and world(recipe)[0] > 1:
+        n_batches, module = module.n_batches, build_module(recipe, prepared)  # alone one has only shares of the weights
+        module.n_batches = n_batches
+    module.to(choose_device(recipe.trainer.device))  # Lightning leaves it on the CPU
     own = module.trained_weights()
     with torch.no_grad():
         for name, weight in judge.best_weights().items():
@@ -196,27 +150,38 @@ def _finish(
     wanted = _translated(recipe, prepared)
     found = validate(module, reader, lang=recipe.data.langs[0], with_texts=wanted)
     tell(found, module.epoch, recipe.trainer.samples)
-    folder = save_bundle(run, module, recipe, _known(reader), figures=found.figures)
+    made = (
+        save_encoder(run, module, recipe)
+        if recipe.aligns
+        else save_bundle(run, module, recipe, _known(reader), figures=found.figures)
+    )
     draw_curves(run)
-    outcome = {"figures": found.figures, "doubts": found.doubts, "seconds": round(seconds, 1)}
+    outcome = {
+        "figures": found.figures,
+        "doubts": found.doubts,
+        **took,
+        "padding": round(prepared.batches.padding(), 4),
+    }
     run.note(run.outcome.name, {**outcome, "steps": prepared.n_steps, "best": judge.best[0][1]})
-    if folder is None:
+    if made is None:
         log.warn("no bundle was made: the recipe has no extractor, so nothing makes features of a video")
-    return folder
+    return made
 
 
 def _known(reader: Any) -> list[Tensor]:
     """Return the features of some validation clips, where they were stored."""
     clips: list[Tensor] = []
     for batch in reader:
-        if batch.features is None:
+        if batch.features is None or batch.features.features.isnan().any():
             break
         clips += batch.features.clips()
     return clips[:: max(1, len(clips) // KNOWN_CLIPS)]
 
 
 def _translated(recipe: Recipe, prepared: Prepared) -> frozenset[str]:
-    """Return the validation clips that are translated: spread through the split."""
+    """Return the validation clips that are translated: spread through the split; none where nothing is decoded."""
+    if recipe.aligns:
+        return frozenset()
     examples = prepared.val.examples
     step = max(1, len(examples) // recipe.trainer.text_clips)
     return frozenset(example.clip.id for example in examples[::step][: recipe.trainer.text_clips])
@@ -224,42 +189,6 @@ def _translated(recipe: Recipe, prepared: Prepared) -> frozenset[str]:
 
 def _curves(recipe: Recipe, run: Run, step: int) -> Curves:
     return Curves(run, step=step, wandb=recipe.trainer.wandb, settings=plain(asdict(recipe)))
-
-
-class Files(CheckpointIO):
-    """Checkpoints as files that are whole or not there, and that hold nothing but tensors and plain values."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write one."""
-        with atomic_write(Path(path)) as file:
-            torch.save(checkpoint, file)
-
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """Read one."""
-        loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return loaded
-
-    def remove_checkpoint(self, path: Any) -> None:
-        """Remove one."""
-        Path(path).unlink(missing_ok=True)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Lightning's own words from the terminal."""
-    names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
-    before = {name: logging.getLogger(name).level for name in names}
-    for name in names:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            warnings.filterwarnings("ignore", message=".*srun.*")
-            warnings.filterwarnings("ignore", message=".*lr_scheduler.*")
-            yield
-    finally:
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)
 
 
 @contextmanager

@@ -8,11 +8,14 @@ from pathlib import Path
 import av
 import pytest
 
+from slt.data.manifest import read_manifest
 from slt.data.synthetic import corpus
 from slt.data.synthetic.corpus import plan_corpus, share_out, write_corpus
 from slt.data.synthetic.grammar import SPLITS
 from slt.data.synthetic.labels import read_clips
 from slt.errors import UserError
+from slt.video.decode import open_video
+from slt.video.keypoints import read_pose
 
 SIZES = {"train": 6, "val": 1, "test": 2}
 
@@ -47,6 +50,26 @@ def test_the_same_seed_writes_the_same_bytes(undisturbed, tmp_path):
     write_corpus(tmp_path, SIZES, 3, progress=lambda done, total: seen.append((done, total)))
     assert contents(tmp_path) == contents(undisturbed)
     assert seen == [(done, 9) for done in range(1, 10)]
+
+
+def test_joints_lie_beside_the_videos_and_the_manifest_names_them(undisturbed, tmp_path):
+    sizes = {"train": 3}
+    write_corpus(tmp_path, sizes, 3)
+    before = contents(tmp_path)
+    manifest = write_corpus(tmp_path, sizes, 3, with_joints=True)["train"]
+    after = contents(tmp_path)
+    for clip in (read := read_manifest(manifest)).clips:
+        path = read.pose_path(clip)
+        assert path == read.video_path(clip).with_suffix(".pose")
+        pose = read_pose(path)
+        assert (pose.fps, pose.height, pose.width) == (25, 224, 224)
+        assert len(pose.keypoints) == open_video(read.video_path(clip)).info.n_frames
+    assert {name: after[name] for name in before if name != "train.tsv"} | {"train.tsv": before["train.tsv"]} == before
+    assert [clip.glosses for clip in read_clips(manifest)] == [
+        clip.glosses for clip in read_clips(undisturbed / "train.tsv")[:3]
+    ]
+    write_corpus(tmp_path, sizes, 3, with_joints=True)
+    assert contents(tmp_path) == after
 
 
 def test_a_larger_corpus_begins_with_the_smaller_one():

@@ -1,6 +1,7 @@
 """Writes a corpus of the drawn language: H.264 clips and one manifest per split.
 
-Layout of a corpus folder: ``train.tsv``, ``val.tsv``, ``test.tsv`` and ``videos/<split>/<id>.mp4``.
+Layout of a corpus folder: ``train.tsv``, ``val.tsv``, ``test.tsv`` and ``videos/<split>/<id>.mp4``; with joints, the
+manifests' column ``pose`` names ``videos/<split>/<id>.pose``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import random
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import av
@@ -19,13 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt.data.synthetic.grammar import LANGUAGES, SPLITS, Meaning, sentences, sign, write
+from slt.data.synthetic.joints import joints
 from slt.data.synthetic.motion import FPS, Performance, perform
-from slt.data.synthetic.signer import draw_frames, draw_signer
+from slt.data.synthetic.signer import SIZE, Signer, draw_frames, draw_signer
 from slt.errors import UserError
 from slt.files import atomic_write
+from slt.video.keypoints import PoseFile, write_pose
 from slt.workers import workers
 
 COLUMNS = ("id", "video", "start_s", "end_s", "text", "lang", "text_deu_Latn", "signer", "glosses", "cues")
+WITH_JOINTS = (*COLUMNS, "pose")
 # With more threads, or with the macroblock tree, x264 does not write the same bytes every time.
 ENCODING = {"crf": "20", "preset": "veryfast", "x264-params": "no-mbtree=1"}
 DRAWING = 1  # raised whenever the same seed draws other videos
@@ -75,22 +80,27 @@ def plan_corpus(n_clips: Mapping[str, int], seed: int) -> Iterator[SyntheticClip
             )
 
 
-def draw_clip(clip: SyntheticClip) -> tuple[NDArray[np.uint8], Performance, str]:
+def draw_clip(clip: SyntheticClip) -> tuple[NDArray[np.uint8], Performance, Signer]:
     """Draw one clip.
 
     Returns:
-        frames (T, 224, 224, 3) uint8 RGB at 25 frames per second, the motion behind them, the signer's name.
+        frames (T, 224, 224, 3) uint8 RGB at 25 frames per second, the motion behind them, the signer.
     """
     rng = np.random.default_rng(clip.seed)
     number = int(rng.integers(_SIGNERS[clip.split]))
     name = f"{clip.split}-signer-{number:04d}"
     signer = draw_signer(name, np.random.default_rng((zlib.crc32(clip.split.encode()), number)))
     performance = perform(sign(clip.meaning), signer.manner, rng)
-    return draw_frames(signer, performance, rng), performance, name
+    return draw_frames(signer, performance, rng), performance, signer
 
 
 def write_corpus(
-    out: Path, n_clips: Mapping[str, int], seed: int, *, progress: Callable[[int, int], None] | None = None
+    out: Path,
+    n_clips: Mapping[str, int],
+    seed: int,
+    *,
+    with_joints: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Path]:
     """Draw a corpus on every core; a run that was killed goes on where it stopped.
 
@@ -98,6 +108,7 @@ def write_corpus(
         out: the corpus folder, made if need be.
         n_clips: how many clips of each split.
         seed: two corpora of one seed are the same.
+        with_joints: also write where the signers' joints are, a ``.pose`` file beside each video.
         progress: called with (clips done, clips in all).
 
     Returns:
@@ -111,16 +122,18 @@ def write_corpus(
     for split in n_clips:
         (out / "videos" / split).mkdir(parents=True, exist_ok=True)
     rows: dict[str, list[str]] = {split: [] for split in n_clips}
-    jobs = ((clip, out / _video_name(clip)) for clip in clips)
+    write = partial(_write_clip, out=out, with_joints=with_joints)
     with workers(len(clips)) as pool:
-        for done, (clip, row) in enumerate(zip(clips, pool.map(_write_clip, jobs, chunksize=4), strict=True), 1):
+        for done, (clip, row) in enumerate(zip(clips, pool.map(write, clips, chunksize=4), strict=True), 1):
             rows[clip.split].append(row)
             if progress:
                 progress(done, len(clips))
     manifests = {split: out / f"{split}.tsv" for split in n_clips}
     for split, path in manifests.items():
         with atomic_write(path) as handle:
-            handle.write(("\n".join(["\t".join(COLUMNS), *rows[split]]) + "\n").encode())
+            handle.write(
+                ("\n".join(["\t".join(WITH_JOINTS if with_joints else COLUMNS), *rows[split]]) + "\n").encode()
+            )
     return manifests
 
 
@@ -151,19 +164,19 @@ def _note_origin(out: Path, seed: int) -> None:
         )
 
 
-def _video_name(clip: SyntheticClip) -> str:
-    return f"videos/{clip.split}/{clip.name}.mp4"
-
-
-def _write_clip(job: tuple[SyntheticClip, Path]) -> str:
-    clip, path = job
+def _write_clip(clip: SyntheticClip, out: Path, *, with_joints: bool) -> str:
+    """Write a clip's files, unless they are there; return its row of the manifest."""
     frames, performance, signer = draw_clip(clip)
-    if not path.exists():
-        write_video(path, frames)
-    return "\t".join(_row(clip, performance, signer))
+    video, pose = (f"videos/{clip.split}/{clip.name}.{kind}" for kind in ("mp4", "pose"))
+    if not (out / video).exists():
+        write_video(out / video, frames)
+    if with_joints and not (out / pose).exists():
+        found = joints(performance, signer)
+        write_pose(out / pose, PoseFile(keypoints=found, fps=FPS, height=SIZE, width=SIZE))
+    return "\t".join((*_row(clip, video, performance, signer.name), *([pose] if with_joints else [])))
 
 
-def _row(clip: SyntheticClip, performance: Performance, signer: str) -> tuple[str, ...]:
+def _row(clip: SyntheticClip, video: str, performance: Performance, signer: str) -> tuple[str, ...]:
     signed = sign(clip.meaning)
     spans = performance.signs
     glosses = " ".join(f"{gloss}@{first / FPS:.2f}-{after / FPS:.2f}" for gloss, first, after in spans)
@@ -172,4 +185,4 @@ def _row(clip: SyntheticClip, performance: Performance, signer: str) -> tuple[st
     )
     english, german = (clip.text(lang) for lang in LANGUAGES)
     end = len(performance.yaw) / FPS
-    return clip.name, _video_name(clip), "0.00", f"{end:.2f}", english, LANGUAGES[0], german, signer, glosses, cues
+    return clip.name, video, "0.00", f"{end:.2f}", english, LANGUAGES[0], german, signer, glosses, cues

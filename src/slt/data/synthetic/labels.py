@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.data.synthetic.corpus import COLUMNS
+from slt.data.synthetic.corpus import COLUMNS, WITH_JOINTS
 from slt.data.synthetic.grammar import CUES, LANGUAGES
 from slt.data.synthetic.lexicon import SIGNS
 from slt.errors import UserError
@@ -69,7 +69,7 @@ def read_clips(manifest: Path) -> list[LabelledClip]:
     try:
         with manifest.open(encoding="utf-8", newline="") as lines:
             rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-            if tuple(rows.fieldnames or ()) != COLUMNS:
+            if tuple(rows.fieldnames or ()) not in (COLUMNS, WITH_JOINTS):
                 raise UserError(
                     f"{manifest} is no manifest of a drawn corpus: its columns are {rows.fieldnames}",
                     fix="make one with `slt prepare synthetic`",

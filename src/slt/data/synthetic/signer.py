@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.data.synthetic.grammar import CUES
+from slt.data.synthetic.figure import Arm, Head, Point, arm_of, head_of
 from slt.data.synthetic.motion import Manner, Performance
 
 SIZE = 224  # pixels, both sides
 _SHIFT = 4  # OpenCV draws at 1/16 of a pixel
 _PUPIL = (30, 25, 25)
-_FINGERS = ((-68.0, 0.78), (-20.0, 1.0), (-6.0, 1.08), (8.0, 1.0), (22.0, 0.82))  # degrees from the palm's axis, length
 
 Colour = tuple[int, int, int]
+Length = TypeVar("Length", float, NDArray[np.float64])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,12 @@ class Signer:
     hair_length: float
     width: float
     manner: Manner
+
+    def place(self, point: tuple[Length, Length]) -> tuple[Length, Length]:
+        """Return where in the picture a point of the figure is: x and y in pixels, whole ones in a pixel's middle."""
+        # The viewer sees the signer's right hand on the left of the picture.
+        mirror = 1.0 if self.left_handed else -1.0
+        return self.centre[0] + mirror * point[0] * self.head, self.centre[1] + point[1] * self.head
 
 
 def draw_signer(name: str, rng: np.random.Generator) -> Signer:
@@ -80,9 +87,10 @@ def draw_frames(signer: Signer, performance: Performance, rng: np.random.Generat
         pen = _Pen(canvas, signer)
         pen.hair()
         pen.body()
-        pen.head(performance.cues[frame], float(performance.yaw[frame]), closed_eyes=bool(blink[frame]))
-        pen.arm(performance.other[frame], side=-1.0)
-        pen.arm(performance.dominant[frame], side=1.0)
+        head = head_of(performance.cues[frame], float(performance.yaw[frame]))
+        pen.head(head, closed_eyes=bool(blink[frame]))
+        pen.arm(arm_of(performance.other[frame], side=-1.0, width=signer.width))
+        pen.arm(arm_of(performance.dominant[frame], side=1.0, width=signer.width))
         frames[frame] = canvas
     return frames
 
@@ -95,8 +103,6 @@ class _Pen:
         self.unit = signer.head
         self.outline = _darker(signer.skin, 0.42)
         self.brows = _darker(signer.hair, 0.55)
-        # The viewer sees the signer's right hand on the left of the picture.
-        self.mirror = 1.0 if signer.left_handed else -1.0
 
     def hair(self) -> None:
         """Draw what falls behind the neck."""
@@ -108,15 +114,12 @@ class _Pen:
         self._polygon(torso, self.signer.shirt)
         self._line((0.0, -0.1), (0.0, 0.3), 0.34, self.signer.skin)
 
-    def head(self, cues: NDArray[np.float64], yaw: float, *, closed_eyes: bool) -> None:
-        strength = dict(zip(CUES, cues.tolist(), strict=True))
-        lift, frown = strength["brows-up"], strength["brows-down"]
-        x, y = 0.13 * yaw, 0.09 * (frown - lift)  # a question lifts the chin, asking for a word lowers it
+    def head(self, head: Head, *, closed_eyes: bool) -> None:
+        x, y, face, lift, frown = head.x, head.y, head.face, head.lift, head.frown
         self._ellipse((x, y - 0.62), (0.42, 0.44), self.signer.hair)
         self._ellipse((x, y - 0.46), (0.37, 0.47), self.signer.skin)
-        face = x + 0.15 * yaw
         for side in (-1.0, 1.0):
-            eye = (face + 0.15 * side, y - 0.5)
+            eye = head.eye(side)
             if closed_eyes:
                 self._line((eye[0] - 0.07, eye[1]), (eye[0] + 0.07, eye[1]), 0.03, _PUPIL)
             else:
@@ -126,33 +129,21 @@ class _Pen:
             inner = (face + 0.05 * side, y - 0.65 - 0.14 * lift + 0.1 * frown)
             outer = (face + 0.28 * side, y - 0.64 - 0.15 * lift - 0.04 * frown)
             self._line(inner, outer, 0.075, self.brows)
-        self._line((face + 0.02, y - 0.46), (face + 0.04, y - 0.33), 0.03, self.outline)
-        self._line((face - 0.11, y - 0.19), (face + 0.11, y - 0.19), 0.05, (165, 60, 60))
+        self._line(*head.nose, 0.03, self.outline)
+        self._line(head.mouth(-1.0), head.mouth(1.0), 0.05, (165, 60, 60))
 
-    def arm(self, pose: NDArray[np.float64], *, side: float) -> None:
-        """Draw one arm with its hand; ``side`` is 1 for the dominant one."""
-        hand = (side * float(pose[0]), float(pose[1]))
-        shoulder = (side * 0.74 * self.signer.width, 0.62)
-        elbow = _elbow(shoulder, hand, side)
+    def arm(self, arm: Arm) -> None:
+        """Draw one arm, then palm and fingers, dark first and then a little smaller in the colour of the skin."""
         sleeve = _darker(self.signer.shirt, 0.8)
-        self._line(shoulder, elbow, 0.36, sleeve)
-        self._line(elbow, hand, 0.27, sleeve)
-        self._hand(hand, side * float(pose[2]), side, pose[3:])
-
-    def _hand(self, at: tuple[float, float], angle: float, side: float, shape: NDArray[np.float64]) -> None:
-        """Draw palm and fingers, dark first and then a little smaller in the colour of the skin."""
-        spread = float(shape[5])
+        self._line(arm.shoulder, arm.elbow, 0.36, sleeve)
+        self._line(arm.elbow, arm.palm, 0.27, sleeve)
         for colour, rim in ((self.outline, 0.05), (self.signer.skin, 0.0)):
-            self._ellipse(at, (0.185 + rim / 2, 0.205 + rim / 2), colour)
-            for (away, length), extension in zip(_FINGERS, shape[:5].tolist(), strict=True):
-                turned = np.deg2rad(angle + side * away * (0.45 + 0.75 * spread))
-                reach = 0.13 + 0.41 * length * extension
-                tip = (at[0] + reach * np.sin(turned), at[1] - reach * np.cos(turned))
-                self._line(at, tip, 0.105 + rim, colour)
+            self._ellipse(arm.palm, (0.185 + rim / 2, 0.205 + rim / 2), colour)
+            for tip in arm.tips:
+                self._line(arm.palm, tip, 0.105 + rim, colour)
 
-    def _at(self, point: tuple[float, float]) -> tuple[int, int]:
-        x = self.signer.centre[0] + self.mirror * point[0] * self.unit
-        y = self.signer.centre[1] + point[1] * self.unit
+    def _at(self, point: Point) -> tuple[int, int]:
+        x, y = self.signer.place(point)
         return round(x * 2**_SHIFT), round(y * 2**_SHIFT)
 
     def _line(self, start: tuple[float, float], end: tuple[float, float], width: float, colour: Colour) -> None:
@@ -166,18 +157,6 @@ class _Pen:
     def _polygon(self, points: list[tuple[float, float]], colour: Colour) -> None:
         corners = np.array([self._at(point) for point in points], np.int32)
         cv2.fillPoly(self.canvas, [corners], colour, cv2.LINE_AA, _SHIFT)
-
-
-def _elbow(shoulder: tuple[float, float], hand: tuple[float, float], side: float) -> tuple[float, float]:
-    """Return the elbow of an arm of two equal parts that bends outwards and down; a far hand stretches the arm."""
-    across, down = hand[0] - shoulder[0], hand[1] - shoulder[1]
-    distance = max(float(np.hypot(across, down)), 1e-6)
-    part = max(0.95, 0.505 * distance)
-    height = float(np.sqrt(part * part - 0.25 * distance * distance))
-    normal = (-down / distance, across / distance)
-    if normal[0] * side + 0.5 * normal[1] < 0:
-        normal = (-normal[0], -normal[1])
-    return shoulder[0] + 0.5 * across + height * normal[0], shoulder[1] + 0.5 * down + height * normal[1]
 
 
 def _colour(rgb: NDArray[np.float64]) -> Colour:
