@@ -37,8 +37,12 @@ pytestmark = pytest.mark.skipif(
 
 
 def slt(*words: str) -> str:
-    """Run a command in the working folder; returns what it printed."""
-    return subprocess.run([SLT, *words], check=True, stdout=subprocess.PIPE, text=True).stdout
+    """Run a command in the working folder, with one thread, as the jobs have; returns what it printed.
+
+    Sums over numbers shared out among another number of threads differ in their last bits.
+    """
+    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run([SLT, *words], check=True, stdout=subprocess.PIPE, text=True, env=alone).stdout
 
 
 def launch(*words: str) -> str:
