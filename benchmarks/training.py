@@ -94,8 +94,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
 
 def step(model, optimizer, batch, lengths, config, options) -> None:
     clips = [torch.randn(lengths[i], config.feature_dim) for i in batch]
-    features = FeatureBatch.of(clips)
-    features = FeatureBatch(features=features.features.to(options.device), lengths=features.lengths)
+    features = FeatureBatch.of(clips).to(torch.device(options.device))
     with torch.autocast(options.device, DTYPES[options.precision], enabled=options.precision != "fp32"):
         model(features).sentence.float().square().mean().backward()
     clip_grad_norm_(model.parameters(), 1.0)

@@ -33,6 +33,7 @@ class Whole:
     possibly: Optional[str] = None  # noqa: UP045 - both spellings are understood
     anything: Any = None
     scores: Mapping[str, float] = field(default_factory=dict)
+    place: str | Mapping[str, str] | None = None
 
     def __post_init__(self):
         if self.name == "bad":
@@ -109,3 +110,13 @@ def test_all_mistakes_are_told_at_once():
 
 def test_something_else_altogether_is_told_without_a_path():
     assert mistakes([1]) == "1 mistake in card.json: expected a group of keys, found [1]"
+
+
+@pytest.mark.parametrize("place", [None, "here", {"a": "there"}])
+def test_a_text_or_a_group_of_keys(place):
+    assert parse(Whole, {"name": "a", "part": {"size": 1}, "place": place}, where="x").place == place
+
+
+def test_neither_a_text_nor_a_group_of_keys():
+    assert "place: expected a text, found 7" in mistakes({"name": "a", "part": {"size": 1}, "place": 7})
+    assert "place.a: expected a text, found 7" in mistakes({"name": "a", "part": {"size": 1}, "place": {"a": 7}})

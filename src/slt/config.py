@@ -20,8 +20,8 @@ def parse(cls: type[T], value: object, *, where: str) -> T:
     """Make a dataclass of what JSON or a recipe gave; absent keys take their defaults.
 
     Fields may be int, float, bool, str, a Literal, a tuple, a Mapping from texts, another dataclass, any of these or
-    None, several dataclasses told apart by their ``kind``, or Any. A ``UserError`` of a dataclass's own
-    ``__post_init__`` is told like every other mistake.
+    None, several dataclasses told apart by their ``kind``, a text or a Mapping, or Any. A ``UserError`` of a
+    dataclass's own ``__post_init__`` is told like every other mistake.
 
     Args:
         cls: the dataclass.
@@ -80,11 +80,14 @@ def _parse_plain(kind: Any, value: object, path: str, mistakes: list[str]) -> An
 
 
 def _parse_either(kind: Any, value: object, path: str, mistakes: list[str]) -> Any:
-    """``X | None``, or several dataclasses of which each one's ``kind`` is a Literal."""
+    """``X | None``, ``str | Mapping``, or several dataclasses of which each one's ``kind`` is a Literal."""
     options = [option for option in get_args(kind) if option is not type(None)]
     if value is None and len(options) < len(get_args(kind)):
         return None
-    return _parse(options[0], value, path, mistakes) if len(options) == 1 else _by_kind(options, value, path, mistakes)
+    if len(options) > 1 and dataclasses.is_dataclass(options[0]):
+        return _by_kind(options, value, path, mistakes)
+    fitting = [option for option in options if isinstance(value, Mapping) == (get_origin(option) is Mapping)]
+    return _parse((fitting or options)[0], value, path, mistakes)
 
 
 def _by_kind(options: list[Any], value: object, path: str, mistakes: list[str]) -> Any:

@@ -10,10 +10,24 @@ from typing import Any
 from slt.errors import UserError
 
 EXTRACTORS: Mapping[str, str] = {"signhiera": "slt.models.signhiera:SignHiera"}
-ENCODERS: Mapping[str, str] = {"sonar-t5": "slt.models.sonar_t5:SonarT5", "mlp": "slt.models.mlp:Mlp"}
-SHAPES: Mapping[str, str] = {"sonar-t5": "slt.models.config:SonarT5Config", "mlp": "slt.models.config:MlpConfig"}
+ENCODERS: Mapping[str, str] = {
+    "sonar-t5": "slt.models.sonar_t5:SonarT5",
+    "mlp": "slt.models.mlp:Mlp",
+    "fusion": "slt.models.fusion:Fusion",
+    "transformer": "slt.models.transformer:Transformer",
+}
+SHAPES: Mapping[str, str] = {
+    "sonar-t5": "slt.models.config:SonarT5Config",
+    "mlp": "slt.models.config:MlpConfig",
+    "fusion": "slt.models.config:FusionConfig",
+    "transformer": "slt.models.config:TransformerConfig",
+}
 """What describes each encoder's shape, where that can be imported without torch."""
-DECODERS: Mapping[str, str] = {"sonar": "slt.text.sonar:SonarText"}
+DECODERS: Mapping[str, str] = {
+    "sonar": "slt.text.sonar:SonarText",
+    "t5": "slt.text.hf:HfText",
+    "mbart": "slt.text.hf:HfText",
+}
 
 
 def resolve(table: Mapping[str, str], name: str, *, what: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,16 +21,30 @@ class FeatureBatch:
     Attributes:
         features: (B, N, feature_dim) float; whatever stands in padded steps must not matter.
         lengths: (B,) int64, the number of real steps of each clip, each in 1..N.
+        visual: a second stream of the same clips, embeddings of their pictures beside keypoints, with lengths of its
+            own; None for the encoders that take one stream.
     """
 
     features: Tensor
     lengths: Tensor
+    visual: FeatureBatch | None = None
 
     @classmethod
-    def of(cls, clips: Sequence[Tensor]) -> FeatureBatch:
-        """Pad clips, each (N_i, feature_dim), into one batch with zeros."""
+    def of(cls, clips: Sequence[Tensor], visual: Sequence[Tensor] = ()) -> FeatureBatch:
+        """Pad clips, each (N_i, feature_dim), into one batch with zeros; and their second stream, where they have one.
+
+        Args:
+            clips: of each clip (N_i, feature_dim).
+            visual: of each clip (M_i, visual_dim); empty: there is no second stream.
+        """
         lengths = torch.tensor([len(clip) for clip in clips])
-        return cls(features=torch.nn.utils.rnn.pad_sequence(list(clips), batch_first=True), lengths=lengths)
+        features = torch.nn.utils.rnn.pad_sequence(list(clips), batch_first=True)
+        return cls(features=features, lengths=lengths, visual=cls.of(visual) if visual else None)
+
+    def to(self, device: torch.device) -> FeatureBatch:
+        """Return it on a device; the lengths stay where they are."""
+        visual = self.visual.to(device) if self.visual else None
+        return replace(self, features=self.features.to(device, non_blocking=True), visual=visual)
 
     @property
     def mask(self) -> Tensor:

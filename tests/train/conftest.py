@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ import pytest
 
 from slt.config import parse
 from slt.data.features.header import StoreHeader
+from slt.data.features.open import open_features
 from slt.data.features.writer import FeatureWriter
 from slt.data.manifest import Clip, write_manifest
+from slt.models.config import KEYPOINTS_DIM
 from slt.recipe.schema import Recipe
 from tests.bundles import FEATURE_DIM, bundle  # noqa: F401 - fixture
 
 WORDS = ("we", "is"), ("go", "the", "nice"), ("hiking", "weather", "today")
+VISUAL_DIM = 12
 SHAPE = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
 
 
@@ -42,6 +46,30 @@ def write_corpus(folder: Path, split: str, n_clips: int, *, seed: int) -> dict[s
     return {"manifest": str(folder / f"{split}.tsv"), "features": str(folder / split)}
 
 
+def write_streams(folder: Path, split: str, manifest: str) -> dict[str, Any]:
+    """Write keypoints and embeddings of pictures that say what a split's features say, each in part."""
+    rng = np.random.default_rng(7)
+    figure, moves = rng.random(KEYPOINTS_DIM), 0.05 * rng.standard_normal((FEATURE_DIM, KEYPOINTS_DIM))
+    looks = rng.standard_normal((FEATURE_DIM, VISUAL_DIM))
+    features = open_features(folder / split)
+    headers = {
+        "keypoints": StoreHeader(feature_dim=KEYPOINTS_DIM, dtype="float32", extractor="keypoints"),
+        "siglip": StoreHeader(feature_dim=VISUAL_DIM, dtype="float32", extractor="siglip"),
+    }
+    with ExitStack() as stack:
+        stores = {
+            name: stack.enter_context(FeatureWriter(folder / f"{split}-{name}", header))
+            for name, header in headers.items()
+        }
+        for name in features.ids:
+            rows = np.asarray(features[name], np.float32)
+            joints = (figure + rows @ moves).astype(np.float32)
+            joints[rng.random(len(rows)) < 0.2, 99:162] = np.nan  # a hand that is not always seen
+            stores["keypoints"].add(name, joints)
+            stores["siglip"].add(name, (rows[::2] @ looks).astype(np.float32))
+    return {"manifest": manifest, "features": {name: str(folder / f"{split}-{name}") for name in reversed(headers)}}
+
+
 @pytest.fixture(scope="session")
 def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """Where the splits lie, as a recipe says it."""
@@ -50,6 +78,18 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]
         "train": write_corpus(folder, "train", 24, seed=1),
         "val": write_corpus(folder, "val", 12, seed=2),
     }
+
+
+@pytest.fixture(scope="session")
+def two_streams(splits: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
+    """The same splits as keypoints and pictures, as a recipe says it."""
+    folder = Path(splits["train"]["manifest"]).parent
+    return {name: write_streams(folder, name, split["manifest"]) for name, split in splits.items()}
+
+
+def only_keypoints(split: dict[str, Any]) -> dict[str, Any]:
+    """Leave the pictures of a split away."""
+    return {**split, "features": split["features"]["keypoints"]}
 
 
 MakeRecipe = Callable[..., Recipe]

@@ -11,7 +11,7 @@ SPREAD = np.ones(6, np.float32)
 
 
 def disturbed(seed=0, rows=ROWS, **settings):
-    return augment(rows, Augment(**settings), SPREAD, np.random.default_rng(seed))
+    return augment((rows,), Augment(**settings), (SPREAD,), np.random.default_rng(seed))[0]
 
 
 def test_nothing_asked_for_changes_nothing():
@@ -39,3 +39,26 @@ def test_each_does_what_it_says():
     assert 15 <= max(zeros) <= 20
     assert (disturbed(3, feature_dropout=0.5) == 0).all(0).any()
     assert np.std(disturbed(3, noise=0.5) - ROWS) == pytest.approx(0.5, abs=0.1)
+
+
+def test_two_streams_are_played_at_one_speed_and_cut_at_one_time():
+    clock = np.arange(40, dtype=np.float32)[:, None] + 0.5
+    settings = Augment(rate=0.3, crop=0.5)
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        fast, slow = augment((clock / 40, clock[:20] / 20), settings, (SPREAD[:1], SPREAD[:1]), rng)
+        assert len(fast) == pytest.approx(2 * len(slow), abs=3)
+        assert fast[[0, -1], 0] == pytest.approx(slow[[0, -1], 0], abs=0.07)
+        alone = augment((clock / 40,), settings, (SPREAD[:1],), np.random.default_rng(seed))
+        assert np.array_equal(fast, alone[0])
+
+
+@pytest.mark.parametrize("name", ["mask", "feature_dropout"])
+def test_what_is_hidden_in_keypoints_counts_as_not_seen(name):
+    rng = np.random.default_rng(3)
+    joints, pictures = augment((ROWS, ROWS), Augment(**{name: 0.5}), (SPREAD, SPREAD), rng, blank=np.nan)
+    hidden, blank = np.isnan(joints), pictures == 0
+    assert 0 < hidden.sum() < hidden.size
+    assert 0 < blank.sum() < blank.size
+    assert np.array_equal(joints[~hidden], ROWS[~hidden])
+    assert not np.array_equal(hidden, blank)

@@ -6,17 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from slt.data.features.header import StoreHeader
 from slt.data.features.writer import FeatureWriter
 from slt.data.manifest import Clip, read_manifest, write_manifest
 from slt.errors import UserError
+from slt.models.config import KEYPOINTS_DIM
 from slt.recipe.load import to_yaml
 from slt.runs import open_run
 from slt.train.dry import random_targets
-from slt.train.prepare import prepare, tell_findings
+from slt.train.prepare import prepare, tell_findings, train_loader
 from slt.train.run import train
 from tests.bundles import FEATURE_DIM
+from tests.train.conftest import VISUAL_DIM, only_keypoints
 
 
 def manifest_with(folder, splits, *clips):
@@ -77,5 +80,104 @@ def test_broken_features_name_their_clip(make, splits, tmp_path):
         for number, clip in enumerate(clips):
             writer.add(clip.id, np.full((3, FEATURE_DIM), np.nan if number == 5 else 0.5, np.float32))
     recipe = make(data={"train": {**splits["train"], "features": str(tmp_path / "bad")}})
-    with pytest.raises(UserError, match="the features of train-05 hold NaN"):
+    with pytest.raises(UserError, match=r"the features of train-05 hold NaN or infinity, in .*bad"):
         train(recipe, open_run(tmp_path / "run", to_yaml(recipe)))
+
+
+@pytest.fixture
+def make_fusion(make, two_streams):
+    """Make a recipe on two streams; keywords as for `make`."""
+
+    def changed(**groups):
+        data = {**two_streams, **groups.pop("data", {})}
+        shape = {"d_model": 8, "num_heads": 2, "d_ff": 16, "num_visual_layers": 1, "num_blocks": 1}
+        return make(**{"extractor": None, "encoder": {"kind": "fusion", "shape": shape}, "data": data, **groups})
+
+    return changed
+
+
+def features_of(folder, name, width, ids, rows):
+    with FeatureWriter(folder / name, StoreHeader(feature_dim=width, dtype="float32")) as writer:
+        for number, id in enumerate(ids):
+            writer.add(id, rows(number))
+    return str(folder / name)
+
+
+def test_two_streams_keep_their_own_lengths_and_come_in_one_order(make_fusion):
+    recipe = make_fusion()
+    prepared = prepare(recipe, random_targets, processes=1)
+    assert (prepared.widths.feature_dim, prepared.widths.visual_dim) == (KEYPOINTS_DIM, VISUAL_DIM)
+    batch = next(iter(train_loader(recipe, prepared, (0, 1))))
+    assert batch.features.features.shape[2] == KEYPOINTS_DIM
+    assert batch.features.visual.features.shape[2] == VISUAL_DIM
+    assert batch.features.features.isnan().any()
+    ratio = batch.features.lengths / batch.features.visual.lengths
+    assert ((ratio > 1) & (ratio <= 3)).all()
+    stored = prepared.train.source
+    lengths = {example.clip.id: example.length for example in prepared.train.examples}
+    assert all(lengths[id] == stored.stores[0].length(id) for id in lengths)
+    moved = batch.to(torch.device("meta")).features
+    assert moved.features.is_meta
+    assert moved.visual.features.is_meta
+
+
+def test_a_clip_that_either_stream_lacks_is_named_with_the_store(make_fusion, two_streams, tmp_path):
+    ids = [clip.id for clip in read_manifest(Path(two_streams["train"]["manifest"])).clips]
+    some = features_of(tmp_path, "some", VISUAL_DIM, ids[2:], lambda number: np.ones((3, VISUAL_DIM), np.float32))
+    few = features_of(tmp_path, "few", KEYPOINTS_DIM, ids[:-1], lambda number: np.ones((5, KEYPOINTS_DIM), np.float32))
+    split = {**two_streams["train"], "features": {"siglip": some, "keypoints": few}}
+    said = rf"no features in {some}, of 2 of 24 clips of .*: train-00, train-01; no features in {few}, of 1 .*train-23"
+    with pytest.raises(UserError, match=said):
+        prepare(make_fusion(data={"train": split}), random_targets, processes=1)
+    recipe = make_fusion(data={"train": split, "allow_missing": True})
+    assert len(prepare(recipe, random_targets, processes=1).train.examples) == 21
+
+
+def test_keypoints_may_have_gaps_but_neither_infinity_nor_may_pictures(make_fusion, two_streams, tmp_path):
+    ids = [clip.id for clip in read_manifest(Path(two_streams["train"]["manifest"])).clips]
+    for kind, width, value, said in (
+        ("keypoints", KEYPOINTS_DIM, np.inf, "hold infinity, in .*keypoints"),
+        ("siglip", VISUAL_DIM, np.nan, "hold NaN or infinity, in .*siglip"),
+    ):
+        rows = np.full((4, width), value, np.float32)
+        path = features_of(tmp_path, f"bad-{kind}", width, ids, lambda number, rows=rows: rows)
+        split = {**two_streams["train"], "features": {**two_streams["train"]["features"], kind: path}}
+        recipe = make_fusion(data={"train": split})
+        with pytest.raises(UserError, match=said):
+            train(recipe, open_run(tmp_path / f"run-{kind}", to_yaml(recipe)))
+
+
+def test_a_store_of_something_else_is_refused(make_fusion, two_streams):
+    features = two_streams["train"]["features"]
+    swapped = {"keypoints": features["siglip"], "siglip": features["keypoints"]}
+    with pytest.raises(UserError, match="extractor siglip, wanted keypoints; width 12, wanted 225") as raised:
+        prepare(make_fusion(data={"train": {**two_streams["train"], "features": swapped}}), random_targets, processes=1)
+    assert "--extractor keypoints" in raised.value.fix
+    other = {"keypoints": features["keypoints"], "timesformer": features["siglip"]}
+    with pytest.raises(UserError, match="extractor siglip, wanted timesformer"):
+        prepare(make_fusion(data={"train": {**two_streams["train"], "features": other}}), random_targets, processes=1)
+
+
+def test_streams_that_do_not_fit_the_encoder_are_refused_before_anything_is_read(make_fusion, two_streams):
+    one = {name: only_keypoints(split) for name, split in two_streams.items()}
+    with pytest.raises(UserError, match=r"fusion takes two streams of features; data\.train\.features gives 1, "):
+        make_fusion(data=one)
+    with pytest.raises(UserError, match=r"mlp takes one stream of features; data.train.features gives 2"):
+        make_fusion(encoder={"kind": "mlp"})
+    bare = {"train": {"manifest": "a"}, "val": {"manifest": "b"}}
+    with pytest.raises(UserError, match=r"transformer learns from stored keypoints: give data.train.features"):
+        make_fusion(encoder={"kind": "transformer"}, data=bare)
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        ({}, "features is empty"),
+        ({"keypoint": "a"}, "features names keypoint; known: keypoints, siglip"),
+        ({"siglip": "a", "signhiera": "b"}, "names siglip, signhiera; two streams are keypoints and one of the others"),
+        ({"keypoints": "a", "siglip": "b", "signhiera": "c"}, "two streams are keypoints and one"),
+    ],
+)
+def test_impossible_streams_are_refused(make_fusion, features, said):
+    with pytest.raises(UserError, match=said):
+        make_fusion(data={"train": {"manifest": "a", "features": features}})

@@ -57,7 +57,9 @@ def is_linear(part: nn.Module) -> bool:
 
 
 def is_table(part: nn.Module) -> bool:
-    """Return whether a part is a table that is looked up in: torch's, fairseq2's or ours."""
+    """Return whether a part is a table that is looked up in and nothing else: torch's, fairseq2's or ours."""
+    if isinstance(part, nn.Embedding):
+        return type(part) is nn.Embedding  # mBART's scale what they find, or look up positions by themselves
     return isinstance(part, Table) or hasattr(part, "num_embeddings")
 
 
@@ -83,7 +85,9 @@ def settle_on_cpu(module: nn.Module) -> None:
     if not is_slow and dtypes != {torch.float32}:
         return
     replace(module, lambda _, part: Product(part) if is_linear(part) else Table(part) if is_table(part) else part)
-    narrow = {id(part.weight) for part in module.modules() if isinstance(part, (Product, Table))}
+    widening = [part for part in module.modules() if isinstance(part, (Product, Table))]
+    others = [part for part in module.modules() if not isinstance(part, (Product, Table))]
+    narrow = {id(part.weight) for part in widening} - {id(one) for part in others for one in part._parameters.values()}
     for value in (*module.parameters(), *module.buffers()):
         if id(value) not in narrow and value.is_floating_point():
             value.data = value.data.float()

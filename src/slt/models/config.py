@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from slt.errors import UserError
+from slt.video.keypoints import N_JOINTS
+
+KEYPOINTS_DIM = 3 * N_JOINTS  # x, y and z of each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +79,89 @@ class MlpConfig:
             raise UserError(f"bad mlp sign encoder configuration: length {self.length}, expected more than 0")
 
 
-def _refuse(what: str, sizes: dict[str, int], dropout_rate: float) -> None:
+@dataclass(frozen=True, kw_only=True)
+class FusionConfig:
+    """The shape of a sign encoder that looks at keypoints and at pictures together.
+
+    Attributes:
+        feature_dim: width of a frame's keypoints; there is only one.
+        visual_dim: width of a picture's embedding.
+        output_dim: width of a sentence embedding.
+        d_model: width of everything between.
+        num_heads: attention heads.
+        d_ff: inner width of the feed-forward layers.
+        num_visual_layers: transformer layers on the pictures alone.
+        num_blocks: Squeezeformer blocks on both.
+        kernel_size: time steps that their convolutions see, an odd number.
+        dropout_rate: of every dropout while training.
+
+    Raises:
+        UserError: impossible sizes; every one is named.
+    """
+
+    feature_dim: int = KEYPOINTS_DIM
+    visual_dim: int = 768
+    output_dim: int = 1024
+    d_model: int = 384
+    num_heads: int = 6
+    d_ff: int = 1536
+    num_visual_layers: int = 2
+    num_blocks: int = 4
+    kernel_size: int = 31
+    dropout_rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        sizes = {name: value for name, value in asdict(self).items() if name != "dropout_rate"}
+        even = [] if self.kernel_size % 2 else [f"kernel_size {self.kernel_size}, expected an odd number"]
+        _refuse("fusion sign encoder", sizes, self.dropout_rate, [*_on_keypoints(sizes), *even])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """The shape of a small transformer over keypoints.
+
+    Attributes:
+        feature_dim: width of a frame's keypoints; there is only one.
+        output_dim: width of a sentence embedding.
+        d_model: width of the transformer.
+        num_heads: attention heads.
+        d_ff: inner width of the feed-forward layers.
+        num_layers: transformer layers.
+        dropout_rate: of every dropout while training.
+
+    Raises:
+        UserError: impossible sizes; every one is named.
+    """
+
+    feature_dim: int = KEYPOINTS_DIM
+    output_dim: int = 1024
+    d_model: int = 256
+    num_heads: int = 4
+    d_ff: int = 1024
+    num_layers: int = 6
+    dropout_rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        sizes = {name: value for name, value in asdict(self).items() if name != "dropout_rate"}
+        _refuse("transformer sign encoder", sizes, self.dropout_rate, _on_keypoints(sizes))
+
+
+def _on_keypoints(sizes: dict[str, int]) -> list[str]:
+    width, heads = sizes["d_model"], sizes["num_heads"]
+    checks = (
+        (
+            sizes["feature_dim"] != KEYPOINTS_DIM,
+            f"feature_dim {sizes['feature_dim']}, expected {KEYPOINTS_DIM}, the numbers of {N_JOINTS} joints",
+        ),
+        (width % 2 != 0, f"d_model {width}, expected an even number"),
+        (heads > 0 and width % heads != 0, f"d_model {width}, expected a multiple of num_heads {heads}"),
+    )
+    return [said for wrong, said in checks if wrong]
+
+
+def _refuse(what: str, sizes: dict[str, int], dropout_rate: float, others: Sequence[str] = ()) -> None:
     mistakes = [f"{name} {value}, expected at least 1" for name, value in sizes.items() if value < 1]
+    mistakes += others
     if not 0 <= dropout_rate < 1:
         mistakes.append(f"dropout_rate {dropout_rate}, expected 0 or more, less than 1")
     if mistakes:

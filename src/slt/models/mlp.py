@@ -20,6 +20,7 @@ class Mlp(nn.Module):
     Config: ClassVar = MlpConfig
     OLD_NAMES: ClassVar[dict[str, str]] = {}
     MAY_BE_EXTRA: ClassVar[tuple[str, ...]] = ()
+    BORDERS: ClassVar[tuple[str, ...]] = ("layers.",)
 
     def __init__(self, config: MlpConfig) -> None:
         super().__init__()

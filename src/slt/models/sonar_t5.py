@@ -57,6 +57,7 @@ class SonarT5(nn.Module):
         "encoder.feature_proj_scale": "encoder.feature_projection.feature_proj_scale",
     }
     MAY_BE_EXTRA: ClassVar[tuple[str, ...]] = ()
+    BORDERS: ClassVar[tuple[str, ...]] = ("encoder.feature_projection.", "projection_out.")
 
     def __init__(self, config: SonarT5Config) -> None:
         super().__init__()

@@ -85,7 +85,7 @@ def check_verb(recipe: Recipe, verb: str) -> None:
     """
     if verb not in VERBS:
         raise ValueError(f"{verb} is none of {VERBS}")
-    extractor, encoder = recipe.extractor, recipe.encoder
+    extractor, encoder, objective = recipe.extractor, recipe.encoder, recipe.objective.kind
     from_video = not (recipe.data.train.features and recipe.data.val.features)
     trains_extractor = extractor is not None and extractor.frozen < 1
     refuse(
@@ -104,6 +104,18 @@ def check_verb(recipe: Recipe, verb: str) -> None:
         (
             verb == "train-decoder" and encoder is not None and not encoder.frozen,
             "train-decoder leaves the encoder as it is: set encoder.frozen=true",
+        ),
+        (
+            verb == "train-vlp" and objective != "contrastive",
+            f"train-vlp needs objective contrastive, found {objective}",
+        ),
+        (
+            verb != "train-vlp" and objective == "contrastive",
+            f"{verb} cannot learn objective contrastive: train-vlp can",
+        ),
+        (
+            verb == "train-vlp" and (encoder is None or encoder.frozen or trains_extractor),
+            "train-vlp trains the encoder and nothing else",
         ),
         (encoder is not None and from_video and extractor is None, "features from videos need an extractor"),
     )

@@ -10,7 +10,8 @@ from slt.config import parse
 from slt.errors import UserError
 from slt.registry import SHAPES, resolve
 
-FOLLOWS = ("feature_dim", "output_dim")  # of a shape: from the features, and from the decoder
+FOLLOWS = ("feature_dim", "visual_dim", "output_dim")  # of a shape: from the features, and from the decoder
+ON_KEYPOINTS = ("fusion", "transformer")  # encoders whose features, or first stream of them, are keypoints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,46 @@ class MlpEncoder:
     """
 
     kind: Literal["mlp"]
+    weights: str | None = None
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    frozen: bool = False
+
+    def __post_init__(self) -> None:
+        _check_shape(self.kind, self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusionEncoder:
+    """Keypoints and embeddings of pictures, through Squeezeformer blocks.
+
+    Attributes:
+        kind: its name.
+        weights: see ``SonarT5Encoder``.
+        shape: sizes that differ from ``FusionConfig``'s.
+        frozen: leave its weights as they are.
+    """
+
+    kind: Literal["fusion"]
+    weights: str | None = None
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    frozen: bool = False
+
+    def __post_init__(self) -> None:
+        _check_shape(self.kind, self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerEncoder:
+    """A small transformer over keypoints.
+
+    Attributes:
+        kind: its name.
+        weights: see ``SonarT5Encoder``.
+        shape: sizes that differ from ``TransformerConfig``'s.
+        frozen: leave its weights as they are.
+    """
+
+    kind: Literal["transformer"]
     weights: str | None = None
     shape: Mapping[str, Any] = field(default_factory=dict)
     frozen: bool = False
@@ -150,6 +191,31 @@ class SonarSpace:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Contrastive:
+    """Find the own sentence among those of the batch, and the sentence its clip: InfoNCE in a text encoder's space.
+
+    For a first phase that aligns a sign encoder with text; nothing is decoded, and lengths of embeddings do not matter.
+    Targets are centred on the mean of the training sentences, since embeddings of a language model all point much the
+    same way.
+
+    Attributes:
+        kind: its name.
+        temperature: of the similarities; smaller weighs the nearest negatives more.
+        label_smoothing: share of the probability spread over all sentences of the batch.
+    """
+
+    kind: Literal["contrastive"]
+    temperature: float = 0.07
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        refuse(
+            (self.temperature <= 0, f"temperature {self.temperature}, expected more than 0"),
+            (not 0 <= self.label_smoothing < 1, f"label_smoothing {self.label_smoothing}, expected 0 or more, below 1"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class CrossEntropy:
     """The text's tokens, one after the other, from what the encoder returns; or from text embeddings without one.
 
@@ -171,9 +237,9 @@ class CrossEntropy:
 
 
 Extractor: TypeAlias = SignHieraExtractor
-Encoder: TypeAlias = SonarT5Encoder | MlpEncoder
+Encoder: TypeAlias = SonarT5Encoder | MlpEncoder | FusionEncoder | TransformerEncoder
 Decoder: TypeAlias = SonarDecoder
-Objective: TypeAlias = SonarSpace | CrossEntropy
+Objective: TypeAlias = SonarSpace | CrossEntropy | Contrastive
 
 
 def refuse(*checks: tuple[bool, str]) -> None:

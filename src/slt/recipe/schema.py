@@ -6,9 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from slt.recipe.parts import CrossEntropy, Decoder, Encoder, Extractor, Objective, SonarSpace, refuse
+from slt.recipe.parts import (
+    ON_KEYPOINTS,
+    Contrastive,
+    CrossEntropy,
+    Decoder,
+    Encoder,
+    Extractor,
+    Objective,
+    refuse,
+)
 
-VERBS = ("train-features", "train-encoder", "train-decoder")
+VERBS = ("train-features", "train-encoder", "train-decoder", "train-vlp")
+STREAMS = ("keypoints", "siglip", "timesformer", "signhiera")  # what `slt extract-features` can make
+FEWEST_TO_CONTRAST = 4  # clips in a batch whose sentences are told from each other
 BEST_IS_LEAST = ("loss", "xsim")
 
 
@@ -18,11 +29,37 @@ class Split:
 
     Attributes:
         manifest: of the clips.
-        features: a feature store, or a folder of ``<id>.npy`` or ``.pt``; none: features are made from the videos.
+        features: a feature store, or a folder of ``<id>.npy`` or ``.pt``; or what made them → where they lie, as
+            ``{keypoints: DIR, siglip: DIR}`` for the encoder that takes two streams. None: they are made from the
+            videos.
     """
 
     manifest: str
-    features: str | None = None
+    features: str | Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.features, Mapping):
+            return
+        names = tuple(self.features)
+        unknown = [name for name in names if name not in STREAMS]
+        refuse(
+            (not names, "features is empty"),
+            (bool(unknown), f"features names {', '.join(unknown)}; known: {', '.join(STREAMS)}"),
+            (
+                len(names) > 2 or (len(names) == 2 and STREAMS[0] not in names),
+                f"features names {', '.join(names)}; two streams are {STREAMS[0]} and one of the others",
+            ),
+        )
+
+    @property
+    def streams(self) -> tuple[tuple[str | None, str], ...]:
+        """What made each stream of the features, None where the recipe does not say, and where it lies.
+
+        Keypoints come first; no streams: features are made from the videos.
+        """
+        if isinstance(self.features, Mapping):
+            return tuple(sorted(self.features.items(), key=lambda stream: STREAMS.index(stream[0])))
+        return ((None, self.features),) if self.features else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,11 +282,23 @@ class Recipe:
 
     def __post_init__(self) -> None:
         starts = [stage.from_epoch for stage in self.stages]
-        through = isinstance(self.objective, CrossEntropy) or self.objective.cross_entropy
+        through = getattr(self.objective, "cross_entropy", None) or isinstance(self.objective, CrossEntropy)
+        kind = self.encoder.kind if self.encoder else ""
+        wanted, words = (2, "two streams") if kind == "fusion" else (1, "one stream")
+        given = [len(split.streams) for split in (self.data.train, self.data.val)]
         refuse(
             (not self.name or "/" in self.name, f"name {self.name!r}, expected one that a folder can have"),
             (bool(starts) and starts[0] != 0, f"the first of the stages starts at epoch {starts and starts[0]}, not 0"),
             (starts != sorted(set(starts)), "stages are not in the order of their epochs"),
+            (
+                bool(kind) and any(count not in (0, wanted) for count in given),
+                f"encoder {kind} takes {words} of features; data.train.features gives {given[0]}, data.val.features "
+                f"{given[1]}",
+            ),
+            (
+                kind in ON_KEYPOINTS and 0 in given,
+                f"encoder {kind} learns from stored keypoints: give data.train.features and data.val.features",
+            ),
             (
                 self.trainer.precision == "fp16" and self.encoder is not None and self.encoder.kind == "sonar-t5",
                 "precision fp16 with a T5: its feed-forward layers exceed float16's 65,504, and the loss becomes NaN; "
@@ -264,11 +313,25 @@ class Recipe:
                 "precision fp16 with strategy fsdp: take bf16",
             ),
             (
-                isinstance(self.objective, SonarSpace) and self.encoder is None,
-                "objective sonar-space without an encoder: nothing would land in that space",
+                not isinstance(self.objective, CrossEntropy) and self.encoder is None,
+                f"objective {self.objective.kind} without an encoder: nothing would land in that space",
+            ),
+            (
+                self.aligns and self.trainer.monitor in ("bleu", "chrf"),
+                f"monitor {self.trainer.monitor} with objective contrastive, which decodes nothing; take recall@1",
+            ),
+            (
+                self.aligns and self.data.batch_clips < FEWEST_TO_CONTRAST,
+                f"batch_clips {self.data.batch_clips}, but objective contrastive needs at least {FEWEST_TO_CONTRAST} "
+                "clips to tell apart",
             ),
             (
                 self.decoder.train != "frozen" and not through,
                 f"decoder.train {self.decoder.train}, but nothing of the objective goes through the decoder",
             ),
         )
+
+    @property
+    def aligns(self) -> bool:
+        """Whether an encoder is only brought near to texts, and nothing is decoded."""
+        return isinstance(self.objective, Contrastive)

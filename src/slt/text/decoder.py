@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from slt.errors import UserError
 
 if TYPE_CHECKING:
     from slt.tensors import EncoderOutput
@@ -21,8 +23,8 @@ class Hypothesis:
 
     Attributes:
         text: the text, without special tokens.
-        score: mean log-probability (natural logarithm) of its tokens, the language's and the end's among them;
-            higher is better.
+        score: mean log-probability (natural logarithm) of its tokens, the end's among them, and the language's
+            where the decoder is not given it; higher is better.
         truncated: the decoder ran into its length limit, so the text may be cut off.
         looped: a first search went round in circles, and this text is of a second one, which forbade every repeat.
         agreement: cosine between what the text means and what was signed, both in SONAR's space; None: not looked at.
@@ -65,6 +67,34 @@ class TextDecoder(Protocol):
             UserError: a language it does not write, or a size out of range.
         """
         ...
+
+
+def check_search(*, beam_size: int, nbest: int, max_tokens: int | None, n_tokens: int) -> None:
+    """See that a beam search can be as wide and long as it was asked to be.
+
+    Args:
+        beam_size: hypotheses kept alive.
+        nbest: how many are returned.
+        max_tokens: tokens at most, or None.
+        n_tokens: that a text may have; a search looks at twice the beam.
+
+    Raises:
+        UserError: a size out of range.
+    """
+    widest = n_tokens // 2
+    if not 1 <= beam_size <= widest:
+        raise UserError(f"the beam size must be between 1 and {widest}, found {beam_size}")
+    if not 1 <= nbest <= beam_size:
+        raise UserError(f"a search with beam size {beam_size} yields 1 to {beam_size} texts, asked for {nbest}")
+    if max_tokens is not None and max_tokens < 1:
+        raise UserError(f"the token limit must be at least 1, found {max_tokens}")
+
+
+def by_length(texts: Sequence[str], size: int) -> Iterator[list[int]]:
+    """Yield the places of ``texts``, ``size`` at a time, like lengths together."""
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
 
 
 def token_limit(duration_s: float) -> int:

@@ -38,7 +38,7 @@ from slt.models.checkpoint import fit, load_strict
 from slt.tensors import EncoderOutput
 from slt.text.config import SonarTextConfig, StackConfig
 from slt.text.contexts import evaluating, made_on
-from slt.text.decoder import Hypothesis
+from slt.text.decoder import Hypothesis, by_length, check_search
 from slt.text.languages import check_languages
 from slt.text.loops import goes_in_circles
 from slt.text.one_step import attend_once
@@ -172,12 +172,10 @@ class SonarText(nn.Module):
     def embed(self, texts: Sequence[str], lang: str) -> Tensor:
         """Return the (B, D) embeddings of ``texts``, all in ``lang``, without gradients; batched by length."""
         check_languages([lang], self.languages)
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         width = self.config.encoder.model_dim
         embeddings = torch.empty(len(texts), width, device=self.device, dtype=self.dtype)
         with evaluating(self), torch.no_grad():
-            for start in range(0, len(order), TEXTS_PER_BATCH):
-                part = order[start : start + TEXTS_PER_BATCH]
+            for part in by_length(texts, TEXTS_PER_BATCH):
                 embeddings[part] = self.embed_batch([texts[i] for i in part], [lang] * len(part))
         return embeddings
 
@@ -294,7 +292,9 @@ class SonarText(nn.Module):
             SltError: embeddings of another width, or NaN or infinity, in them or made of them.
         """
         langs = check_languages(langs, self.languages)
-        self._check_search(embeddings, beam_size=beam_size, nbest=nbest, max_tokens=max_tokens)
+        n_tokens = self.tokenizer.vocab_info.size - 2  # padding and unknown aside
+        check_search(beam_size=beam_size, nbest=nbest, max_tokens=max_tokens, n_tokens=n_tokens)
+        self._check_embeddings(embeddings)
         # The target starts with an end token and its language: a prompt for each row of one search.
         prompts = torch.stack([self._token_encoders[lang, "target"]("")[:2] for lang in langs])  # (L, 2)
         prompts = prompts.to(self.device).repeat(len(embeddings), 1)  # (B * L, 2)
@@ -317,14 +317,7 @@ class SonarText(nn.Module):
         best = [hypotheses[:nbest] for hypotheses in found]
         return [dict(zip(langs, best[i : i + len(langs)], strict=True)) for i in range(0, len(best), len(langs))]
 
-    def _check_search(self, embeddings: Tensor, *, beam_size: int, nbest: int, max_tokens: int | None) -> None:
-        widest = self.tokenizer.vocab_info.size // 2 - 1  # a search looks at twice the beam, padding and unknown aside
-        if not 1 <= beam_size <= widest:
-            raise UserError(f"the beam size must be between 1 and {widest}, found {beam_size}")
-        if not 1 <= nbest <= beam_size:
-            raise UserError(f"a search with beam size {beam_size} yields 1 to {beam_size} texts, asked for {nbest}")
-        if max_tokens is not None and max_tokens < 1:
-            raise UserError(f"the token limit must be at least 1, found {max_tokens}")
+    def _check_embeddings(self, embeddings: Tensor) -> None:
         width = self.config.encoder.model_dim
         if embeddings.ndim != 2 or embeddings.shape[1] != width:
             raise SltError(f"the decoder reads embeddings of shape (B, {width}), found {tuple(embeddings.shape)}")

@@ -1,10 +1,11 @@
-"""Training the sentencepiece model that an NLLB tokenizer stands on."""
+"""Training the sentencepiece models that tokenizers stand on."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from slt.errors import UserError
 
@@ -28,9 +29,28 @@ def train_tokenizer(texts: Iterable[str], path: Path, vocab_size: int) -> int:
     """
     import sentencepiece
 
+    proto = learn_tokenizer(texts, vocab_size)
+    path.write_bytes(proto)
+    return sentencepiece.SentencePieceProcessor(model_proto=proto).get_piece_size()
+
+
+def learn_tokenizer(texts: Iterable[str], vocab_size: int, *, padding_first: bool = False) -> bytes:
+    """Train what ``train_tokenizer`` writes, and return it.
+
+    Args:
+        texts: see there.
+        vocab_size: see there.
+        padding_first: give padding, end and unknown the ids 0 to 2, as T5's has them, and a start none.
+
+    Raises:
+        UserError: see there.
+    """
+    import sentencepiece
+
     sentences = [text for text in texts if text.strip()]
     if not sentences:
         raise UserError("no text to train a tokenizer on", fix="give at least one non-empty sentence")
+    ids: dict[str, Any] = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1} if padding_first else {}
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -41,14 +61,14 @@ def train_tokenizer(texts: Iterable[str], path: Path, vocab_size: int) -> int:
             hard_vocab_limit=False,
             num_threads=1,  # with more, the pieces' scores depend on the scheduling
             minloglevel=2,
+            **ids,
         )
     except RuntimeError as error:
         raise UserError(
             f"cannot train a tokenizer of {vocab_size} pieces on {len(sentences)} sentences: {_last_line(error)}",
             fix="raise the vocabulary size above the number of different characters",
         ) from error
-    path.write_bytes(model.getvalue())
-    return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue()).get_piece_size()
+    return model.getvalue()
 
 
 def _last_line(error: Exception) -> str:

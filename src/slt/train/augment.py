@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,28 +12,47 @@ from slt.recipe.schema import Augment
 Features = NDArray[np.float32]
 
 
-def augment(features: Features, settings: Augment, spread: Features, rng: np.random.Generator) -> Features:
+def augment(
+    streams: Sequence[Features],
+    settings: Augment,
+    spreads: Sequence[Features],
+    rng: np.random.Generator,
+    *,
+    blank: float = 0.0,
+) -> tuple[Features, ...]:
     """Return disturbed (M, D) features of (N, D) ones, M at least 1 and at most ``most_rows(N, settings)``.
 
+    Several streams of one clip are played at one speed and cut at one time; all else is drawn for each by itself, so
+    that what is hidden in one can be found in the other.
+
     Args:
-        features: of one clip; not changed.
+        streams: of one clip; not changed.
         settings: how much of what.
-        spread: (D,) standard deviation of the features.
+        spreads: of each stream, (D,) standard deviation.
         rng: decides everything.
+        blank: what a number of the first stream is where nothing was seen; of others it is 0.
     """
-    rows = _resampled(features, settings.rate, rng) if settings.rate else features
-    rows = _cropped(rows, settings.crop, rng) if settings.crop else rows
+    streams = _resampled(streams, settings.rate, rng) if settings.rate else streams
+    streams = _cropped(streams, settings.crop, rng) if settings.crop else streams
+    blanks = (blank, *(0.0 for _ in streams[1:]))
+    triples = zip(streams, spreads, blanks, strict=True)
+    return tuple(_disturbed(rows, settings, spread, rng, blank=nothing) for rows, spread, nothing in triples)
+
+
+def _disturbed(
+    rows: Features, settings: Augment, spread: Features, rng: np.random.Generator, *, blank: float
+) -> Features:
     if settings.drop:
         kept = rng.random(len(rows)) >= settings.drop
         rows = rows[kept] if kept.any() else rows
     if settings.noise:
         rows = rows + settings.noise * spread * rng.standard_normal(rows.shape, np.float32)
     if settings.feature_dropout:
-        rows = rows * (rng.random(rows.shape[1]) >= settings.feature_dropout)
+        rows = np.where(rng.random(rows.shape[1]) >= settings.feature_dropout, rows, blank)
     if settings.mask:
         n_masked = round(len(rows) * settings.mask * rng.random())
         first = int(rng.integers(len(rows) - n_masked + 1))
-        rows = np.concatenate([rows[:first], np.zeros_like(rows[:n_masked]), rows[first + n_masked :]])
+        rows = np.concatenate([rows[:first], np.full_like(rows[:n_masked], blank), rows[first + n_masked :]])
     return np.ascontiguousarray(rows, np.float32)
 
 
@@ -40,9 +61,13 @@ def most_rows(n_rows: int, settings: Augment) -> int:
     return round(n_rows * (1 + settings.rate)) if settings.rate else n_rows
 
 
-def _resampled(rows: Features, rate: float, rng: np.random.Generator) -> Features:
-    """Play the rows faster or slower, between them by linear interpolation."""
-    n = max(1, round(len(rows) * (1 + rng.uniform(-rate, rate))))
+def _resampled(streams: Sequence[Features], rate: float, rng: np.random.Generator) -> list[Features]:
+    """Play the streams faster or slower, between their rows by linear interpolation."""
+    speed = 1 + rng.uniform(-rate, rate)
+    return [_read_at(rows, max(1, round(len(rows) * speed))) for rows in streams]
+
+
+def _read_at(rows: Features, n: int) -> Features:
     places = np.linspace(0, len(rows) - 1, n)
     before = places.astype(int)
     after = np.minimum(before + 1, len(rows) - 1)
@@ -50,7 +75,10 @@ def _resampled(rows: Features, rate: float, rng: np.random.Generator) -> Feature
     return rows[before] * (1 - share) + rows[after] * share
 
 
-def _cropped(rows: Features, share: float, rng: np.random.Generator) -> Features:
-    n = max(1, len(rows) - round(len(rows) * share * rng.random()))
-    first = int(rng.integers(len(rows) - n + 1))
-    return rows[first : first + n]
+def _cropped(streams: Sequence[Features], share: float, rng: np.random.Generator) -> list[Features]:
+    """Keep the rows of one stretch of time; which, is drawn in rows of the first stream."""
+    whole = len(streams[0])
+    n = max(1, whole - round(whole * share * rng.random()))
+    first = int(rng.integers(whole - n + 1))
+    edges = [(first * len(rows) // whole, -(-(first + n) * len(rows) // whole)) for rows in streams]
+    return [rows[start:stop] for rows, (start, stop) in zip(streams, edges, strict=True)]

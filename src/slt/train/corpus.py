@@ -62,23 +62,26 @@ def read_corpus(manifest: Manifest, source: Source, data: Data, langs: Sequence[
     """
     examples: list[Example] = []
     left_out: dict[str, str] = {}
+    lacking: dict[str, list[str]] = {}
     for clip in manifest.clips:
         texts = {lang: text for lang, text in clip.texts().items() if lang in langs and text.strip()}
         length = source.length(clip, texts)
         if not texts:
             left_out[clip.id] = f"no text in {', '.join(langs)}"
         elif not length:
-            left_out[clip.id] = source.missing
+            left_out[clip.id] = source.missing(clip)
+            lacking.setdefault(left_out[clip.id], []).append(clip.id)
         elif length > data.max_rows:
             left_out[clip.id] = f"a length of {length}, more than max_rows {data.max_rows}"
         else:
             examples.append(Example(clip=clip, texts=texts, length=length))
-    missing = [name for name, why in left_out.items() if why == source.missing]
-    if missing and not data.allow_missing:
-        more = f" and {len(missing) - NAMED_AT_MOST} more" if len(missing) > NAMED_AT_MOST else ""
+    if lacking and not data.allow_missing:
+        n_clips = len(manifest.clips)
         raise UserError(
-            f"{source.missing}, of {len(missing)} of {len(manifest.clips)} clips of {manifest.path}: "
-            f"{', '.join(missing[:NAMED_AT_MOST])}{more}",
+            "; ".join(
+                f"{why}, of {len(names)} of {n_clips} clips of {manifest.path}: {_some(names)}"
+                for why, names in lacking.items()
+            ),
             fix="make them, or leave these clips out with --set data.allow_missing=true",
         )
     if not examples:
@@ -97,6 +100,11 @@ def all_texts(*corpora: Corpus) -> Iterator[tuple[str, str]]:
     """Yield each (text, language) of the corpora once."""
     pairs = (pair for corpus in corpora for example in corpus.examples for pair in example.texts.items())
     yield from dict.fromkeys((text, lang) for lang, text in pairs)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
+    return ", ".join(names[:NAMED_AT_MOST]) + more
 
 
 def _plain(text: str) -> str:

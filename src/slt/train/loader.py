@@ -9,7 +9,6 @@ from itertools import islice
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -18,7 +17,7 @@ from slt.tensors import FeatureBatch
 from slt.train.augment import augment
 from slt.train.batches import Batches
 from slt.train.corpus import Corpus, Example
-from slt.train.sources import Windows
+from slt.train.sources import Streams, Windows
 from slt.train.targets import Targets
 
 
@@ -71,10 +70,9 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """Return it on a device."""
         features, windows = self.features, self.windows
-        if features is not None:
-            features = replace(features, features=features.features.to(device, non_blocking=True))
         if windows is not None:
             windows = replace(windows, pixels=windows.pixels.to(device, non_blocking=True))
+        features = features.to(device) if features else None
         return replace(self, targets=self.targets.to(device), features=features, windows=windows)
 
 
@@ -91,7 +89,7 @@ class Clips(Dataset[Batch]):
         langs: target languages.
         seed: with epoch and clip, decides everything random.
         augment: how features are disturbed; None: not at all, and the text is always that of the first language.
-        spread: (D,) standard deviation of the features.
+        spreads: of each stream, (D,) standard deviation of the features.
     """
 
     def __init__(
@@ -102,11 +100,10 @@ class Clips(Dataset[Batch]):
         *,
         seed: int = 0,
         augment: Augment | None = None,
-        spread: NDArray[np.float32] | None = None,
+        spreads: Streams = (),
     ) -> None:
         self.corpus, self.targets, self.langs = corpus, targets, langs
-        self.seed, self.augment = seed, augment
-        self.spread = np.ones(1, np.float32) if spread is None else spread
+        self.seed, self.augment, self.spreads = seed, augment, spreads
 
     def __len__(self) -> int:
         return len(self.corpus.examples)
@@ -118,7 +115,7 @@ class Clips(Dataset[Batch]):
         langs = [self._lang(example, rng) for example, rng in zip(examples, rngs, strict=True)]
         texts = [example.texts[lang] for example, lang in zip(examples, langs, strict=True)]
         inputs = [self._read(example, rng) for example, rng in zip(examples, rngs, strict=True)]
-        features = [torch.from_numpy(rows) for rows in inputs if isinstance(rows, np.ndarray)]
+        features = [tuple(map(torch.from_numpy, streams)) for streams in inputs if isinstance(streams, tuple)]
         windows = [cut for cut in inputs if isinstance(cut, Windows)]
         targets = [self.targets.of(text, lang) for text, lang in zip(texts, langs, strict=True)]
         return Batch(
@@ -127,7 +124,7 @@ class Clips(Dataset[Batch]):
             langs=tuple(langs),
             # Of a batch with fewer clips than processes, a process may have none.
             targets=torch.from_numpy(np.asarray(targets, np.float32).reshape(-1, self.targets.dim)),
-            features=FeatureBatch.of(features) if features else None,
+            features=FeatureBatch.of(*zip(*features, strict=True)) if features else None,
             windows=_joined(windows) if windows else None,
             n_clips=n_clips,
         )
@@ -136,10 +133,10 @@ class Clips(Dataset[Batch]):
         known = [lang for lang in self.langs if lang in example.texts]
         return known[int(rng.integers(len(known)))] if self.augment else known[0]
 
-    def _read(self, example: Example, rng: np.random.Generator) -> NDArray[np.float32] | Windows | None:
+    def _read(self, example: Example, rng: np.random.Generator) -> Streams | Windows | None:
         found = self.corpus.source.read(example.clip)
-        if self.augment and isinstance(found, np.ndarray):
-            return augment(found, self.augment, self.spread, rng)
+        if self.augment and isinstance(found, tuple):
+            return augment(found, self.augment, self.spreads, rng, blank=self.corpus.source.blank)
         return found
 
 
@@ -212,11 +209,12 @@ class Loader(DataLoader[Batch]):
         self.positions.position = state["position"]
 
 
-def feature_spread(corpus: Corpus, at_most: int = 200) -> NDArray[np.float32]:
-    """Return (D,) the standard deviation of stored features, over clips spread through the corpus."""
+def feature_spreads(corpus: Corpus, at_most: int = 200) -> Streams:
+    """Return (D,) of each stream, the standard deviation of stored features, over clips spread through the corpus."""
     step = max(1, len(corpus.examples) // at_most)
-    rows = [corpus.source.read(example.clip) for example in corpus.examples[::step]]
-    return np.concatenate([row for row in rows if isinstance(row, np.ndarray)]).std(0)
+    clips = [corpus.source.read(example.clip) for example in corpus.examples[::step]]
+    streams = zip(*(clip for clip in clips if isinstance(clip, tuple)), strict=True)
+    return tuple(np.ma.masked_invalid(np.concatenate(rows)).std(0).filled(0.0) for rows in streams)
 
 
 def _as_is(batch: Batch) -> Batch:

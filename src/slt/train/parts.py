@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ from torch import Tensor, nn
 
 from slt import log
 from slt.assets.cards import CARD_NAME
-from slt.assets.store import Bundle, find_bundle
+from slt.assets.store import find_bundle
 from slt.config import parse
-from slt.models.checkpoint import load_model, load_strict, read_weights, rename
-from slt.models.config import MlpConfig
+from slt.errors import SltError, UserError
+from slt.models.checkpoint import load_model, load_strict, read_notes, read_weights, rename
+from slt.models.config import FusionConfig, MlpConfig
 from slt.models.signhiera import SignHiera, normalise
 from slt.recipe.parts import Encoder, SignHieraExtractor, SonarDecoder
 from slt.recipe.schema import Recipe
 from slt.registry import ENCODERS, resolve
+from slt.runs import Run
 from slt.tensors import EncoderOutput, FeatureBatch
 from slt.text.config import SonarTextConfig
 from slt.text.sonar import SonarText
@@ -38,13 +40,13 @@ class Parts:
     Attributes:
         extractor: windows to features; None when features come from a store.
         encoder: features to embedding; None when only text is learnt from.
-        decoder: embedding to text.
+        decoder: embedding to text; None when nothing is decoded.
         decode_loss: through the decoder.
     """
 
     extractor: nn.Module | None
     encoder: nn.Module | None
-    decoder: nn.Module
+    decoder: nn.Module | None
     decode_loss: DecodeLoss
 
 
@@ -54,11 +56,13 @@ class Widths:
 
     Attributes:
         feature_dim: of the features.
+        visual_dim: of their second stream; 0: there is none.
         target_dim: of the target embeddings.
         target_length: their mean Euclidean length.
     """
 
     feature_dim: int
+    visual_dim: int
     target_dim: int
     target_length: float
 
@@ -72,8 +76,12 @@ def build_parts(recipe: Recipe, widths: Widths, *, from_video: bool) -> Parts:
     torch.manual_seed(recipe.trainer.seed)
     extractor = build_extractor(recipe.extractor) if recipe.extractor and from_video else None
     encoder = build_encoder(recipe.encoder, widths) if recipe.encoder else None
-    decoder, decode_loss = DECODERS[recipe.decoder.kind](recipe.decoder)
+    decoder, decode_loss = (None, _nothing) if recipe.aligns else DECODERS[recipe.decoder.kind](recipe.decoder)
     return Parts(extractor=extractor, encoder=encoder, decoder=decoder, decode_loss=decode_loss)
+
+
+def _nothing(*_: Any, **__: Any) -> tuple[Tensor, int]:
+    raise SltError("nothing is decoded here")
 
 
 def build_extractor(recipe: SignHieraExtractor) -> SignHiera:
@@ -96,14 +104,16 @@ def build_encoder(recipe: Encoder, widths: Widths) -> nn.Module:
     """Build a sign encoder as wide as the data."""
     kind = resolve(ENCODERS, recipe.kind, what="encoder")
     fixed: dict[str, Any] = {"feature_dim": widths.feature_dim, "output_dim": widths.target_dim}
-    bundle = _bundle_of(recipe.weights)
-    shape = dict(bundle.card.encoder.config) if bundle else dict(recipe.shape)
-    if kind.Config is MlpConfig and not bundle and "length" not in shape:
+    if kind.Config is FusionConfig:
+        fixed["visual_dim"] = widths.visual_dim
+    start = _start_of(recipe)
+    shape = dict(start.shape if start and start.shape is not None else recipe.shape)
+    if kind.Config is MlpConfig and "length" not in shape:
         fixed["length"] = widths.target_length
     config = parse(kind.Config, shape | fixed, where="the encoder's shape")
     model: nn.Module = kind(config)
-    if recipe.weights:
-        _fill(model, bundle.path(bundle.card.encoder.weights) if bundle else Path(recipe.weights).expanduser())
+    if start:
+        _fill(model, start.path)
     if recipe.frozen:
         model.requires_grad_(False)
     if getattr(recipe, "checkpointing", False):
@@ -150,11 +160,35 @@ def is_trained(module: nn.Module) -> bool:
     return any(weight.requires_grad for weight in module.parameters())
 
 
-def _bundle_of(weights: str | None) -> Bundle | None:
-    """Return the bundle that ``weights`` names; None for a file, or nothing."""
-    if weights is None or (Path(weights).expanduser().is_file() and Path(weights).name != CARD_NAME):
+@dataclass(frozen=True, kw_only=True)
+class _Start:
+    """Where an encoder's first weights lie, and its shape, where that stands beside them."""
+
+    path: Path
+    shape: Mapping[str, Any] | None
+
+
+def _start_of(recipe: Encoder) -> _Start | None:
+    """Return what ``weights`` names: a file, a run that trained an encoder alone, or a bundle.
+
+    Raises:
+        UserError: no such thing, or it holds an encoder of another kind.
+    """
+    if recipe.weights is None:
         return None
-    return find_bundle(weights)
+    path = Path(recipe.weights).expanduser()
+    if path.is_file() and path.name != CARD_NAME:
+        return _Start(path=path, shape=None)
+    if (alone := Run(folder=path).encoder).is_file():
+        notes = read_notes(alone)
+        kind, start = notes["kind"], _Start(path=alone, shape=notes["config"])
+    else:
+        bundle = find_bundle(recipe.weights)
+        card = bundle.card.encoder
+        kind, start = card.kind, _Start(path=bundle.path(card.weights), shape=card.config)
+    if kind != recipe.kind:
+        raise UserError(f"encoder.weights {recipe.weights} is a {kind}, but encoder.kind is {recipe.kind}")
+    return start
 
 
 def _fill(model: nn.Module, path: Path) -> None:
@@ -162,7 +196,7 @@ def _fill(model: nn.Module, path: Path) -> None:
     own = model.state_dict()
     weights = rename(read_weights(path), model.OLD_NAMES)  # type: ignore[arg-type]
     new = [name for name, value in weights.items() if name in own and own[name].shape != value.shape]
-    at_borders = [name for name in new if any(part in name for part in ("feature_proj", "projection_out", "layers."))]
+    at_borders = [name for name in new if name.startswith(model.BORDERS)]  # type: ignore[arg-type]
     if at_borders:
         log.warn(f"{', '.join(at_borders)} begin at random: {path} has them for another width")
     kept = {name: value.clone() for name, value in weights.items() if name not in at_borders}

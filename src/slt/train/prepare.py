@@ -12,12 +12,14 @@ from slt.bundle import window_geometry
 from slt.data.manifest import Manifest, read_manifest
 from slt.errors import UserError
 from slt.files import atomic_write
-from slt.recipe.schema import Data, Recipe, Split
+from slt.models.config import KEYPOINTS_DIM
+from slt.recipe.parts import ON_KEYPOINTS
+from slt.recipe.schema import FEWEST_TO_CONTRAST, Data, Recipe, Split
 from slt.runs import Run
 from slt.text.languages import check_languages
 from slt.train.batches import Batches
 from slt.train.corpus import Corpus, all_texts, read_corpus, shared_sentences
-from slt.train.loader import Clips, Loader, Positions, feature_spread
+from slt.train.loader import Clips, Loader, Positions, feature_spreads
 from slt.train.parts import Widths
 from slt.train.sources import FeatureSource, Source, TextSource, VideoSource
 from slt.train.targets import Targets
@@ -73,12 +75,14 @@ def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepare
     train, val = _splits(recipe)
     _check_enough(train, val, processes)
     targets = targets_of(all_texts(train, val), bundle)
-    feature_dim = train.source.feature_dim or (_extractor_width(recipe) if recipe.extractor else 0)
+    if recipe.aligns:
+        targets = targets.centred(all_texts(train))
+    widths = train.source.widths or ((_extractor_width(recipe),) if recipe.extractor else (0,))
     batches = Batches(
         lengths=train.lengths,
         rows=recipe.data.batch_rows * processes,
         clips=recipe.data.batch_clips * processes,
-        multiple=processes,
+        multiple=_fewest(recipe, processes),
         seed=recipe.trainer.seed,
     )
     settings = recipe.trainer
@@ -89,7 +93,12 @@ def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepare
         train=train,
         val=val,
         targets=targets,
-        widths=Widths(feature_dim=feature_dim, target_dim=targets.dim, target_length=targets.mean_length),
+        widths=Widths(
+            feature_dim=widths[0],
+            visual_dim=sum(widths[1:]),
+            target_dim=targets.dim,
+            target_length=targets.mean_length,
+        ),
         batches=batches,
         stretch=stretch,
         every=max(1, round(settings.validate_every)),
@@ -107,7 +116,7 @@ def train_loader(recipe: Recipe, prepared: Prepared, process: tuple[int, int]) -
         recipe.data.langs,
         seed=recipe.trainer.seed,
         augment=recipe.data.augment,
-        spread=feature_spread(prepared.train) if stored else None,
+        spreads=feature_spreads(prepared.train) if stored else (),
     )
     return Loader(clips, Positions(prepared.batches, prepared.stretch, process), workers=recipe.data.workers)
 
@@ -119,7 +128,7 @@ def val_batches(recipe: Recipe, prepared: Prepared, process: tuple[int, int]) ->
         lengths=prepared.val.lengths,
         rows=settings.batch_rows * process[1],
         clips=settings.batch_clips * process[1],
-        multiple=process[1],
+        multiple=_fewest(recipe, process[1]),
     )
     positions = Positions(batches, batches.per_epoch, process)
     return Loader(Clips(prepared.val, prepared.targets, settings.langs), positions, workers=0)
@@ -144,6 +153,11 @@ def tell_findings(prepared: Prepared, run: Run) -> None:
         )
 
 
+def _fewest(recipe: Recipe, processes: int) -> int:
+    """Return how many clips a batch of all processes should have at least."""
+    return max(processes, FEWEST_TO_CONTRAST) if recipe.aligns else processes
+
+
 def _splits(recipe: Recipe) -> tuple[Corpus, Corpus]:
     data = recipe.data
     parts = []
@@ -151,9 +165,10 @@ def _splits(recipe: Recipe) -> tuple[Corpus, Corpus]:
         manifest = read_manifest(Path(split.manifest), lang=data.langs[0])
         parts.append(read_corpus(manifest, _source(recipe, manifest, split, data), data, langs))
     train, val = parts
-    if train.source.feature_dim != val.source.feature_dim:
+    if train.source.widths != val.source.widths:
+        train_wide, val_wide = (" and ".join(map(str, split.source.widths)) for split in (train, val))
         raise UserError(
-            f"training features are {train.source.feature_dim} wide, validation features {val.source.feature_dim}",
+            f"training features are {train_wide} wide, validation features {val_wide}",
             fix="extract both with the same extractor",
         )
     return train, val
@@ -177,21 +192,36 @@ def _source(recipe: Recipe, manifest: Manifest, split: Split, data: Data) -> Sou
     if recipe.encoder is None:
         return TextSource()
     bundle = find_bundle(recipe.extractor.bundle) if recipe.extractor else None
-    if split.features is None:
+    if not split.streams:
         if bundle is None:
             raise UserError("features from videos need an extractor")
         return VideoSource(manifest, bundle.card.preprocess, window_geometry(bundle.card.preprocess))
-    source = FeatureSource(split)
+    on_keypoints = recipe.encoder.kind in ON_KEYPOINTS
+    source = FeatureSource(split, keypoints=on_keypoints)
+    _check_kinds(source, split, keypoints=on_keypoints)
     if bundle is not None:
         make = f"slt extract-features {split.manifest} --model {bundle.folder} --out DIR"
-        source.features.header.check_fits(
-            where=Path(split.features),
+        source.stores[0].header.check_fits(
+            where=Path(source.paths[0]),
             fix=make,
             extractor=bundle.card.extractor.kind,
             weights_sha256=bundle.card.sha256.get(bundle.card.extractor.weights),
             feature_dim=_width_of(bundle),
         )
     return source
+
+
+def _check_kinds(source: FeatureSource, split: Split, *, keypoints: bool) -> None:
+    """See that each store holds what the recipe says, or what the encoder takes."""
+    for number, (kind, path) in enumerate(split.streams):
+        first = keypoints and number == 0
+        wanted = "keypoints" if first else kind
+        source.stores[number].header.check_fits(
+            where=Path(path),
+            fix=f"slt extract-features {split.manifest} --extractor {wanted} --out DIR",
+            extractor=wanted,
+            feature_dim=KEYPOINTS_DIM if first else None,
+        )
 
 
 def _extractor_width(recipe: Recipe) -> int:

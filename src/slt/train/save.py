@@ -13,7 +13,7 @@ from torch import Tensor
 
 from slt.assets.cards import BundleCard, DecoderCard, DomainCard, EncoderCard, ExtractorCard, write_card
 from slt.assets.store import Bundle, find_bundle
-from slt.errors import UserError
+from slt.errors import SltError, UserError
 from slt.files import flush_to_disk, publish_folder
 from slt.models.checkpoint import save_weights
 from slt.models.domain import fit_domain
@@ -74,6 +74,15 @@ def save_bundle(
     shutil.rmtree(run.bundle, ignore_errors=True)
     publish_folder(draft, run.bundle)
     return run.bundle
+
+
+def save_encoder(run: Run, module: Training, recipe: Recipe) -> Path:
+    """Write the encoder of a run alone, with its kind and shape beside its weights; return the file."""
+    if module.encoder is None or recipe.encoder is None:
+        raise SltError("there is no encoder to be saved")
+    config = plain(dataclasses.asdict(module.encoder.config))  # type: ignore[call-overload]
+    save_weights(run.encoder, module.encoder.state_dict(), {"kind": recipe.encoder.kind, "config": config})
+    return run.encoder
 
 
 def _extractor(folder: Path, module: Training, bundle: Bundle) -> ExtractorCard:

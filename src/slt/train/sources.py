@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from slt.video.rate import to_working_rate
 from slt.video.span import open_span
 from slt.video.stream import WindowStream, cropped_frames
 from slt.video.windows import WindowGeometry, feature_rows, plan_windows
+
+Streams: TypeAlias = tuple[NDArray[np.float32], ...]
+"""The features of one clip: (N, feature_dim); and, where there is a second stream, (M, visual_dim)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,47 +43,69 @@ class Source(Protocol):
     """What every source offers; pickled into the processes that read ahead.
 
     Attributes:
-        missing: why a clip cannot be learnt from when its length is 0.
-        feature_dim: width of the features; 0 where there are none yet.
+        widths: of each stream of features; empty where there are none yet.
+        blank: what a number of the first stream is where nothing was seen.
     """
 
-    missing: str
-    feature_dim: int
+    widths: tuple[int, ...]
+    blank: float
 
     def length(self, clip: Clip, texts: Mapping[str, str]) -> int:
         """Return how long a clip is, in time steps or characters; 0 when there is nothing of it."""
         ...
 
-    def read(self, clip: Clip) -> NDArray[np.float32] | Windows | None:
-        """Return its features (N, feature_dim), its windows, or None."""
+    def missing(self, clip: Clip) -> str:
+        """Return why a clip whose length is 0 cannot be learnt from."""
+        ...
+
+    def read(self, clip: Clip) -> Streams | Windows | None:
+        """Return its features, its windows, or None."""
         ...
 
 
 class FeatureSource:
-    """Features that were stored before."""
+    """Features that were stored before; each stream of them in a store of its own.
 
-    def __init__(self, split: Split) -> None:
-        self.features = open_features(Path(split.features or ""))
-        self.feature_dim = self.features.header.feature_dim
-        self.missing = f"no features in {split.features}"
+    Args:
+        split: says where.
+        keypoints: the first stream are keypoints, in which NaN stands where a joint was not seen.
+    """
+
+    def __init__(self, split: Split, *, keypoints: bool = False) -> None:
+        self.paths = [path for _, path in split.streams]
+        self.stores = [open_features(Path(path)) for path in self.paths]
+        self.widths = tuple(store.header.feature_dim for store in self.stores)
+        self.blank = math.nan if keypoints else 0.0
 
     def length(self, clip: Clip, texts: Mapping[str, str]) -> int:
-        """See ``Source``."""
-        return self.features.length(clip.id) if clip.id in self.features else 0
+        """See ``Source``; by the first stream, and 0 where any lacks the clip."""
+        lengths = self._lengths(clip)
+        return lengths[0] if all(lengths) else 0
 
-    def read(self, clip: Clip) -> NDArray[np.float32]:
+    def missing(self, clip: Clip) -> str:
         """See ``Source``."""
-        rows = np.asarray(self.features[clip.id], np.float32)
-        if not np.isfinite(rows).all():
-            raise UserError(f"the features of {clip.id} hold NaN or infinity", fix="extract them again")
-        return rows
+        lengths = zip(self.paths, self._lengths(clip), strict=True)
+        return f"no features in {' and '.join(path for path, length in lengths if not length)}"
+
+    def read(self, clip: Clip) -> Streams:
+        """See ``Source``."""
+        streams = tuple(np.asarray(store[clip.id], np.float32) for store in self.stores)
+        for number, (path, stream) in enumerate(zip(self.paths, streams, strict=True)):
+            gaps = number == 0 and math.isnan(self.blank)
+            if np.isinf(stream).any() or (np.isnan(stream).any() and not gaps):
+                what = "infinity" if gaps else "NaN or infinity"
+                raise UserError(f"the features of {clip.id} hold {what}, in {path}", fix="extract them again")
+        return streams
+
+    def _lengths(self, clip: Clip) -> list[int]:
+        return [store.length(clip.id) if clip.id in store else 0 for store in self.stores]
 
 
 class VideoSource:
     """Windows cut from the videos by the pipeline that translates."""
 
-    missing = "no video"
-    feature_dim = 0
+    widths: tuple[int, ...] = ()
+    blank = 0.0
 
     def __init__(self, manifest: Manifest, preprocess: PreprocessCard, geometry: WindowGeometry) -> None:
         self.manifest, self.preprocess, self.geometry = manifest, preprocess, geometry
@@ -92,6 +118,10 @@ class VideoSource:
         video = to_working_rate(open_span(path, clip.start_s, clip.end_s), target_fps=self.geometry.target_fps)
         windows = plan_windows(video.info.n_frames or 1, video.info.fps, self.geometry)
         return feature_rows(windows, self.geometry)
+
+    def missing(self, clip: Clip) -> str:
+        """See ``Source``."""
+        return "no video"
 
     def read(self, clip: Clip) -> Windows:
         """See ``Source``."""
@@ -109,12 +139,16 @@ class VideoSource:
 class TextSource:
     """Nothing but the text."""
 
-    missing = "no text"
-    feature_dim = 0
+    widths: tuple[int, ...] = ()
+    blank = 0.0
 
     def length(self, clip: Clip, texts: Mapping[str, str]) -> int:
         """See ``Source``; characters of its longest text."""
         return max(map(len, texts.values()), default=0)
+
+    def missing(self, clip: Clip) -> str:
+        """See ``Source``."""
+        return "no text"
 
     def read(self, clip: Clip) -> None:
         """See ``Source``."""

@@ -1,0 +1,52 @@
+"""A small transformer over keypoints: the classic baseline."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from slt.models.config import TransformerConfig
+from slt.models.joints import normalise
+from slt.models.sequence import Stack, masked_mean
+from slt.tensors import EncoderOutput, FeatureBatch, lengths_to_mask
+
+KERNEL, STRIDE = 5, 2
+
+
+class Transformer(nn.Module):
+    """Two frames of keypoints become one state by a convolution; a transformer reads the states, a mean sums them up.
+
+    A convolution at the start, because one frame's joints say nothing of how they move; and of every second frame,
+    because neighbours at 25 frames per second hardly differ while attention costs their number's square.
+
+    Reference: Tarrés et al. 2023, arXiv 2304.06371, whose encoder reads features in the same way.
+    """
+
+    Config: ClassVar = TransformerConfig
+    OLD_NAMES: ClassVar[dict[str, str]] = {}
+    MAY_BE_EXTRA: ClassVar[tuple[str, ...]] = ()
+    BORDERS: ClassVar[tuple[str, ...]] = ("projection.",)
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.convolution = nn.Conv1d(config.feature_dim, config.d_model, KERNEL, STRIDE, padding=KERNEL // 2)
+        self.stack = Stack(config.num_layers, config.d_model, config.num_heads, config.d_ff, config.dropout_rate)
+        self.projection = nn.Linear(config.d_model, config.output_dim)
+
+    def forward(self, batch: FeatureBatch) -> EncoderOutput:
+        """Embed B clips.
+
+        Args:
+            batch: (B, N, 225) keypoints, NaN where not seen, with their lengths, each at least 1.
+
+        Returns:
+            (B, output_dim) sentence embeddings and the (B, ⌈N/2⌉, d_model) states.
+        """
+        joints = normalise(batch.features, batch.mask).to(self.convolution.weight.dtype)  # zeros in padded steps
+        states: Tensor = self.convolution(joints.transpose(1, 2)).transpose(1, 2)  # (B, ⌈N/2⌉, d_model)
+        lengths = (batch.lengths.to(states.device) + STRIDE - 1) // STRIDE
+        mask = lengths_to_mask(lengths, states.shape[1])
+        sequence = self.stack(states, mask)
+        return EncoderOutput(sentence=self.projection(masked_mean(sequence, mask)), sequence=sequence, mask=mask)

@@ -1,0 +1,227 @@
+"""T5 and mBART as text decoders, on transformers: what a sign encoder returns goes in over a bridge, text comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from slt.errors import SltError
+from slt.log import warn
+from slt.models.checkpoint import build_empty, load_strict
+from slt.tensors import EncoderOutput
+from slt.text.contexts import evaluating
+from slt.text.decoder import Hypothesis, by_length, check_search
+from slt.text.hf_config import HfTextConfig
+from slt.text.hf_model import IGNORED, forced, make_bridge, make_model, padded
+from slt.text.hf_search import BeamSearch
+from slt.text.hf_tokens import TOKENS, Tokens, read_proto
+from slt.text.languages import check_languages
+from slt.text.loops import goes_in_circles
+
+TEXTS_PER_BATCH = 64
+LONGEST_TEXT = 512
+"""Tokens, of a T5, which has no positions that would run out; an mBART has as many as its table has."""
+
+
+class HfText(nn.Module):
+    """A text decoder of transformers, with random weights until it is given others; seed torch before to get the same.
+
+    Args:
+        config: its shape, languages and source.
+        proto: its sentencepiece model, as its file has it.
+
+    Attributes:
+        config: the same.
+        tokens: its tokenizer.
+        bridge: (B, N, feature_dim) to (B, N, d_model).
+        model: transformers' model.
+        n_cut: how many texts were too long and have been cut so far; at the first, the person is warned.
+    """
+
+    Config: ClassVar = HfTextConfig
+
+    def __init__(self, config: HfTextConfig, proto: bytes) -> None:
+        super().__init__()
+        self.config = config
+        self.model = make_model(config)
+        self.tokens: Tokens = TOKENS[config.kind](proto, self.model.config.vocab_size)
+        if config.kind == "mbart":
+            check_languages(config.languages, self.tokens.languages)
+        self.bridge = make_bridge(config, self.width)
+        self.n_cut = 0
+
+    @classmethod
+    def load(
+        cls,
+        config: HfTextConfig,
+        weights: Mapping[str, Tensor],
+        tokenizer_path: Path,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> HfText:
+        """Put weights that ``state_dict`` gave into a decoder that was never initialised, to be used.
+
+        Raises:
+            UserError: weights are missing, unexpected or of another shape; or the tokenizer is not theirs.
+        """
+        proto = read_proto(tokenizer_path)
+        text = build_empty(lambda: cls(config, proto)).to(dtype)
+        load_strict(text, weights, source=f"these weights of a {config.kind} text decoder")
+        return text.to(device).eval()
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The FLORES-200 codes of the texts it writes."""
+        return self.config.languages
+
+    @property
+    def width(self) -> int:
+        """The model's width, and so that of its embeddings of texts."""
+        return int(self.model.config.d_model)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights lie; what it reads is moved there by itself."""
+        return next(self.bridge.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in."""
+        return next(value.dtype for value in self.bridge.parameters() if value.ndim == 1)
+
+    def train(self, mode: bool = True) -> HfText:
+        """Change modes, but leave a frozen model behind a bridge in evaluation."""
+        super().train(mode)
+        if not any(weight.requires_grad for weight in self.model.parameters()):
+            self.model.eval()
+        return self
+
+    def loss(
+        self, output: EncoderOutput, texts: Sequence[str], langs: Sequence[str], *, label_smoothing: float = 0.0
+    ) -> tuple[Tensor, int]:
+        """Teacher-forced cross entropy of ``texts``, each given what was made of its clip.
+
+        Args:
+            output: of B clips.
+            texts: B target texts.
+            langs: the language of each.
+            label_smoothing: share of the target's probability spread over the whole vocabulary.
+
+        Returns:
+            The sum over tokens in nats, with gradients, and the number of tokens; the end is one, the language is not.
+
+        Raises:
+            UserError: a language it does not write.
+        """
+        check_languages(langs, self.languages)
+        states, mask = self._states(output)
+        prompts = [self.tokens.prompt(lang) for lang in langs]
+        logits, targets = forced(self.model, self.tokens, (states, mask), prompts, self._targets(texts))
+        real = targets != IGNORED
+        total = F.cross_entropy(logits[real].float(), targets[real], reduction="sum", label_smoothing=label_smoothing)
+        return total, int(real.sum())
+
+    @torch.inference_mode()
+    def translate(
+        self,
+        output: EncoderOutput,
+        langs: Sequence[str],
+        *,
+        beam_size: int = 5,
+        nbest: int = 1,
+        max_tokens: int | None = None,
+    ) -> list[dict[str, list[Hypothesis]]]:
+        """See ``slt.text.decoder.TextDecoder``; all languages in one beam search, of transformers.
+
+        Raises:
+            UserError: a language it does not write, or a size out of range.
+            SltError: what it is given holds NaN or infinity.
+        """
+        langs = check_languages(langs, self.languages)
+        check_search(
+            beam_size=beam_size,
+            nbest=nbest,
+            max_tokens=max_tokens,
+            n_tokens=self.tokens.size - len(self.tokens.forbidden),
+        )
+        with evaluating(self):
+            states, mask = self._states(output)
+            self._check_finite(states)
+            states, mask = states.repeat_interleave(len(langs), 0), mask.repeat_interleave(len(langs), 0)
+            prompts = [self.tokens.prompt(lang) for _ in output.sentence for lang in langs]
+            limit = self._longest - len(prompts[0])
+            limit = limit if max_tokens is None else min(limit, max_tokens)
+            search = BeamSearch(self.model, self.tokens, (states, mask), prompts, beam_size=beam_size, limit=limit)
+            rows = list(range(len(prompts)))
+            found = dict(zip(rows, search(rows), strict=True))
+            looped = [row for row in rows if goes_in_circles(found[row][0].text)]
+            for row, texts in zip(looped, search(looped, no_repeats=True), strict=True):
+                found[row] = [replace(text, looped=True) for text in texts]
+        best = [found[row][:nbest] for row in rows]
+        return [dict(zip(langs, best[i : i + len(langs)], strict=True)) for i in range(0, len(best), len(langs))]
+
+    def embed(self, texts: Sequence[str], lang: str) -> Tensor:
+        """Return (B, d_model): means of the states of the model's own encoder over each text's tokens; no gradients.
+
+        Args:
+            texts: all in one language.
+            lang: that language.
+
+        Raises:
+            UserError: a language it does not know.
+            SltError: this mBART came without its encoder.
+        """
+        check_languages([lang], self.languages)
+        encoder = self.model.get_encoder()
+        if encoder is None:
+            raise SltError("this mBART came without its own encoder, so it cannot embed text")
+        embeddings = torch.empty(len(texts), self.width, device=self.device, dtype=self.dtype)
+        with evaluating(self), torch.no_grad():
+            for part in by_length(texts, TEXTS_PER_BATCH):
+                rows = [self._cut(self.tokens.source(texts[i], lang), texts[i]) for i in part]
+                ids = padded(rows, self.tokens.pad, self.device)
+                mask = padded([[1] * len(row) for row in rows], 0, self.device)
+                states = encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # (b, S, d_model)
+                embeddings[part] = (states * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
+        return embeddings
+
+    @property
+    def _longest(self) -> int:
+        """Tokens at most, the prompt's among them."""
+        return int(getattr(self.model.config, "max_position_embeddings", LONGEST_TEXT))
+
+    def _states(self, output: EncoderOutput) -> tuple[Tensor, Tensor]:
+        """Return (B, N, d_model), what the decoder attends to, and its (B, N) mask, True = real."""
+        if self.config.source == "sentence":
+            source = output.sentence[:, None]
+            mask = torch.ones(source.shape[:2], dtype=torch.bool, device=self.device)
+        else:
+            mask = output.mask.to(self.device)
+            source = output.sequence.masked_fill(~output.mask[:, :, None], 0)
+        states: Tensor = self.bridge(source.to(self.device, self.dtype))
+        if self.config.kind == "t5":
+            states = self.model.get_encoder()(inputs_embeds=states, attention_mask=mask).last_hidden_state
+        return states, mask
+
+    def _targets(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self._cut(self.tokens.target(text), text) for text in texts]
+
+    def _cut(self, ids: list[int], text: str) -> list[int]:
+        limit = self._longest - 1
+        if len(ids) > limit:
+            if not self.n_cut:
+                warn(f"texts of more than {limit} tokens are cut there; the first starts {text[:40]!r}")
+            self.n_cut += 1
+        return ids[:limit]
+
+    def _check_finite(self, states: Tensor) -> None:
+        broken = (~states.isfinite().all(dim=2).all(dim=1)).nonzero().flatten().tolist()
+        if broken:
+            raise SltError(f"what the encoder made of clips {', '.join(map(str, broken))} holds NaN or infinity")

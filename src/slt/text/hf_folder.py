@@ -1,0 +1,99 @@
+"""A folder as transformers' models are published in becomes a text decoder: every weight accounted for, offline."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from transformers.models.mbart.configuration_mbart import MBartConfig
+from transformers.models.t5.configuration_t5 import T5Config
+
+from slt.errors import UserError
+from slt.models.checkpoint import build_empty, load_strict, read_weights
+from slt.text.hf import HfText
+from slt.text.hf_config import HfTextConfig
+from slt.text.hf_model import make_bridge
+from slt.text.hf_tokens import n_tokens, read_proto
+from slt.text.tokenizer import learn_tokenizer
+
+CONFIG_NAME = "config.json"
+WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")
+TOKENIZER_NAMES = {"t5": ("spiece.model",), "mbart": ("sentencepiece.bpe.model",)}
+SETTINGS: Mapping[str, Any] = {"t5": T5Config, "mbart": MBartConfig}
+USELESS = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+"""Stands in the first T5s' files; no T5 has it."""
+
+
+def published_text(folder: Path, config: HfTextConfig) -> HfText:
+    """Make a text decoder with the weights and the tokenizer of a folder, and a bridge at random; to be trained.
+
+    Args:
+        folder: with ``config.json``, weights, and a sentencepiece model.
+        config: everything but the model's shape, which the folder says.
+
+    Raises:
+        UserError: the folder lacks something, holds another model, or weights that are not those of its configuration.
+    """
+    weights, tokenizer = _files(folder, config.kind)
+    shape = _shape(folder / CONFIG_NAME, config.kind)
+    proto = read_proto(tokenizer)
+    text = build_empty(lambda: HfText(replace(config, model=shape), proto))
+    own = {name: value.clone() for name, value in read_weights(weights).items()}  # to be trained, so not mapped
+    not_needed = [USELESS] if config.text_encoder else [USELESS, "model.encoder.*"]
+    load_strict(text.model, own, may_be_extra=not_needed, source=weights)
+    text.bridge = make_bridge(text.config, text.width)
+    return text.float()
+
+
+def new_text(texts: Sequence[str], vocab_size: int, config: HfTextConfig) -> HfText:
+    """Make a text decoder at random, with a tokenizer learnt from texts; seed torch before to get the same again.
+
+    Args:
+        texts: one sentence each.
+        vocab_size: of the tokenizer, at most.
+        config: everything but the size of the table of tokens, which follows.
+
+    Raises:
+        UserError: texts that no tokenizer can be learnt from.
+    """
+    proto = learn_tokenizer(texts, vocab_size, padding_first=config.kind == "t5")
+    return HfText(replace(config, model={**config.model, "vocab_size": n_tokens(config.kind, proto)}), proto)
+
+
+def _files(folder: Path, kind: str) -> tuple[Path, Path]:
+    """Return where the weights and the tokenizer lie, the configuration being there too."""
+    wanted = {"weights": WEIGHTS_NAMES, "tokenizer": TOKENIZER_NAMES[kind]}
+    found = {
+        what: next((folder / name for name in names if (folder / name).is_file()), None)
+        for what, names in wanted.items()
+    }
+    missing = [] if (folder / CONFIG_NAME).is_file() else [CONFIG_NAME]
+    missing += [" or ".join(wanted[what]) for what, path in found.items() if path is None]
+    weights, tokenizer = found["weights"], found["tokenizer"]
+    if missing or weights is None or tokenizer is None:
+        raise UserError(
+            f"{folder} is not the folder of a {kind} of transformers: it lacks {', '.join(missing)}",
+            fix="put these files there as the model's authors publish them",
+        )
+    return weights, tokenizer
+
+
+def _shape(path: Path, kind: str) -> dict[str, Any]:
+    """Return what of a ``config.json`` describes the model.
+
+    Raises:
+        UserError: it cannot be read, or is of another kind of model.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        found = content.get("model_type") if isinstance(content, dict) else None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not JSON: {error}") from error
+    if found != kind:
+        raise UserError(f"{path.parent} holds a model of the type {found!r}, expected {kind}")
+    known = {*inspect.signature(SETTINGS[kind].__init__).parameters, "tie_word_embeddings"} - {"self", "kwargs"}
+    return {name: value for name, value in content.items() if name in known}

@@ -1,0 +1,194 @@
+"""The tokens of T5 and mBART, on their sentencepiece models: ids as transformers has them, languages as FLORES-200.
+
+Reference: Raffel et al. 2020, arXiv 1910.10683; Liu et al. 2020, arXiv 2001.08210 (mBART); Tang et al. 2020, arXiv
+2008.00401 (mBART-50).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from slt.errors import UserError
+
+_TABLE = """
+arb_Arab ar_AR   ces_Latn cs_CZ   deu_Latn de_DE   eng_Latn en_XX   spa_Latn es_XX   est_Latn et_EE
+fin_Latn fi_FI   fra_Latn fr_XX   guj_Gujr gu_IN   hin_Deva hi_IN   ita_Latn it_IT   jpn_Jpan ja_XX
+kaz_Cyrl kk_KZ   kor_Hang ko_KR   lit_Latn lt_LT   lvs_Latn lv_LV   mya_Mymr my_MM   npi_Deva ne_NP
+nld_Latn nl_XX   ron_Latn ro_RO   rus_Cyrl ru_RU   sin_Sinh si_LK   tur_Latn tr_TR   vie_Latn vi_VN
+zho_Hans zh_CN   afr_Latn af_ZA   azj_Latn az_AZ   ben_Beng bn_IN   pes_Arab fa_IR   heb_Hebr he_IL
+hrv_Latn hr_HR   ind_Latn id_ID   kat_Geor ka_GE   khm_Khmr km_KH   mkd_Cyrl mk_MK   mal_Mlym ml_IN
+khk_Cyrl mn_MN   mar_Deva mr_IN   pol_Latn pl_PL   pbt_Arab ps_AF   por_Latn pt_XX   swe_Latn sv_SE
+swh_Latn sw_KE   tam_Taml ta_IN   tel_Telu te_IN   tha_Thai th_TH   tgl_Latn tl_XX   ukr_Cyrl uk_UA
+urd_Arab ur_PK   xho_Latn xh_ZA   glg_Latn gl_ES   slv_Latn sl_SI
+"""
+MBART_LANGUAGES: Mapping[str, str] = dict(zip(_TABLE.split()[::2], _TABLE.split()[1::2], strict=True))
+"""FLORES-200 code → mBART's, in the order of the language tokens' ids; mbart-large-cc25 has the first 25."""
+
+CC25, MBART50 = 25, 52
+MASK = 1
+"""Tokens behind the languages."""
+
+
+class Tokens(Protocol):
+    """What a tokenizer does for a text decoder.
+
+    Attributes:
+        pad: the id of padding.
+        end: the id of what ends a text.
+        size: how many ids there are.
+        forbidden: ids that no text has.
+        proto: the sentencepiece model, as its file has it.
+    """
+
+    pad: int
+    end: int
+    size: int
+    forbidden: tuple[int, ...]
+    proto: bytes
+
+    def source(self, text: str, lang: str) -> list[int]:
+        """Return a text as the model's own encoder reads it."""
+        ...
+
+    def prompt(self, lang: str) -> list[int]:
+        """Return what the decoder is given before the first token of a text; as long for every language."""
+        ...
+
+    def target(self, text: str) -> list[int]:
+        """Return what the decoder should write behind its prompt, the end included."""
+        ...
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return what ids say, special ones passed over."""
+        ...
+
+
+class T5Tokens:
+    """T5's: padding, end and unknown come first in the sentencepiece model itself; no language has a token.
+
+    Args:
+        proto: a sentencepiece model.
+        size: rows of the model's table of tokens; those past the sentencepiece model's are used for no text.
+
+    Raises:
+        UserError: no sentencepiece model, one whose control tokens have other ids, or one larger than the table.
+    """
+
+    def __init__(self, proto: bytes, size: int) -> None:
+        self.proto, self.size = proto, size
+        self._pieces = _open(proto)
+        self.pad, self.end = 0, 1
+        found = (self._pieces.pad_id(), self._pieces.eos_id(), self._pieces.unk_id())
+        _check_ids(found, (0, 1, 2), "padding, end and unknown", "T5")
+        n_pieces = self._pieces.get_piece_size()
+        if n_pieces > size:
+            raise UserError(f"the tokenizer has {n_pieces} pieces, and the T5 a table of {size}")
+        self.forbidden = (0, 2, *range(n_pieces, size))
+
+    def source(self, text: str, lang: str) -> list[int]:
+        """See ``Tokens``."""
+        return self.target(text)
+
+    def prompt(self, lang: str) -> list[int]:
+        """See ``Tokens``."""
+        return [self.pad]
+
+    def target(self, text: str) -> list[int]:
+        """See ``Tokens``."""
+        return [*self._pieces.encode(text), self.end]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """See ``Tokens``."""
+        return str(self._pieces.decode([one for one in ids if one > 2 and one < self._pieces.get_piece_size()]))
+
+
+class MBartTokens:
+    """mBART's: four control tokens, the pieces, the languages, and a mask.
+
+    Args:
+        proto: a sentencepiece model.
+        size: rows of the model's table of tokens; they tell mBART's 25 languages from mBART-50's 52.
+
+    Raises:
+        UserError: no sentencepiece model, one whose control tokens have other ids, or a table of another size.
+    """
+
+    def __init__(self, proto: bytes, size: int) -> None:
+        self.proto, self.size = proto, size
+        self._pieces = _open(proto)
+        self.pad, self.end = 1, 2
+        found = (self._pieces.unk_id(), self._pieces.bos_id(), self._pieces.eos_id())
+        _check_ids(found, (0, 1, 2), "unknown, start and end", "mBART")
+        self._first = self._pieces.get_piece_size() + 1  # of the languages: the pieces are moved by one
+        n_langs = size - self._first - MASK
+        if n_langs not in (CC25, MBART50):
+            cc25, mbart50 = self._first + CC25 + MASK, self._first + MBART50 + MASK
+            raise UserError(
+                f"a table of {size} tokens for a tokenizer of {self._first - 1} pieces, expected {cc25} as for "
+                f"mbart-large-cc25, or {mbart50} as for mbart-large-50",
+                fix="give the tokenizer and the weights of one and the same mBART",
+            )
+        self._is_50 = n_langs == MBART50
+        self.languages = tuple(MBART_LANGUAGES)[:n_langs]
+        self.forbidden = (0, self.pad, 3, *range(self._first, size))
+
+    def source(self, text: str, lang: str) -> list[int]:
+        """See ``Tokens``."""
+        code = self._code(lang)
+        return [code, *self.target(text)] if self._is_50 else [*self.target(text), code]
+
+    def prompt(self, lang: str) -> list[int]:
+        """See ``Tokens``."""
+        return [self.end, self._code(lang)] if self._is_50 else [self._code(lang)]
+
+    def target(self, text: str) -> list[int]:
+        """See ``Tokens``."""
+        # sentencepiece's start and end never occur in a text; its unknown is mBART's 3.
+        return [*(one + 1 if one else 3 for one in self._pieces.encode(text)), self.end]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """See ``Tokens``."""
+        return str(self._pieces.decode([one - 1 for one in ids if 3 < one < self._first]))
+
+    def _code(self, lang: str) -> int:
+        return self._first + self.languages.index(lang)
+
+
+TOKENS: Mapping[str, Any] = {"t5": T5Tokens, "mbart": MBartTokens}
+
+
+def n_tokens(kind: str, proto: bytes) -> int:
+    """Return how many rows the table of a new model needs for a sentencepiece model; an mBART has 52 languages."""
+    pieces: int = _open(proto).get_piece_size()
+    return pieces if kind == "t5" else pieces + 1 + MBART50 + MASK
+
+
+def read_proto(path: Path) -> bytes:
+    """Read a sentencepiece model's file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read the tokenizer {path}: {error.strerror}") from error
+
+
+def _open(proto: bytes) -> Any:
+    import sentencepiece
+
+    try:
+        return sentencepiece.SentencePieceProcessor(model_proto=proto)
+    except RuntimeError as error:
+        raise UserError("the tokenizer is not a readable sentencepiece model") from error
+
+
+def _check_ids(found: tuple[int, ...], expected: tuple[int, ...], what: str, whose: str) -> None:
+    if found != expected:
+        raise UserError(
+            f"this is not a tokenizer for {whose}: {what} have the ids {found}, expected {expected}",
+            fix="give the sentencepiece model that the model's authors publish beside it",
+        )
