@@ -179,7 +179,7 @@ def _start_of(recipe: Encoder) -> _Start | None:
     path = Path(recipe.weights).expanduser()
     if path.is_file() and path.name != CARD_NAME:
         return _Start(path=path, shape=None)
-    if (alone := Run(folder=path).encoder).is_file():
+    if (alone := Run(folder=path).encoder).is_file() and not (path / CARD_NAME).is_file():
         notes = read_notes(alone)
         kind, start = notes["kind"], _Start(path=alone, shape=notes["config"])
     else:

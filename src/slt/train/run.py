@@ -156,12 +156,7 @@ def _finish(
         else save_bundle(run, module, recipe, _known(reader), figures=found.figures)
     )
     draw_curves(run)
-    outcome = {
-        "figures": found.figures,
-        "doubts": found.doubts,
-        **took,
-        "padding": round(prepared.batches.padding(), 4),
-    }
+    outcome = {"figures": found.figures, "doubts": found.doubts, **took}
     run.note(run.outcome.name, {**outcome, "steps": prepared.n_steps, "best": judge.best[0][1]})
     if made is None:
         log.warn("no bundle was made: the recipe has no extractor, so nothing makes features of a video")
