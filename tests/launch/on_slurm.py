@@ -156,7 +156,7 @@ def test_a_pipeline_goes_from_nothing_to_figures():
     assert list(jobs) == ["prepare", "extract", "extract-val", "embed", "train", "evaluate"]
     wait_for_end(jobs["evaluate"])
     figures = Path("p/figures/results.json")
-    assert figures.exists(), "".join(log_of(name) for name in jobs)
+    assert figures.exists(), log_of("steps")
     assert json.loads(figures.read_text())["scores"]
 
 
@@ -168,4 +168,4 @@ def test_what_comes_after_a_failed_step_does_not_run():
     )
     wait_for_end(jobs["second"])
     assert not Path("q/c").exists()
-    assert "nowhere.tsv" in log_of("first")
+    assert "nowhere.tsv" in log_of("steps")
