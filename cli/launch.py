@@ -163,22 +163,7 @@ def _check(job: Job, place: Place) -> None:
     Raises:
         UserError: there is no such command, or it does not take these words.
     """
-    from typer.core import TyperGroup
+    from slt_cli.words import check_words
 
-    from slt.errors import UserError
-    from slt_cli import main
-
-    command = typer.main.get_command(main.app)
-    words = [*job.words, *(["--shard", f"0/{job.array}"] if job.array else [])]
-    context = typer.Context(command, info_name="slt")
-    try:
-        while isinstance(command, TyperGroup):
-            if not words:
-                raise UserError(f"slt {job.run} names no command", fix=f"see slt {job.run} --help")
-            name, found, words = command.resolve_command(context, words)
-            assert found is not None  # resilient parsing alone goes on without
-            command, context = found, typer.Context(found, info_name=name, parent=context)
-        command.make_context(command.name, words, parent=context.parent).close()
-    except typer.TyperException as error:
-        raise UserError(f"slt {job.run}: {error.format_message()}") from error
+    check_words([*job.words, *(["--shard", f"0/{job.array}"] if job.array else [])])
     place.check(job.words)
