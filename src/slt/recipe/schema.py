@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from slt.recipe.parts import ON_KEYPOINTS, CrossEntropy, Decoder, Encoder, Extractor, Objective, SonarSpace, refuse
+from slt.recipe.checks import decoder_mistakes
+from slt.recipe.decoders import Decoder
+from slt.recipe.parts import ON_KEYPOINTS, Encoder, Extractor, Objective, refuse
 
-VERBS = ("train-features", "train-encoder", "train-decoder")
+VERBS = ("train-features", "train-encoder", "train-decoder", "train-translator")
 STREAMS = ("keypoints", "siglip", "timesformer", "signhiera")  # what `slt extract-features` can make
 BEST_IS_LEAST = ("loss", "xsim")
 
@@ -252,7 +254,7 @@ class Recipe:
         name: what the run is called.
         extractor: what made the features, or makes them; goes into the bundle.
         encoder: features to embedding; none when only a decoder is trained on text.
-        decoder: embedding to text.
+        decoder: what the encoder returns to text.
         objective: what is learnt.
         data: from what.
         optim: how.
@@ -272,7 +274,6 @@ class Recipe:
 
     def __post_init__(self) -> None:
         starts = [stage.from_epoch for stage in self.stages]
-        through = isinstance(self.objective, CrossEntropy) or self.objective.cross_entropy
         kind = self.encoder.kind if self.encoder else ""
         wanted, words = (2, "two streams") if kind == "fusion" else (1, "one stream")
         given = [len(split.streams) for split in (self.data.train, self.data.val)]
@@ -290,11 +291,6 @@ class Recipe:
                 f"encoder {kind} learns from stored keypoints: give data.train.features and data.val.features",
             ),
             (
-                self.trainer.precision == "fp16" and self.encoder is not None and self.encoder.kind == "sonar-t5",
-                "precision fp16 with a T5: its feed-forward layers exceed float16's 65,504, and the loss becomes NaN; "
-                "take bf16, or fp32",
-            ),
-            (
                 self.trainer.precision == "fp16" and self.trainer.device == "cpu",
                 "precision fp16 on a CPU: take bf16, or fp32",
             ),
@@ -302,12 +298,5 @@ class Recipe:
                 self.trainer.precision == "fp16" and self.trainer.strategy == "fsdp",
                 "precision fp16 with strategy fsdp: take bf16",
             ),
-            (
-                isinstance(self.objective, SonarSpace) and self.encoder is None,
-                "objective sonar-space without an encoder: nothing would land in that space",
-            ),
-            (
-                self.decoder.train != "frozen" and not through,
-                f"decoder.train {self.decoder.train}, but nothing of the objective goes through the decoder",
-            ),
+            *decoder_mistakes(self),
         )
