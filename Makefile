@@ -5,7 +5,7 @@ SIF := slt.sif
 # BASE_IMAGE=… takes another base than the pinned one; DOCKER_CLI=… another docker.
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint bench lock docs clean build build-cpu build-test smoke smoke-cpu sif slurm-test
+.PHONY: help env demo test lint bench lock docs clean build build-cpu build-test smoke smoke-cpu sif smoke-sif slurm-test
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ smoke-cpu: build-cpu ## the same with the small image
 
 sif: build ## make slt.sif for Apptainer of the Docker image
 	@docker/sif.sh $(IMAGE) $(SIF)
+
+smoke-sif: ## run what is in slt.sif as a compute node would: an ordinary user, a home that is not to be written to
+	@docker/smoke-sif.sh $(SIF)
 
 slurm-test: env ## run jobs on the Slurm that this machine belongs to: an array, a stopped training, two processes
 	@$(VENV)/bin/python -m pytest --quiet tests/launch/on_slurm.py

@@ -6,7 +6,8 @@
 
 Each line is a process of its own, so that its peak memory is its own. Lengths are like How2Sign's; a step is forward,
 backward, clipping and AdamW on mean squared distance. "unsorted" cuts the same clips into batches as they come, which
-is what sorting by length saves.
+is what sorting by length saves. "packed" sets the clips of each sorted batch one behind the other into rows as long as
+the longest, with attention from no clip to another: no padding but at the rows' ends.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from slt.models.sonar_t5 import SonarT5
 from slt.tensors import FeatureBatch
 from slt.train.batches import Batches
 
-VARIANTS = ("plain", "checkpointing", "compile", "unsorted")
+VARIANTS = ("plain", "checkpointing", "compile", "unsorted", "packed")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--precision", default="fp32", choices=DTYPES)
     parser.add_argument("--rows", type=int, default=2048, help="time steps in a batch")
     parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--only", choices=VARIANTS, help="measure one, print JSON")
     options = parser.parse_args()
     if options.only:
@@ -48,7 +50,7 @@ def main() -> None:
     print(f"{options.device}, {torch.get_num_threads()} threads, {options.precision}; peak {peak / 1e12:.3f} TFLOP/s\n")
     print("| steps | time steps/s | clips/s | padding | peak memory, GiB | of the matmul peak |")
     print("|---|---|---|---|---|---|")
-    for variant in VARIANTS:
+    for variant in options.variants:
         done = subprocess.run([sys.executable, *sys.argv, "--only", variant], capture_output=True, text=True)
         if done.returncode:
             print(f"| {variant} | {done.stderr.strip().splitlines()[-1]} | | | | |")
@@ -96,12 +98,59 @@ def step(model, optimizer, batch, lengths, config, options) -> None:
     clips = [torch.randn(lengths[i], config.feature_dim) for i in batch]
     features = FeatureBatch.of(clips).to(torch.device(options.device))
     with torch.autocast(options.device, DTYPES[options.precision], enabled=options.precision != "fp32"):
-        model(features).sentence.float().square().mean().backward()
+        embed = packed if options.only == "packed" else plain
+        embed(model, features).float().square().mean().backward()
     clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad()
     if options.device != "cpu":
         torch.cuda.synchronize()
+
+
+def plain(model: SonarT5, batch: FeatureBatch) -> torch.Tensor:
+    return model(batch).sentence
+
+
+def packed(model: SonarT5, batch: FeatureBatch) -> torch.Tensor:
+    """Return (B, D) embeddings, as ``plain`` does, the encoder reading rows of several clips."""
+    clips, lengths = batch.clips(), batch.lengths.tolist()
+    rows = fill_rows(lengths, room=2 * max(lengths))
+    reading = FeatureBatch.of([torch.cat([clips[i] for i in row]) for row in rows])
+    owner = torch.full(reading.features.shape[:2], -1, device=reading.features.device)  # of each time step, which clip
+    for number, row in enumerate(rows):
+        owner[number, : sum(lengths[i] for i in row)] = torch.repeat_interleave(
+            torch.tensor(row, device=owner.device), torch.tensor([lengths[i] for i in row], device=owner.device)
+        )
+    apart = (owner[:, None, :, None] != owner[:, None, None, :]).float() * torch.finfo(torch.float32).min
+    states, bias = model.encoder.feature_projection(reading.features), None  # T5's own forward takes no such mask
+    places = torch.arange(owner.shape[1], device=owner.device)
+    for block in model.encoder.block:  # a clip's distances to itself stay what they are
+        states, bias = block(states, attention_mask=apart, position_bias=bias, cache_position=places)[:2]
+    states = model.encoder.dropout(model.encoder.final_layer_norm(states))
+    order = [i for row in rows for i in row]
+    parts = dict(zip(order, states[owner >= 0].split([lengths[i] for i in order]), strict=True))
+    back = FeatureBatch.of([parts[i] for i in range(len(clips))])
+    pooled = model.decoder(
+        input_ids=torch.zeros(len(clips), 1, dtype=torch.long, device=owner.device),
+        encoder_hidden_states=back.features,
+        encoder_attention_mask=back.mask.to(owner.device),
+        use_cache=False,
+    ).last_hidden_state
+    return model.projection_out(pooled).squeeze(1)
+
+
+def fill_rows(lengths: list[int], room: int) -> list[list[int]]:
+    """Return clips by row, longest first, each into the first row that has room."""
+    rows: list[list[int]] = []
+    left: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        place = next((number for number, space in enumerate(left) if space >= lengths[i]), len(rows))
+        if place == len(rows):
+            rows.append([])
+            left.append(room)
+        rows[place].append(i)
+        left[place] -= lengths[i]
+    return rows
 
 
 def like_how2sign(n_clips: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""``slt train-features``, ``train-encoder``, ``train-decoder``, ``train-translator``: one recipe, one machinery."""
+"""``slt train-features`` and the other trainers: one recipe, one machinery."""
 
 from __future__ import annotations
 
@@ -90,6 +90,22 @@ def train_translator(
     _train("train-translator", recipe, changes or (), out, resume, dry_run=dry_run)
 
 
+def train_vlp(
+    recipe: RecipeArgument = None,
+    changes: SetOption = None,
+    out: OutOption = None,
+    resume: ResumeOption = None,
+    dry_run: DryOption = False,
+) -> None:
+    """Align a sign encoder with a frozen text encoder, by telling each clip's sentence from the others of a batch.
+
+    Prints the file of the best encoder; a recipe for train-translator begins with it as encoder.weights=RUN.
+
+    Example: slt train-vlp synthetic-vlp --out runs/vlp
+    """
+    _train("train-vlp", recipe, changes or (), out, resume, dry_run=dry_run)
+
+
 def _train(
     verb: str,
     name: str | None,
@@ -122,7 +138,8 @@ def _train(
         run = open_run(out or Path("runs") / recipe.name, to_yaml(recipe))
     from slt.train.run import train
 
-    bundle = train(recipe, run)
-    if bundle:
-        log.say(f"try: slt translate --model {run.folder} VIDEO")
-        log.result(str(bundle))
+    made = train(recipe, run)
+    if made:
+        then = f"slt translate --model {run.folder} VIDEO"
+        log.say(f"go on: --set encoder.weights={run.folder}" if made == run.encoder else f"try: {then}")
+        log.result(str(made))

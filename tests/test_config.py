@@ -108,6 +108,49 @@ def test_all_mistakes_are_told_at_once():
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Circle:
+    kind: Literal["circle"]
+    radius: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Square:
+    kind: Literal["square"]
+    side: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    shape: Circle | Square
+    behind: Circle | Square | None = None
+
+
+def test_one_of_several_is_told_by_its_kind():
+    value = {"shape": {"kind": "circle", "radius": 2}, "behind": {"kind": "square"}}
+    assert parse(Drawing, value, where="x") == Drawing(
+        shape=Circle(kind="circle", radius=2.0), behind=Square(kind="square")
+    )
+    assert parse(Drawing, {**value, "behind": None}, where="x").behind is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ({"kind": "cirkle"}, "shape.kind: unknown 'cirkle', known: circle, square; did you mean circle"),
+        ({"kind": 1}, "shape.kind: unknown 1, known: circle, square"),
+        ({"radius": 1}, "shape: expected a group of keys with a kind, one of circle, square, found {'radius': 1}"),
+        (None, "shape: expected a group of keys with a kind, one of circle, square, found None"),
+        ({"kind": "circle"}, "shape.radius: absent"),
+        ({"kind": "square", "radius": 1}, "shape.radius: unknown"),
+    ],
+)
+def test_a_mistake_in_one_of_several_is_told_with_its_path(shape, message):
+    with pytest.raises(UserError) as caught:
+        parse(Drawing, {"shape": shape}, where="x")
+    assert message in caught.value.message
+
+
 def test_something_else_altogether_is_told_without_a_path():
     assert mistakes([1]) == "1 mistake in card.json: expected a group of keys, found [1]"
 

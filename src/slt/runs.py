@@ -59,6 +59,11 @@ class Run:
         return self.folder / "bundle"
 
     @property
+    def encoder(self) -> Path:
+        """The best encoder alone, once a training is over that was of nothing else; a bundle would need a decoder."""
+        return self.folder / "encoder.safetensors"
+
+    @property
     def outcome(self) -> Path:
         """What training came to, once it is over."""
         return self.folder / OUTCOME

@@ -18,7 +18,7 @@ from slt_cli import main as front
 
 VERBS = [[], ["doctor"], ["demo"], ["translate"], ["models"], ["models", "list"], ["models", "verify"], ["prepare"]]
 VERBS += [["models", "import"], ["prepare", "synthetic"], ["train-features"], ["train-encoder"], ["train-decoder"]]
-VERBS += [["train-translator"]]
+VERBS += [["train-translator"], ["train-vlp"]]
 VERBS += [["launch"], ["launch", "slurm"], ["launch", "torchrun"], ["launch", "apptainer"]]
 VERBS += [["evaluate"], ["compare"], ["check-manifest"], ["report"], ["compare-embeddings"]]
 VERBS += [["prepare", corpus] for corpus in ("how2sign", "phoenix", "dailymoth", "openasl", "table")]

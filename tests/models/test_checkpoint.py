@@ -12,7 +12,16 @@ from torch import nn
 
 from slt.errors import SltError, UserError
 from slt.models import checkpoint
-from slt.models.checkpoint import build_empty, fit, load_model, load_strict, read_weights, rename, save_weights
+from slt.models.checkpoint import (
+    build_empty,
+    fit,
+    load_model,
+    load_strict,
+    read_notes,
+    read_weights,
+    rename,
+    save_weights,
+)
 
 WEIGHTS = {"a": torch.arange(6.0).view(2, 3), "b": torch.ones(4, dtype=torch.float16)}
 
@@ -309,3 +318,11 @@ def test_names_of_one_tensor_must_not_disagree():
 def test_every_name_is_given_to_those_who_ask():
     with pytest.raises(UserError, match=r"9 unexpected \(x0, x1, x2, x3, x4, x5, x6, x7, x8\)"):
         fit(nn.Identity(), {f"x{i}": torch.ones(1) for i in range(9)}, name_all=True)
+
+
+def test_notes_beside_weights_are_read_back_and_a_damaged_file_is_refused(tmp_path):
+    save_weights(tmp_path / "a.safetensors", {"a": torch.ones(2)}, {"kind": "x", "config": {"size": 1}})
+    assert read_notes(tmp_path / "a.safetensors") == {"kind": "x", "config": {"size": 1}}
+    (tmp_path / "b.safetensors").write_bytes(b"nothing of the kind")
+    with pytest.raises(UserError, match=r"b\.safetensors is a damaged safetensors file"):
+        read_notes(tmp_path / "b.safetensors")

@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 import torch
 
+from slt.assets.store import find_bundle
+from slt.data.embeddings import embedding_writer, text_id
 from slt.data.features.header import StoreHeader
 from slt.data.features.writer import FeatureWriter
 from slt.data.manifest import Clip, read_manifest, write_manifest
-from slt.errors import UserError
+from slt.errors import SltError, UserError
 from slt.models.config import KEYPOINTS_DIM
 from slt.recipe.load import to_yaml
-from slt.runs import open_run
+from slt.runs import Run, open_run
+from slt.train.callbacks import Judge
 from slt.train.dry import random_targets
 from slt.train.prepare import prepare, tell_findings, train_loader
 from slt.train.run import train
-from tests.bundles import FEATURE_DIM
+from tests.bundles import EMBEDDING_DIM, FEATURE_DIM
 from tests.train.conftest import VISUAL_DIM, only_keypoints
 
 
@@ -181,3 +184,19 @@ def test_streams_that_do_not_fit_the_encoder_are_refused_before_anything_is_read
 def test_impossible_streams_are_refused(make_fusion, features, said):
     with pytest.raises(UserError, match=said):
         make_fusion(data={"train": {"manifest": "a", "features": features}})
+
+
+def test_missing_embeddings_are_found_before_the_first_step(make, bundle, tmp_path):
+    sha256 = find_bundle(str(bundle)).card.sha256["text_encoder.safetensors"]
+    with embedding_writer(tmp_path / "embeddings", weights_sha256=sha256, width=EMBEDDING_DIM) as writer:
+        writer.add(text_id("we go today", "eng_Latn"), np.ones((1, EMBEDDING_DIM), np.float32))
+    recipe = make(data={"embeddings": str(tmp_path / "embeddings")})
+    with pytest.raises(UserError, match=r"lacks the embeddings of \d+ of \d+ texts") as raised:
+        train(recipe, open_run(tmp_path / "run", to_yaml(recipe)))
+    assert "slt embed-text" in raised.value.fix
+
+
+def test_a_judge_that_saw_nothing_has_no_best_weights(tmp_path):
+    judge = Judge(Run(folder=tmp_path), lambda *_: None, every=1, curves=None, ema=None)
+    with pytest.raises(SltError, match="no validation took place"):
+        judge.best_weights()

@@ -102,6 +102,20 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path} is a damaged safetensors file: {error}", fix=FETCH_AGAIN) from error
 
 
+def read_notes(path: Path) -> dict[str, Any]:
+    """Return what ``save_weights`` was told to write beside the weights of a file; empty where it was told nothing.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            notes: dict[str, Any] = json.loads((file.metadata() or {}).get(OURS, "{}"))
+    except (SafetensorError, ValueError, OSError) as error:
+        raise UserError(f"{path} is a damaged safetensors file: {error}", fix=FETCH_AGAIN) from error
+    return {name: value for name, value in notes.items() if name != "shared"}
+
+
 def _read_torch(path: Path, *, mapped: bool) -> object:
     try:
         with warnings.catch_warnings():

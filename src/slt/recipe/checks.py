@@ -18,12 +18,15 @@ def decoder_mistakes(recipe: Recipe) -> Iterator[tuple[bool, str]]:
     """Yield what could be wrong, each with whether it is."""
     decoder, encoder, trainer = recipe.decoder, recipe.encoder, recipe.trainer
     objective = recipe.objective
-    in_space = objective.kind == "sonar-space"
+    in_space = objective.kind != "cross-entropy"
     through = objective.kind == "cross-entropy" or bool(getattr(objective, "cross_entropy", 0))
-    lands = encoder is not None and (decoder.kind == "sonar" or objective.kind != "cross-entropy")
+    lands = encoder is not None and (decoder.kind == "sonar" or in_space)
     has_t5 = decoder.kind == "t5" or (encoder is not None and encoder.kind == "sonar-t5")
     yield trainer.precision == "fp16" and has_t5, f"precision fp16 with a T5: {TOO_LARGE}"
-    yield in_space and encoder is None, "objective sonar-space without an encoder: nothing would land in that space"
+    yield (
+        in_space and encoder is None,
+        f"objective {objective.kind} without an encoder: nothing would land in that space",
+    )
     yield (
         decoder.train != "frozen" and not through,
         f"decoder.train {decoder.train}, but nothing of the objective goes through the decoder",
@@ -36,7 +39,7 @@ def decoder_mistakes(recipe: Recipe) -> Iterator[tuple[bool, str]]:
     if decoder.kind == "sonar":
         return
     langs = recipe.data.langs
-    yield in_space, f"objective sonar-space with a {decoder.kind}, which does not read that space; take cross-entropy"
+    yield in_space, f"objective {objective.kind} with a {decoder.kind}, which has no such space; take cross-entropy"
     yield encoder is None, f"decoder {decoder.kind} without an encoder: it would have nothing to read"
     yield (
         objective.kind == "cross-entropy" and objective.noise > 0,

@@ -86,6 +86,7 @@ def check_verb(recipe: Recipe, verb: str) -> None:
     if verb not in VERBS:
         raise ValueError(f"{verb} is none of {VERBS}")
     extractor, encoder, decoder = recipe.extractor, recipe.encoder, recipe.decoder
+    objective = recipe.objective.kind
     from_video = not (recipe.data.train.features and recipe.data.val.features)
     trains_extractor = extractor is not None and extractor.frozen < 1
     translates = verb == "train-translator"
@@ -111,8 +112,20 @@ def check_verb(recipe: Recipe, verb: str) -> None:
             "train-translator needs a t5 or mbart decoder; train-encoder has sonar",
         ),
         (
-            not translates and decoder.kind != "sonar",
+            verb in ("train-features", "train-encoder", "train-decoder") and decoder.kind != "sonar",
             f"{verb} is for SONAR's decoder; a {decoder.kind} is trained by train-translator",
+        ),
+        (
+            verb == "train-vlp" and objective != "contrastive",
+            f"train-vlp needs objective contrastive, found {objective}",
+        ),
+        (
+            verb != "train-vlp" and objective == "contrastive",
+            f"{verb} cannot learn objective contrastive: train-vlp can",
+        ),
+        (
+            verb == "train-vlp" and (encoder is None or encoder.frozen or trains_extractor),
+            "train-vlp trains the encoder and nothing else",
         ),
         (encoder is not None and from_video and extractor is None, "features from videos need an extractor"),
     )

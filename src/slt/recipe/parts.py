@@ -163,6 +163,31 @@ class SonarSpace:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Contrastive:
+    """Find the own sentence among those of the batch, and the sentence its clip: InfoNCE in a text encoder's space.
+
+    For a first phase that aligns a sign encoder with text; nothing is decoded, and lengths of embeddings do not matter.
+    Targets are centred on the mean of the training sentences, since embeddings of a language model all point much the
+    same way.
+
+    Attributes:
+        kind: its name.
+        temperature: of the similarities; smaller weighs the nearest negatives more.
+        label_smoothing: share of the probability spread over all sentences of the batch.
+    """
+
+    kind: Literal["contrastive"]
+    temperature: float = 0.07
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        refuse(
+            (self.temperature <= 0, f"temperature {self.temperature}, expected more than 0"),
+            (not 0 <= self.label_smoothing < 1, f"label_smoothing {self.label_smoothing}, expected 0 or more, below 1"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class CrossEntropy:
     """The text's tokens, one after the other, from what the encoder returns; or from text embeddings without one.
 
@@ -185,7 +210,7 @@ class CrossEntropy:
 
 Extractor: TypeAlias = SignHieraExtractor
 Encoder: TypeAlias = SonarT5Encoder | MlpEncoder | FusionEncoder | TransformerEncoder
-Objective: TypeAlias = SonarSpace | CrossEntropy
+Objective: TypeAlias = SonarSpace | CrossEntropy | Contrastive
 
 
 def refuse(*checks: tuple[bool, str]) -> None:

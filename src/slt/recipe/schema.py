@@ -8,10 +8,11 @@ from typing import Literal
 
 from slt.recipe.checks import decoder_mistakes
 from slt.recipe.decoders import Decoder
-from slt.recipe.parts import ON_KEYPOINTS, Encoder, Extractor, Objective, refuse
+from slt.recipe.parts import ON_KEYPOINTS, Contrastive, Encoder, Extractor, Objective, refuse
 
-VERBS = ("train-features", "train-encoder", "train-decoder", "train-translator")
+VERBS = ("train-features", "train-encoder", "train-decoder", "train-translator", "train-vlp")
 STREAMS = ("keypoints", "siglip", "timesformer", "signhiera")  # what `slt extract-features` can make
+FEWEST_TO_CONTRAST = 4  # clips in a batch whose sentences are told from each other
 BEST_IS_LEAST = ("loss", "xsim")
 
 
@@ -298,5 +299,19 @@ class Recipe:
                 self.trainer.precision == "fp16" and self.trainer.strategy == "fsdp",
                 "precision fp16 with strategy fsdp: take bf16",
             ),
+            (
+                self.aligns and self.trainer.monitor in ("bleu", "chrf"),
+                f"monitor {self.trainer.monitor} with objective contrastive, which decodes nothing; take recall@1",
+            ),
+            (
+                self.aligns and self.data.batch_clips < FEWEST_TO_CONTRAST,
+                f"batch_clips {self.data.batch_clips}, but objective contrastive needs at least {FEWEST_TO_CONTRAST} "
+                "clips to tell apart",
+            ),
             *decoder_mistakes(self),
         )
+
+    @property
+    def aligns(self) -> bool:
+        """Whether an encoder is only brought near to texts, and nothing is decoded."""
+        return isinstance(self.objective, Contrastive)

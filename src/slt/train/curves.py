@@ -15,6 +15,8 @@ from slt.runs import Run
 
 COLUMNS = ("step", "epoch", "figure", "value")
 DRAWN = ("loss", "cosine", "recall@1", "bleu", "lr", "clips/s")
+FROM_0 = ("recall@1", "bleu", "lr", "clips/s")
+_COLOURS = {"train": "tab:blue", "val": "tab:orange"}
 
 
 class Curves:
@@ -76,23 +78,35 @@ def draw_curves(run: Run) -> None:
     curves: dict[str, list[tuple[int, float]]] = {}
     for row in read_figures(run.metrics):
         curves.setdefault(row["figure"], []).append((int(row["step"]), float(row["value"])))
-    panels = [title for title in DRAWN if any(_belongs(name, title) for name in curves)]
-    figure = Figure(figsize=(10, 3.2 * -(-max(len(panels), 1) // 2)), layout="constrained")
+    panels = {title: found for title in DRAWN if (found := _panel(curves, title))}
+    rows = -(-max(len(panels), 1) // 2)
+    figure = Figure(figsize=(10, 0.6 + 2.8 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    for place, title in enumerate(panels, 1):
-        axes = figure.add_subplot(-(-len(panels) // 2), 2, place)
-        for name, points in curves.items():
-            if _belongs(name, title):
-                axes.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 30 else "")
-        axes.set(title=title, xlabel="updates")
+    figure.suptitle(run.folder.resolve().name)
+    updates = max((points[-1][0] for points in curves.values()), default=1)
+    for place, (title, lines) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(rows, 2, place)
+        for name, points in lines.items():
+            seldom = name.startswith("val")
+            style = {"linewidth": 2, "marker": "."} if seldom else {"linewidth": 1, "alpha": 0.8}
+            axes.plot(*zip(*points, strict=True), label=name, color=_COLOURS.get(name.partition("/")[0]), **style)
+        axes.set(title=title, xlabel="updates", xlim=(0, 1.02 * updates), ylim=(0, None) if title in FROM_0 else None)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+        if len(lines) > 1:
+            axes.legend(fontsize="small")
     with atomic_write(run.folder / "training.png") as file:
         figure.savefig(file, format="png", dpi=110)
 
 
-def _belongs(name: str, title: str) -> bool:
-    return name.partition("/")[2] == title or (title == "lr" and name.startswith("lr/"))
+def _panel(curves: Mapping[str, list[tuple[int, float]]], title: str) -> dict[str, list[tuple[int, float]]]:
+    """Return the curves that belong under a title; of learning rates that are always the same, one."""
+    if title != "lr":
+        return {name: points for name, points in curves.items() if name.partition("/")[2] == title}
+    found: dict[str, list[tuple[int, float]]] = {}
+    for name, points in curves.items():
+        if name.startswith("lr/") and points not in found.values():
+            found[name.removeprefix("lr/").removesuffix("/decay")] = points
+    return found
 
 
 def _wandb_run(folder: Path, project: str, settings: Mapping[str, Any]) -> Any:

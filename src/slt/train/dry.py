@@ -82,11 +82,11 @@ def _costs(recipe: Recipe, prepared: Prepared, module: Training) -> Iterable[str
     state = sum(12 * group.n_numbers for group in module.groups)  # a gradient and AdamW's two averages, in float32
     yield (
         f"memory: {log.size(weights)} of weights, {log.size(state)} of gradients and AdamW's averages; "
-        f"{log.size(_peak(device))} at most in steps of {batch.shape}"
+        f"{log.size(_peak(device))} in all at the peak of steps of {batch.shape}"
     )
-    hours = seconds * sum(sizes) / max(sizes) * recipe.trainer.epochs / 3600
+    whole = seconds * sum(sizes) / max(sizes) * recipe.trainer.epochs
     yield (
-        f"time: {log.seconds(seconds)} for that batch on this {device.type}, so about {hours:.2g} h of training, "
+        f"time: {log.seconds(seconds)} for that batch on this {device.type}, so about {log.span(whole)} of training, "
         "without validation"
     )
 

@@ -21,7 +21,7 @@ from slt.train.loader import Batch
 from slt.train.objectives import Step, Term, as_output, find_objective
 from slt.train.optim import Group, make_optimizer, parameter_groups, share_of_peak, stage_at
 from slt.train.parts import Parts, extract, is_trained
-from slt.train.processes import n_processes, summed
+from slt.train.processes import n_processes, summed, together
 from slt.train.sharding import shard
 
 SEED_STEP = 7919
@@ -175,9 +175,10 @@ class Training(LightningModule):
         """
         if not math.isfinite(loss):
             finite = output.sentence.isfinite().all(1).tolist()
-            broken = [name for name, fine in zip(batch.ids, finite, strict=True) if not fine] or batch.ids
+            broken = [name for name, fine in zip(batch.ids, finite, strict=True) if not fine]
+            named = [name for share in together(broken) for name in share] or batch.ids
             raise SltError(
-                f"the loss became {loss} in batch {self.n_batches}, of clips {', '.join(broken)}",
+                f"the loss became {loss} in batch {self.n_batches}, of clips {', '.join(named)}",
                 fix="look at these clips' features; or lower optim.lr, or set trainer.precision=fp32",
             )
         limit = self.recipe.trainer.explosion

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slt.recipe.parts import CrossEntropy, SonarSpace
+from slt.recipe.parts import Contrastive, CrossEntropy, SonarSpace
 from slt.registry import resolve
 from slt.tensors import EncoderOutput
 from slt.train.loader import Batch
@@ -20,6 +20,7 @@ SAME = 1 - 1e-6  # cosine above which two targets are of one and the same senten
 OBJECTIVES: Mapping[str, str] = {
     "sonar-space": "slt.train.objectives:sonar_space",
     "cross-entropy": "slt.train.objectives:cross_entropy",
+    "contrastive": "slt.train.objectives:contrastive",
 }
 
 
@@ -105,6 +106,13 @@ def cross_entropy(step: Step) -> dict[str, Term]:
     return {"cross_entropy": Term(weight=1.0, total=total, count=count)}
 
 
+def contrastive(step: Step) -> dict[str, Term]:
+    """Return the one term of ``Contrastive``."""
+    settings: Contrastive = step.settings
+    total, count = _info_nce(step, label_smoothing=settings.label_smoothing)
+    return {"contrastive": Term(weight=1.0, total=total, count=count)}
+
+
 def _mse(step: Step) -> tuple[Tensor, int]:
     away = (step.output.sentence.float() - step.batch.targets).square().mean(1) / step.variance
     return away.sum(), len(away)
@@ -116,7 +124,14 @@ def _cosine(step: Step) -> tuple[Tensor, int]:
 
 
 def _contrastive(step: Step) -> tuple[Tensor, int]:
-    """InfoNCE, half from the clips to the sentences and half back; a sentence that comes twice is no negative."""
+    return _info_nce(step, label_smoothing=0.0)
+
+
+def _info_nce(step: Step, *, label_smoothing: float) -> tuple[Tensor, int]:
+    """Half from the clips to the sentences and half back; a sentence that comes twice is no negative.
+
+    Reference: van den Oord et al. 2018, arXiv 1807.03748; both ways as in Radford et al. 2021, arXiv 2103.00020.
+    """
     sizes = share_sizes(step.batch.n_clips)
     ours = F.normalize(step.output.sentence.float())
     theirs = F.normalize(step.batch.targets)
@@ -128,7 +143,9 @@ def _contrastive(step: Step) -> tuple[Tensor, int]:
     loss = ours.new_zeros(())
     for queries, keys in ((ours, all_theirs), (theirs, all_ours)):
         logits = (queries @ keys.T / step.settings.temperature).masked_fill(twice, -torch.inf)
-        loss = loss + 0.5 * F.cross_entropy(logits, own, reduction="sum")
+        told = logits.log_softmax(1)
+        others = told.masked_fill(twice, 0).sum(1) / (~twice).sum(1)  # a smoothed label is spread over what counts
+        loss = loss - 0.5 * told[torch.arange(len(ours)), own].lerp(others, label_smoothing).sum()
     return loss, len(ours)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ from torch import Tensor, nn
 
 from slt import log
 from slt.assets.cards import CARD_NAME
-from slt.assets.store import Bundle, find_bundle
+from slt.assets.store import find_bundle
 from slt.config import parse
-from slt.models.checkpoint import load_model, load_strict, read_weights, rename
+from slt.errors import SltError, UserError
+from slt.models.checkpoint import load_model, load_strict, read_notes, read_weights, rename
 from slt.models.config import FusionConfig, MlpConfig
 from slt.models.signhiera import SignHiera, normalise
 from slt.recipe.parts import Encoder, SignHieraExtractor
 from slt.recipe.schema import Recipe
 from slt.registry import ENCODERS, resolve
+from slt.runs import Run
 from slt.tensors import FeatureBatch
 from slt.train.decoders import DECODERS, DecodeLoss, Given, reads_sentence
 from slt.train.loader import WindowBatch
@@ -32,13 +35,13 @@ class Parts:
     Attributes:
         extractor: windows to features; None when features come from a store.
         encoder: features to embedding; None when only text is learnt from.
-        decoder: embedding to text.
+        decoder: embedding to text; None when nothing is decoded.
         decode_loss: through the decoder.
     """
 
     extractor: nn.Module | None
     encoder: nn.Module | None
-    decoder: nn.Module
+    decoder: nn.Module | None
     decode_loss: DecodeLoss
 
 
@@ -73,8 +76,13 @@ def build_parts(recipe: Recipe, widths: Widths, *, from_video: bool) -> Parts:
     if encoder is not None and not reads_sentence(recipe):
         leave_alone(encoder)
     given = Given(output=output_widths(encoder), texts=widths.texts, langs=recipe.data.langs)
-    decoder, decode_loss = DECODERS[recipe.decoder.kind](recipe.decoder, given)
+    build = DECODERS[recipe.decoder.kind]
+    decoder, decode_loss = (None, _nothing) if recipe.aligns else build(recipe.decoder, given)
     return Parts(extractor=extractor, encoder=encoder, decoder=decoder, decode_loss=decode_loss)
+
+
+def _nothing(*_: Any, **__: Any) -> tuple[Tensor, int]:
+    raise SltError("nothing is decoded here")
 
 
 def build_extractor(recipe: SignHieraExtractor) -> SignHiera:
@@ -99,18 +107,18 @@ def build_encoder(recipe: Encoder, widths: Widths) -> nn.Module:
     fixed: dict[str, Any] = {"feature_dim": widths.feature_dim}
     if kind.Config is FusionConfig:
         fixed["visual_dim"] = widths.visual_dim
-    bundle = _bundle_of(recipe.weights)
-    shape = dict(bundle.card.encoder.config) if bundle else dict(recipe.shape)
+    start = _start_of(recipe)
+    shape = dict(start.shape if start and start.shape is not None else recipe.shape)
     if widths.target_dim:
         fixed["output_dim"] = widths.target_dim
-        if kind.Config is MlpConfig and not bundle and "length" not in shape:
+        if kind.Config is MlpConfig and "length" not in shape:
             fixed["length"] = widths.target_length
     config = parse(kind.Config, shape | fixed, where="the encoder's shape")
     if not widths.target_dim and not recipe.weights:  # nothing says how wide its embeddings are to be
         config = dataclasses.replace(config, output_dim=getattr(config, "d_model", None) or config.hidden_dim)
     model: nn.Module = kind(config)
-    if recipe.weights:
-        _fill(model, bundle.path(bundle.card.encoder.weights) if bundle else Path(recipe.weights).expanduser())
+    if start:
+        _fill(model, start.path)
     if recipe.frozen:
         model.requires_grad_(False)
     if getattr(recipe, "checkpointing", False):
@@ -151,11 +159,35 @@ def is_trained(module: nn.Module) -> bool:
     return any(weight.requires_grad for weight in module.parameters())
 
 
-def _bundle_of(weights: str | None) -> Bundle | None:
-    """Return the bundle that ``weights`` names; None for a file, or nothing."""
-    if weights is None or (Path(weights).expanduser().is_file() and Path(weights).name != CARD_NAME):
+@dataclass(frozen=True, kw_only=True)
+class _Start:
+    """Where an encoder's first weights lie, and its shape, where that stands beside them."""
+
+    path: Path
+    shape: Mapping[str, Any] | None
+
+
+def _start_of(recipe: Encoder) -> _Start | None:
+    """Return what ``weights`` names: a file, a run that trained an encoder alone, or a bundle.
+
+    Raises:
+        UserError: no such thing, or it holds an encoder of another kind.
+    """
+    if recipe.weights is None:
         return None
-    return find_bundle(weights)
+    path = Path(recipe.weights).expanduser()
+    if path.is_file() and path.name != CARD_NAME:
+        return _Start(path=path, shape=None)
+    if (alone := Run(folder=path).encoder).is_file() and not (path / CARD_NAME).is_file():
+        notes = read_notes(alone)
+        kind, start = notes["kind"], _Start(path=alone, shape=notes["config"])
+    else:
+        bundle = find_bundle(recipe.weights)
+        card = bundle.card.encoder
+        kind, start = card.kind, _Start(path=bundle.path(card.weights), shape=card.config)
+    if kind != recipe.kind:
+        raise UserError(f"encoder.weights {recipe.weights} is a {kind}, but encoder.kind is {recipe.kind}")
+    return start
 
 
 def _fill(model: nn.Module, path: Path) -> None:

@@ -14,7 +14,7 @@ from slt.errors import UserError
 from slt.files import atomic_write
 from slt.models.config import KEYPOINTS_DIM
 from slt.recipe.parts import ON_KEYPOINTS
-from slt.recipe.schema import Data, Recipe, Split
+from slt.recipe.schema import FEWEST_TO_CONTRAST, Data, Recipe, Split
 from slt.runs import Run
 from slt.train.batches import Batches
 from slt.train.corpus import Corpus, all_texts, read_corpus, shared_sentences
@@ -75,12 +75,14 @@ def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepare
     _check_enough(train, val, processes)
     bundle = text_bundle(recipe)
     targets = targets_of(all_texts(train, val), bundle) if bundle else no_targets(all_texts(train, val))
+    if recipe.aligns:
+        targets = targets.centred(all_texts(train))
     widths = train.source.widths or ((_extractor_width(recipe),) if recipe.extractor else (0,))
     batches = Batches(
         lengths=train.lengths,
         rows=recipe.data.batch_rows * processes,
         clips=recipe.data.batch_clips * processes,
-        multiple=processes,
+        multiple=_fewest(recipe, processes),
         seed=recipe.trainer.seed,
     )
     settings = recipe.trainer
@@ -127,7 +129,7 @@ def val_batches(recipe: Recipe, prepared: Prepared, process: tuple[int, int]) ->
         lengths=prepared.val.lengths,
         rows=settings.batch_rows * process[1],
         clips=settings.batch_clips * process[1],
-        multiple=process[1],
+        multiple=_fewest(recipe, process[1]),
     )
     positions = Positions(batches, batches.per_epoch, process)
     return Loader(Clips(prepared.val, prepared.targets, settings.langs), positions, workers=0)
@@ -150,6 +152,11 @@ def tell_findings(prepared: Prepared, run: Run) -> None:
             f"{len(shared)} of {len(val.examples)} validation sentences are training sentences too, "
             f"{shared[0]!r:.80} for one: figures on them say less"
         )
+
+
+def _fewest(recipe: Recipe, processes: int) -> int:
+    """Return how many clips a batch of all processes should have at least."""
+    return max(processes, FEWEST_TO_CONTRAST) if recipe.aligns else processes
 
 
 def _splits(recipe: Recipe) -> tuple[Corpus, Corpus]:

@@ -29,7 +29,7 @@ from slt.train.module import Training
 from slt.train.parts import build_parts
 from slt.train.prepare import Prepared, prepare, tell_findings, train_loader, val_batches
 from slt.train.processes import part
-from slt.train.save import save_bundle
+from slt.train.save import save_bundle, save_encoder
 from slt.train.targets import read_targets
 from slt.train.validation import Validation, validate
 from slt.train.watch import Watch
@@ -45,7 +45,8 @@ def train(recipe: Recipe, run: Run) -> Path | None:
         run: its folder.
 
     Returns:
-        The bundle of the best weights; None when the recipe does not say what makes features of a video.
+        The bundle of the best weights; or the file of the best encoder, when that was aligned with text and nothing
+        decodes; None when the recipe does not say what makes features of a video.
 
     Raises:
         UserError: something about the recipe, the data or the machine that the user can mend.
@@ -53,8 +54,9 @@ def train(recipe: Recipe, run: Run) -> Path | None:
         SltError: the loss became NaN or exploded, or the machine failed.
     """
     if run.outcome.is_file():
-        log.say(f"{run.folder} is finished; its bundle is {run.bundle}")
-        return run.bundle
+        made = run.encoder if recipe.aligns else run.bundle
+        log.say(f"{run.folder} is finished; what it made is {made}")
+        return made
     begun = time.monotonic()
     with quiet(), log.bars() as bars:
         processes, rank = world(recipe)
@@ -140,7 +142,7 @@ def _fit(recipe: Recipe, run: Run, prepared: Prepared, module: Training, bars: l
 def _finish(
     recipe: Recipe, run: Run, prepared: Prepared, module: Training, judge: Judge, took: dict[str, float]
 ) -> Path | None:
-    """Put the best weights back, look at them once more through the decoder, and save them as a bundle."""
+    """Put the best weights back, look at them once more, and save them as a bundle; an encoder alone as a file."""
     if recipe.trainer.strategy == "fsdp" and world(recipe)[0] > 1:
         n_batches, module = module.n_batches, build_module(recipe, prepared)  # alone one has only shares of the weights
         module.n_batches = n_batches
@@ -153,18 +155,17 @@ def _finish(
     wanted = _translated(recipe, prepared)
     found = validate(module, reader, lang=recipe.data.langs[0], with_texts=wanted)
     tell(found, module.epoch, recipe.trainer.samples)
-    folder = save_bundle(run, module, recipe, _known(reader), figures=found.figures)
+    made = (
+        save_encoder(run, module, recipe)
+        if recipe.aligns
+        else save_bundle(run, module, recipe, _known(reader), figures=found.figures)
+    )
     draw_curves(run)
-    outcome = {
-        "figures": found.figures,
-        "doubts": found.doubts,
-        **took,
-        "padding": round(prepared.batches.padding(), 4),
-    }
+    outcome = {"figures": found.figures, "doubts": found.doubts, **took}
     run.note(run.outcome.name, {**outcome, "steps": prepared.n_steps, "best": judge.best[0][1]})
-    if folder is None:
+    if made is None:
         log.warn("no bundle was made: the recipe has no extractor, so nothing makes features of a video")
-    return folder
+    return made
 
 
 def _known(reader: Any) -> list[Tensor]:
@@ -178,7 +179,9 @@ def _known(reader: Any) -> list[Tensor]:
 
 
 def _translated(recipe: Recipe, prepared: Prepared) -> frozenset[str]:
-    """Return the validation clips that are translated: spread through the split."""
+    """Return the validation clips that are translated: spread through the split; none where nothing is decoded."""
+    if recipe.aligns:
+        return frozenset()
     examples = prepared.val.examples
     step = max(1, len(examples) // recipe.trainer.text_clips)
     return frozenset(example.clip.id for example in examples[::step][: recipe.trainer.text_clips])

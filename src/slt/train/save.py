@@ -13,6 +13,7 @@ from torch import Tensor
 
 from slt.assets.cards import BundleCard, DecoderCard, DomainCard, EncoderCard, ExtractorCard, write_card
 from slt.assets.store import Bundle, find_bundle
+from slt.errors import SltError
 from slt.files import atomic_write, flush_to_disk, publish_folder
 from slt.models.checkpoint import save_weights
 from slt.models.domain import fit_domain
@@ -77,6 +78,15 @@ def save_bundle(
     return run.bundle
 
 
+def save_encoder(run: Run, module: Training, recipe: Recipe) -> Path:
+    """Write the encoder of a run alone, with its kind and shape beside its weights; return the file."""
+    if module.encoder is None or recipe.encoder is None:
+        raise SltError("there is no encoder to be saved")
+    config = plain(dataclasses.asdict(module.encoder.config))  # type: ignore[call-overload]
+    save_weights(run.encoder, module.encoder.state_dict(), {"kind": recipe.encoder.kind, "config": config})
+    return run.encoder
+
+
 def _extractor(folder: Path, module: Training, bundle: Bundle) -> ExtractorCard:
     card = bundle.card.extractor
     if module.extractor is None:
@@ -102,9 +112,10 @@ def _sonar(folder: Path, module: Training, recipe: Recipe, bundle: Bundle) -> De
     if recipe.decoder.train == "frozen":
         weights = _link(bundle, card.weights, folder, "text_decoder.safetensors")
     else:
-        merge_lora(module.decoder)
+        text = cast(SonarText, module.decoder)
+        merge_lora(text)
         weights = "text_decoder.safetensors"
-        save_weights(folder / weights, cast(SonarText, module.decoder).decoder_weights())
+        save_weights(folder / weights, text.decoder_weights())
     return dataclasses.replace(card, weights=weights, tokenizer=tokenizer, text_encoder=text_encoder)
 
 

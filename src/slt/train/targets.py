@@ -50,6 +50,14 @@ class Targets:
         """Mean Euclidean length of an embedding."""
         return float(np.linalg.norm(self.table, axis=1).mean(dtype=np.float64))
 
+    def centred(self, pairs: Iterable[tuple[str, str]]) -> Targets:
+        """Return them as seen from the mean of some (text, language) pairs.
+
+        Reference: Mu and Viswanath 2018, arXiv 1702.01417, section 2 (the common direction of embeddings).
+        """
+        middle = self.table[[self.rows[pair] for pair in pairs]].mean(0, dtype=np.float64)
+        return Targets(table=(self.table - middle).astype(np.float32), rows=self.rows)
+
     def of(self, text: str, lang: str) -> NDArray[np.float32]:
         """Return (D,), the embedding of a text."""
         return self.table[self.rows[text, lang]]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import normalize
 
 from slt.evaluate.retrieval import retrieval
 from slt.evaluate.text_metrics import bleu, chrf
@@ -78,8 +79,10 @@ def validate(module: Training, batches: Iterable[Batch], *, lang: str, with_text
             entry = sums.setdefault(name, [term.weight, 0.0, 0])
             entry[1] += float(term.total)
             entry[2] += term.count
-        pairs = (output.sentence.float().cpu().numpy(), batch.targets.numpy())
-        rows += zip(batch.ids, *pairs, strict=True)
+        pair = (output.sentence.float().cpu(), batch.targets)
+        if module.recipe.aligns:  # lengths were never learnt, so spread must not see them
+            pair = (normalize(pair[0]), normalize(pair[1]))
+        rows += zip(batch.ids, pair[0].numpy(), pair[1].numpy(), strict=True)
         samples += _translate(module, here, output, lang, with_texts)
     module.train(was_training)
     return _found(together((sums, rows, samples)), lang, space=module.encoder is not None)
@@ -95,7 +98,7 @@ def _translate(
         sentence=output.sentence[chosen].float(), sequence=output.sequence[chosen].float(), mask=output.mask[chosen]
     )
     longest = max(map(len, batch.texts)) / 4 if batch.features is None else batch.features.features.shape[1]
-    texts = module.decoder.translate(  # type: ignore[operator]
+    texts = module.decoder.translate(  # type: ignore[operator, union-attr]
         part, [lang], beam_size=module.recipe.trainer.beam, max_tokens=token_limit(SECONDS_PER_ROW * longest)
     )
     return [

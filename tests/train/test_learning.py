@@ -1,0 +1,80 @@
+"""Real learning, small: from random weights to the frozen demo decoder, on sentences and signers never seen.
+
+The features are the drawn signers' motion itself, which costs nothing to make; `benchmarks/learning.py` goes the whole
+way, through pictures and the demo's extractor, to the figures in benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+
+import numpy as np
+import pytest
+
+from slt.data.features.header import StoreHeader
+from slt.data.features.writer import FeatureWriter
+from slt.data.manifest import Clip, write_manifest
+from slt.data.synthetic.corpus import plan_corpus
+from slt.data.synthetic.grammar import sign
+from slt.data.synthetic.motion import perform
+from slt.data.synthetic.signer import draw_signer
+from slt.evaluate.text_metrics import bleu
+from slt.recipe.load import load_recipe, to_yaml
+from slt.runs import open_run
+from slt.train.run import train
+
+N_CLIPS = {"train": 1000, "val": 100}
+EVERY = 4  # frames; a sentence then has about 20 features
+SHAPE = "{d_model: 128, d_kv: 32, num_heads: 4, d_ff: 256, num_layers: 2, num_decoder_layers: 1, vocab_size: 8}"
+
+
+def motion(clip):
+    """Return (N, 22) float32: both hands, the head's cues and its turn; angles in units of 60 degrees."""
+    rng = np.random.default_rng(clip.seed)
+    name = f"{clip.split}-signer-{rng.integers(500)}"
+    manner = draw_signer(name, np.random.default_rng(zlib.crc32(name.encode()))).manner
+    found = perform(sign(clip.meaning), manner, rng)
+    rows = np.concatenate([found.dominant, found.other, found.cues, found.yaw[:, None]], 1)[::EVERY]
+    rows[:, [2, 11]] /= 60
+    return rows.astype(np.float32)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    for split in N_CLIPS:
+        clips = []
+        with FeatureWriter(tmp_path / split, StoreHeader(feature_dim=22, dtype="float32")) as store:
+            for clip in plan_corpus(N_CLIPS, seed=0):
+                if clip.split == split:
+                    store.add(clip.name, motion(clip))
+                    clips.append(Clip(id=clip.name, video=None, text=clip.text("eng_Latn"), lang="eng_Latn"))
+        write_manifest(tmp_path / f"{split}.tsv", clips)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_it_learns_to_translate_sentences_it_never_saw(corpus, monkeypatch, capsys):
+    monkeypatch.chdir(corpus)
+    changes = [f"data.{split}={{manifest: {split}.tsv, features: {split}}}" for split in N_CLIPS]
+    changes += ["extractor=null", "data.workers=0", "data.batch_clips=32", "data.augment={drop: 0.1, noise: 0.1}"]
+    changes += [f"encoder.shape={SHAPE}", "optim.lr=2e-3", "optim.warmup_steps=50"]
+    changes += ["trainer.epochs=9", "trainer.validate_every=3", "trainer.text_every=0", "trainer.samples=100"]
+    recipe = load_recipe("synthetic", "train-encoder", changes)
+    run = open_run(corpus / "run", to_yaml(recipe))
+    train(recipe, run)
+    said = capsys.readouterr().err
+    assert "validation sentences are training sentences too" not in said
+    figures = json.loads(run.outcome.read_text())["figures"]
+    assert figures["recall@1"] >= 35  # guessing finds 1
+    assert figures["bleu"] >= 12
+    assert figures["bleu"] >= 3 * of_other_clips(said)
+
+
+def of_other_clips(said):
+    """Return the BLEU of the translations that were told against the sentences of other clips: what the language, and
+    no clip, is good for."""
+    told = [line.split("'")[1::2] for line in said.splitlines() if line.startswith("  val-") and line.count("'") == 4]
+    assert len(told) > 80
+    texts, references = [text for text, _ in told], [reference for _, reference in told]
+    return bleu(texts, references[7:] + references[:7], lang="eng_Latn").value

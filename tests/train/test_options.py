@@ -1,0 +1,140 @@
+"""What a recipe may ask for besides: each does what it says and changes nothing else."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from slt.errors import Stopped, UserError
+from slt.recipe.load import to_yaml
+from slt.runs import Run, open_run
+from slt.train.curves import read_figures
+from slt.train.dry import random_targets
+from slt.train.prepare import prepare
+from slt.train.run import train
+from tests.train.conftest import SHAPE
+
+SURE = {**SHAPE, "vocab_size": 4}  # no dropout
+
+
+def finish(recipe, folder) -> Run:
+    run = open_run(folder, to_yaml(recipe))
+    train(recipe, run)
+    return run
+
+
+def weights(run: Run):
+    return torch.load(run.last, weights_only=True)["state_dict"]
+
+
+def assert_same_weights(found, expected, *, atol):
+    assert found.keys() == expected.keys()
+    for name, weight in expected.items():
+        torch.testing.assert_close(found[name], weight, rtol=0, atol=atol)
+
+
+def test_small_batches_accumulated_and_recomputed_learn_what_large_ones_do(make, tmp_path):
+    ends = []
+    for clips, checkpointing in ((8, False), (3, True)):
+        data = {"batch_clips": clips}
+        per_epoch = prepare(make(data=data), random_targets, processes=1).batches.per_epoch
+        recipe = make(
+            encoder={"kind": "sonar-t5", "shape": SURE, "checkpointing": checkpointing},
+            objective={"kind": "sonar-space", "mse": 1.0, "cross_entropy": 0.2},
+            data=data,
+            optim={"accumulate": per_epoch, "lr": 3e-4},
+            trainer={"epochs": 3},
+        )
+        ends.append((finish(recipe, tmp_path / str(clips)), per_epoch))
+    (large, few), (small, many) = ends
+    assert few < many
+    assert_same_weights(weights(small), weights(large), atol=1e-5)
+    ours, theirs = (torch.load(run.last, weights_only=True)["optimizer_states"][0]["state"] for run in (small, large))
+    for index, moments in theirs.items():  # in which the gradients' scale shows
+        torch.testing.assert_close(ours[index]["exp_avg"], moments["exp_avg"], rtol=1e-3, atol=1e-6)
+
+
+def test_bf16_learns_and_goes_on_as_if_it_had_not_been_stopped(make, tmp_path, monkeypatch):
+    recipe = make(
+        encoder={"kind": "sonar-t5", "shape": {**SURE, "dropout_rate": 0.1}},
+        optim={"ema": 0.9},
+        trainer={"precision": "bf16", "epochs": 8, "validate_every": 2},
+    )
+    straight = finish(recipe, tmp_path / "straight")
+    losses = [float(row["value"]) for row in read_figures(straight.metrics) if row["figure"] == "val/mse"]
+    assert losses[-1] < 0.5 * losses[0]
+    assert all(weight.dtype == torch.float32 for weight in weights(straight).values())
+    (tmp_path / "stop").touch()
+    monkeypatch.setenv("SLT_STOP_FILE", str(tmp_path / "stop"))
+    run = open_run(tmp_path / "stopped", to_yaml(recipe))
+    with pytest.raises(Stopped, match="stopped as asked"):
+        train(recipe, run)
+    monkeypatch.delenv("SLT_STOP_FILE")
+    train(recipe, run)
+    assert_same_weights(weights(run), weights(straight), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_compiled_encoder_learns_what_another_does_and_is_saved_under_the_same_names(make, tmp_path):
+    mlp = {"kind": "mlp", "shape": {"hidden_dim": 8}}
+    plain, compiled = (
+        finish(make(encoder=mlp, trainer={"compile": how}), tmp_path / str(how)) for how in (False, True)
+    )
+    assert_same_weights(weights(compiled), weights(plain), atol=1e-5)
+    assert (compiled.bundle / "encoder.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_signals_let_it_save_leave_with_75_and_end_the_same(make, tmp_path):
+    recipe = make(
+        encoder={"kind": "sonar-t5", "shape": {**SURE, "dropout_rate": 0.1}},
+        trainer={"epochs": 30, "validate_every": 10},
+    )
+    straight = finish(recipe, tmp_path / "straight")
+    run = open_run(tmp_path / "stopped", to_yaml(recipe))
+    steps = [0]
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        code, said = signalled(run, number, after=steps[-1])
+        assert code == 75, said
+        assert f"{number.name} came" in said
+        steps.append(torch.load(run.last, weights_only=True)["global_step"])
+    assert 0 < steps[1] < steps[2] < torch.load(straight.last, weights_only=True)["global_step"]
+    train(recipe, run)
+    assert_same_weights(weights(run), weights(straight), atol=1e-6)
+
+
+def signalled(run, number, *, after):
+    """Go on with a run in a process of its own; send it a signal once it has done more than ``after`` updates."""
+    words = [sys.executable, "-m", "slt_cli.main", "train-encoder", "--resume", str(run.folder)]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        until = time.monotonic() + 120
+        while time.monotonic() < until and process.poll() is None:
+            if any(int(row["step"]) > after for row in read_figures(run.metrics)):
+                process.send_signal(number)
+                break
+            time.sleep(0.02)
+        _, said = process.communicate(timeout=120)
+    return process.returncode, said
+
+
+def test_weights_and_biases_keeps_a_run_on_this_machine_when_asked(make, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    run = finish(make(trainer={"wandb": "signs"}), tmp_path / "run")
+    (log,) = (run.folder / "wandb").glob("offline-run-*/run-*.wandb")
+    noted = log.read_bytes()
+    assert b"val/cosine" in noted
+    assert b"signs" in noted
+
+
+def test_without_weights_and_biases_its_absence_is_told_before_training(make, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(UserError, match="wandb is set, but wandb is not installed") as raised:
+        finish(make(trainer={"wandb": "signs"}), tmp_path / "run")
+    assert "pip install wandb" in raised.value.fix
+    assert not (tmp_path / "run" / "checkpoints").exists() or not any((tmp_path / "run" / "checkpoints").iterdir())
