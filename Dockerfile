@@ -140,7 +140,9 @@ COPY src src
 COPY cli cli
 RUN --mount=type=bind,from=locks,source=/locks/4-dev.lock,target=/tools/4-dev.lock \
     --mount=type=cache,target=/cache \
-    docker/make-env.sh /opt/venv /tools/4-dev.lock
+    cp /tools/4-dev.lock /opt/venv/installed.lock && docker/make-env.sh /opt/venv /opt/venv/installed.lock
+# `make test` and `make lint` take this environment.
+ENV SLT_VENV=/opt/venv SLT_LOCK=/opt/venv/installed.lock
 USER 1000:1000
 
 FROM dev AS test

@@ -1,5 +1,7 @@
 # `make` alone lists what there is.
-VENV := .venv
+# In the image for development both are set: its environment is of the lock without triton.
+VENV := $(or $(SLT_VENV),.venv)
+LOCK := $(SLT_LOCK)
 IMAGE := slt
 SIF := slt.sif
 # BASE_IMAGE=… takes another base than the pinned one; DOCKER_CLI=… another docker.
@@ -11,7 +13,7 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 env: ## make .venv from environment.lock; nothing to do once it is there
-	@docker/make-env.sh $(VENV)
+	@docker/make-env.sh $(VENV) $(LOCK)
 
 demo: env ## set up, then translate the clips that come with the package
 	@$(VENV)/bin/slt demo

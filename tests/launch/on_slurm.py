@@ -21,6 +21,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from slt.data.features.store import FeatureStore
+from slt.recipe.load import load_recipe, to_yaml
 
 SLT = str(Path(sys.executable).with_name("slt"))
 PATIENCE_S = 900
@@ -36,8 +37,12 @@ pytestmark = pytest.mark.skipif(
 
 
 def slt(*words: str) -> str:
-    """Run a command in the working folder; returns what it printed."""
-    return subprocess.run([SLT, *words], check=True, stdout=subprocess.PIPE, text=True).stdout
+    """Run a command in the working folder, with one thread, as the jobs have; returns what it printed.
+
+    Sums over numbers shared out among another number of threads differ in their last bits.
+    """
+    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run([SLT, *words], check=True, stdout=subprocess.PIPE, text=True, env=alone).stdout
 
 
 def launch(*words: str) -> str:
@@ -127,3 +132,40 @@ def test_two_processes_train_one_model():
     alone = json.loads(Path("runs/straight/outcome.json").read_text())["steps"]
     assert json.loads(found.read_text())["steps"] < alone
     assert all(np.isfinite(weight).all() for weight in encoder("runs/two").values())
+
+
+STEPS = """
+steps:
+  prepare: {run: prepare synthetic --out p/corpus --clips 60}
+  extract: {run: extract-features p/corpus/train.tsv --model demo --out p/train, after: [prepare], array: 2}
+  extract-val: {run: extract-features p/corpus/val.tsv --model demo --out p/val, after: [prepare]}
+  embed: {run: embed-text p/corpus/train.tsv p/corpus/val.tsv --lang eng_Latn --out p/embeddings, after: [prepare]}
+  train: {run: train-encoder recipe.yaml --out p/run, after: [extract, extract-val, embed]}
+  evaluate: {run: evaluate --model p/run --manifest p/corpus/test.tsv --out p/figures, after: [train]}
+"""
+
+
+def test_a_pipeline_goes_from_nothing_to_figures():
+    places = "data.train.manifest=p/corpus/train.tsv data.train.features=p/train data.val.manifest=p/corpus/val.tsv"
+    settings = f"{places} data.val.features=p/val data.embeddings=p/embeddings trainer.epochs=2 data.batch_clips=8"
+    Path("recipe.yaml").write_text(to_yaml(load_recipe("synthetic", "train-encoder", settings.split())))
+    Path("steps.yaml").write_text(STEPS)
+    jobs = dict(
+        line.split("\t") for line in slt("launch", "slurm", "--cpus", "1", "pipeline", "steps.yaml").splitlines()
+    )
+    assert list(jobs) == ["prepare", "extract", "extract-val", "embed", "train", "evaluate"]
+    wait_for_end(jobs["evaluate"])
+    figures = Path("p/figures/results.json")
+    assert figures.exists(), log_of("steps")
+    assert json.loads(figures.read_text())["scores"]
+
+
+def test_what_comes_after_a_failed_step_does_not_run():
+    failing = "steps:\n  first: {run: extract-features nowhere.tsv --out q/x}\n"
+    Path("steps.yaml").write_text(failing + "  second: {run: prepare synthetic --out q/c --clips 1, after: [first]}\n")
+    jobs = dict(
+        line.split("\t") for line in slt("launch", "slurm", "--cpus", "1", "pipeline", "steps.yaml").splitlines()
+    )
+    wait_for_end(jobs["second"])
+    assert not Path("q/c").exists()
+    assert "nowhere.tsv" in log_of("steps")

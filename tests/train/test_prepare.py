@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from slt.assets.cards import text_model_hash
 from slt.assets.store import find_bundle
 from slt.data.embeddings import embedding_writer, text_id
 from slt.data.features.header import StoreHeader
 from slt.data.features.writer import FeatureWriter
 from slt.data.manifest import Clip, read_manifest, write_manifest
 from slt.errors import SltError, UserError
+from slt.extract.texts import embed_texts
 from slt.models.config import KEYPOINTS_DIM
 from slt.recipe.load import to_yaml
 from slt.runs import Run, open_run
@@ -187,13 +190,26 @@ def test_impossible_streams_are_refused(make_fusion, features, said):
 
 
 def test_missing_embeddings_are_found_before_the_first_step(make, bundle, tmp_path):
-    sha256 = find_bundle(str(bundle)).card.sha256["text_encoder.safetensors"]
+    sha256 = text_model_hash(find_bundle(str(bundle)).card)
     with embedding_writer(tmp_path / "embeddings", weights_sha256=sha256, width=EMBEDDING_DIM) as writer:
         writer.add(text_id("we go today", "eng_Latn"), np.ones((1, EMBEDDING_DIM), np.float32))
     recipe = make(data={"embeddings": str(tmp_path / "embeddings")})
     with pytest.raises(UserError, match=r"lacks the embeddings of \d+ of \d+ texts") as raised:
         train(recipe, open_run(tmp_path / "run", to_yaml(recipe)))
     assert "slt embed-text" in raised.value.fix
+
+
+def test_targets_are_read_from_where_embed_text_put_them(make, splits, bundle, tmp_path):
+    texts = {clip.text for split in splits.values() for clip in read_manifest(Path(split["manifest"])).clips}
+    embed_texts({"eng_Latn": sorted(texts)}, tmp_path / "embeddings", str(bundle))
+    found = []
+    for where in ({}, {"embeddings": str(tmp_path / "embeddings")}):
+        recipe = make(data=where, trainer={"epochs": 1})
+        run = open_run(tmp_path / f"run-{len(found)}", to_yaml(recipe))
+        train(recipe, run)
+        found.append(json.loads(run.outcome.read_text())["figures"])
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+    assert not (tmp_path / "run-1" / "embeddings").exists()
 
 
 def test_a_judge_that_saw_nothing_has_no_best_weights(tmp_path):

@@ -158,3 +158,11 @@ def test_several_devices_need_several_processes(make, tmp_path):
     with pytest.raises(UserError, match="a single process") as raised:
         finish(make(trainer={"devices": 2}), tmp_path / "run")
     assert "torchrun --nproc-per-node 2" in raised.value.fix
+
+
+@pytest.mark.parametrize("short", [{"epochs": 1}, {"epochs": 9, "max_steps": 2}])
+def test_a_training_shorter_than_its_way_to_a_validation_is_validated_at_its_end(make, tmp_path, short):
+    recipe = make(trainer={"validate_every": 5, **short})
+    run = open_run(tmp_path / "run", to_yaml(recipe))
+    train(recipe, run)
+    assert json.loads(run.outcome.read_text())["figures"]["cosine"]

@@ -216,6 +216,12 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def text_model_hash(card: BundleCard) -> str:
+    """Return the hash of all that a bundle's text embeddings depend on: the text encoder's weights, the tokenizer."""
+    files = (card.decoder.text_encoder or "", card.decoder.tokenizer)
+    return hashlib.sha256("".join(card.sha256[file] for file in files).encode()).hexdigest()
+
+
 def _check_kind(kind: str, table: Mapping[str, str]) -> None:
     if kind not in table:
         hint = did_you_mean(kind, table)

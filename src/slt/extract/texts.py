@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from slt.assets.cards import BundleCard
+from slt.assets.cards import text_model_hash
 from slt.bundle import load_text
 from slt.data.embeddings import embedding_writer, text_id
 from slt.stopping import StopRequests
@@ -73,9 +72,3 @@ def embed_texts(
                 if stop:
                     stop.check()
     return n_todo
-
-
-def text_model_hash(card: BundleCard) -> str:
-    """Return the hash of all that a bundle's text embeddings depend on: the encoder's weights and the tokenizer."""
-    files = (card.decoder.text_encoder or "", card.decoder.tokenizer)
-    return hashlib.sha256("".join(card.sha256[file] for file in files).encode()).hexdigest()

@@ -194,7 +194,7 @@ class Trainer:
         precision: what is computed in; bf16 and fp16 keep the weights in fp32.
         compile: let torch compile the encoder; minutes at the start, faster after.
         seed: of everything random.
-        validate_every: epochs between validations; 0.25 is four in an epoch.
+        validate_every: epochs between validations; 0.25 is four in an epoch. The last step is always followed by one.
         text_every: validations between those that also translate through the decoder; 0: none does.
         text_clips: validation clips that are translated.
         samples: of these, how many are shown.

@@ -76,7 +76,7 @@ class Keep(Callback):
 
 
 class Judge(Callback):
-    """Validates after each stretch, keeps the best weights, and ends training that gets no better."""
+    """Validates after stretches and at the end, keeps the best weights, and ends training that gets no better."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Judge(Callback):
         """Validate."""
         module: Training = pl_module  # type: ignore[assignment]
         self.n_stretches += 1
-        if self.n_stretches % self.every:
+        if self.n_stretches % self.every and trainer.global_step < trainer.max_steps:  # after the last step in any case
             return
         if self.ema:
             self.ema.swap(module)

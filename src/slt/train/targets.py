@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from slt.assets.cards import text_model_hash
 from slt.assets.lock import folder_lock
 from slt.assets.store import Bundle
 from slt.data.embeddings import EmbeddingCache, embedding_writer, text_id
@@ -91,7 +92,7 @@ def read_targets(
     """
     pairs = list(texts)
     file = bundle.card.decoder.text_encoder
-    sha256 = bundle.card.sha256.get(file) if file else None
+    sha256 = text_model_hash(bundle.card) if file else None
     if given is None:
         if file is None or sha256 is None:
             raise UserError(
