@@ -74,6 +74,22 @@ def train_decoder(
     _train("train-decoder", recipe, changes or (), out, resume, dry_run=dry_run)
 
 
+def train_translator(
+    recipe: RecipeArgument = None,
+    changes: SetOption = None,
+    out: OutOption = None,
+    resume: ResumeOption = None,
+    dry_run: DryOption = False,
+) -> None:
+    """Train a sign encoder and a T5 or mBART behind it to write the sentences; SONAR's space plays no part.
+
+    Prints the folder of the bundle that holds the best weights.
+
+    Example: slt train-translator synthetic-t5 --out runs/t5
+    """
+    _train("train-translator", recipe, changes or (), out, resume, dry_run=dry_run)
+
+
 def train_vlp(
     recipe: RecipeArgument = None,
     changes: SetOption = None,

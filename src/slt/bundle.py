@@ -17,9 +17,10 @@ from slt.models.checkpoint import model_with, read_weights
 from slt.models.compute import settle_on_cpu
 from slt.models.copies import read_in
 from slt.models.domain import Domain
-from slt.registry import DECODERS, ENCODERS, EXTRACTORS, resolve
+from slt.registry import DECODERS, ENCODERS, EXTRACTORS, SONAR, resolve
 from slt.text.config import SonarTextConfig
 from slt.text.decoder import TextDecoder
+from slt.text.hf_config import HfTextConfig
 from slt.text.int8 import quantise
 from slt.video.windows import WindowGeometry
 
@@ -179,11 +180,28 @@ def _load_part(
     return model_with(kind, config, weights, source=bundle.path(card.weights), dtype=dtype)
 
 
+def read_hf_config(bundle: Bundle) -> HfTextConfig:
+    """Return the shape of a bundle's T5 or mBART."""
+    where = f"the text decoder in the card of {bundle.card.name}"
+    return parse(HfTextConfig, {**bundle.card.decoder.config, "languages": bundle.card.languages}, where=where)
+
+
 def _load_decoder(bundle: Bundle, device: torch.device, dtype: torch.dtype, *, text_encoder: bool) -> TextDecoder:
     card = bundle.card.decoder
+    kind = resolve(DECODERS, card.kind, what="text decoder")
+    decoder: TextDecoder
+    if card.kind != SONAR:
+        if card.kind == "t5" and dtype == torch.float16:
+            raise UserError(
+                "float16 for a T5's text: its feed-forward layers exceed float16's 65,504",
+                fix="give --text-dtype bfloat16 or float32",
+            )
+        weights = read_in(bundle, card.weights, dtype)
+        decoder = kind.load(read_hf_config(bundle), weights, bundle.path(card.tokenizer), device=device, dtype=dtype)
+        return decoder
     config = SonarTextConfig.from_json({**card.config, "languages": bundle.card.languages})
     encoder_file = card.text_encoder if text_encoder else None
-    decoder: TextDecoder = resolve(DECODERS, card.kind, what="text decoder").load(
+    decoder = kind.load(
         config,
         read_in(bundle, card.weights, dtype),
         bundle.path(card.tokenizer),

@@ -23,8 +23,11 @@ SHAPES: Mapping[str, str] = {
     "transformer": "slt.models.config:TransformerConfig",
 }
 """What describes each encoder's shape, where that can be imported without torch."""
+SONAR = "sonar"
+"""The decoder of SONAR's space; others know nothing of it."""
+
 DECODERS: Mapping[str, str] = {
-    "sonar": "slt.text.sonar:SonarText",
+    SONAR: "slt.text.sonar:SonarText",
     "t5": "slt.text.hf:HfText",
     "mbart": "slt.text.hf:HfText",
 }

@@ -18,7 +18,8 @@ from slt_cli import main as front
 
 VERBS = [[], ["doctor"], ["demo"], ["translate"], ["models"], ["models", "list"], ["models", "verify"], ["prepare"]]
 VERBS += [["models", "import"], ["prepare", "synthetic"], ["train-features"], ["train-encoder"], ["train-decoder"]]
-VERBS += [["train-vlp"], ["launch"], ["launch", "slurm"], ["launch", "torchrun"], ["launch", "apptainer"]]
+VERBS += [["train-translator"], ["train-vlp"]]
+VERBS += [["launch"], ["launch", "slurm"], ["launch", "torchrun"], ["launch", "apptainer"]]
 VERBS += [["evaluate"], ["compare"], ["check-manifest"], ["report"], ["compare-embeddings"]]
 VERBS += [["prepare", corpus] for corpus in ("how2sign", "phoenix", "dailymoth", "openasl", "table")]
 VERBS += [["extract-features"], ["embed-text"], *(["features", *one] for one in ([], ["info"], ["export"], ["import"]))]

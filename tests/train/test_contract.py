@@ -7,12 +7,13 @@ from typing import get_args, get_type_hints
 import pytest
 import torch
 
-from slt.recipe.parts import ON_KEYPOINTS, CrossEntropy, Decoder, Encoder, Objective, SonarSpace
+from slt.recipe.decoders import Decoder
+from slt.recipe.parts import ON_KEYPOINTS, CrossEntropy, Encoder, Objective, SonarSpace
 from slt.registry import ENCODERS
+from slt.train.decoders import DECODERS
 from slt.train.dry import random_targets
 from slt.train.objectives import OBJECTIVES
 from slt.train.optim import make_optimizer
-from slt.train.parts import DECODERS
 from slt.train.prepare import prepare, train_loader
 from slt.train.run import build_module
 from tests.train.conftest import SHAPE, only_keypoints
@@ -23,6 +24,13 @@ SHAPES = {
     "mlp": {"hidden_dim": 8},
     "fusion": {**SMALL, "num_visual_layers": 1, "num_blocks": 1, "kernel_size": 3},
     "transformer": {**SMALL, "num_layers": 1},
+}
+HF = {
+    "t5": {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2},
+    "mbart": {
+        **{"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32},
+        **{"encoder_attention_heads": 2, "decoder_attention_heads": 2, "max_position_embeddings": 64},
+    },
 }
 TERMS = ("mse", "cosine", "contrastive", "cross_entropy", "auto_encoding")
 SETTINGS = {"sonar-space": dict.fromkeys(TERMS, 1.0), "cross-entropy": {"noise": 0.1}, "contrastive": {}}
@@ -36,8 +44,32 @@ def kinds(union):
 
 def test_whatever_a_recipe_may_name_can_be_built():
     assert set(kinds(Encoder)) <= set(ENCODERS)
-    assert set(kinds(Decoder)) == set(DECODERS)
+    assert set(kinds(Decoder)) == set(DECODERS) == {"sonar", *HF}
     assert set(kinds(Objective)) == set(OBJECTIVES)
+
+
+def step(recipe):
+    """Take a step; return the batch, what the encoder made of it, the terms, and which weights changed."""
+    prepared = prepare(recipe, random_targets, processes=1)
+    module = build_module(recipe, prepared)
+    module.train()
+    batch = next(iter(train_loader(recipe, prepared, (0, 1))))
+    before = {name: weight.detach().clone() for name, weight in module.named_parameters()}
+    optimizer = make_optimizer(module.groups, recipe.optim)
+    output, terms = module.terms(batch)
+    torch.stack([term.weight * term.total / term.count for term in terms.values()]).sum().backward()
+    optimizer.step()
+    idle = [name for group in module.groups for name, weight in group.weights.items() if weight.grad is None]
+    assert not idle, "what is trained but not used keeps several processes from training together"
+    changed = {name for name, weight in module.named_parameters() if not weight.equal(before[name])}
+    return batch, output, terms, changed
+
+
+def reading(encoder, two_streams):
+    """Return what a recipe says of an encoder of this kind and its features."""
+    splits = two_streams if encoder == "fusion" else {name: only_keypoints(one) for name, one in two_streams.items()}
+    on_keypoints = {"extractor": None, "data": splits} if encoder in ON_KEYPOINTS else {}
+    return {**on_keypoints, "encoder": {"kind": encoder, "shape": SHAPES[encoder]}}
 
 
 @pytest.mark.parametrize("encoder", kinds(Encoder))
@@ -51,28 +83,34 @@ def test_whatever_a_recipe_may_name_can_be_built():
     ],
 )
 def test_it_takes_a_step(make, two_streams, encoder, train, objective):
-    settings = {"kind": objective, **SETTINGS[objective]}
-    splits = two_streams if encoder == "fusion" else {name: only_keypoints(one) for name, one in two_streams.items()}
-    on_keypoints = {"extractor": None, "data": splits} if encoder in ON_KEYPOINTS else {}
     recipe = make(
-        **on_keypoints,
-        encoder={"kind": encoder, "shape": SHAPES[encoder]},
+        **reading(encoder, two_streams),
         decoder={"kind": "sonar", "bundle": make().decoder.bundle, "train": train, "lora_rank": 2},
-        objective=settings,
+        objective={"kind": objective, **SETTINGS[objective]},
     )
-    prepared = prepare(recipe, random_targets, processes=1)
-    module = build_module(recipe, prepared)
-    module.train()
-    batch = next(iter(train_loader(recipe, prepared, (0, 1))))
-    before = {name: weight.detach().clone() for name, weight in module.named_parameters()}
-    optimizer = make_optimizer(module.groups, recipe.optim)
-    output, terms = module.terms(batch)
+    batch, output, terms, changed = step(recipe)
     assert output.sentence.shape == batch.targets.shape
     assert set(terms) == (set(TERMS) if objective == "sonar-space" else {objective.replace("-", "_")})
-    torch.stack([term.weight * term.total / term.count for term in terms.values()]).sum().backward()
-    optimizer.step()
-    changed = {name.partition(".")[0] for name, weight in module.named_parameters() if not weight.equal(before[name])}
-    assert changed == {"encoder"} | ({"decoder"} if train != "frozen" else set())
+    assert {name.partition(".")[0] for name in changed} == {"encoder"} | ({"decoder"} if train != "frozen" else set())
+
+
+@pytest.mark.parametrize("encoder", kinds(Encoder))
+@pytest.mark.parametrize("decoder", sorted(HF))
+@pytest.mark.parametrize("train", ["frozen", "full"])
+@pytest.mark.parametrize("source", ["sequence", "sentence"])
+def test_it_takes_a_step_with_a_decoder_of_transformers(make, two_streams, encoder, decoder, train, source):
+    recipe = make(
+        **reading(encoder, two_streams),
+        decoder={"kind": decoder, "shape": HF[decoder], "vocab_size": 60, "train": train, "source": source},
+        objective={"kind": "cross-entropy"},
+        trainer={"monitor": "loss"},
+    )
+    batch, _, terms, changed = step(recipe)
+    assert batch.targets.shape == (len(batch.ids), 0), "nothing is compared with SONAR's embeddings"
+    assert set(terms) == {"cross_entropy"}
+    assert any(name.startswith("encoder.") for name in changed)
+    assert any(name.startswith("decoder.bridge.") for name in changed)
+    assert any(name.startswith("decoder.model.") for name in changed) == (train == "full")
 
 
 def test_each_kinds_own_dataclass_is_what_parsing_gives(make):

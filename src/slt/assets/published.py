@@ -128,7 +128,7 @@ PUBLISHED_DETECTORS: Mapping[str, PublishedModel] = MappingProxyType(
 )
 """What finds faces and comes as a file of its own; no bundle is made of it."""
 
-_MODEL_HUB = "https://huggingface.co/facebook"
+_HUB = "https://huggingface.co"
 
 PUBLISHED_JUDGES: Mapping[str, PublishedModel] = MappingProxyType(
     {
@@ -140,13 +140,13 @@ PUBLISHED_JUDGES: Mapping[str, PublishedModel] = MappingProxyType(
             files=(
                 PublishedFile(
                     name="blaser-2.0-ref.pt",
-                    url=f"{_MODEL_HUB}/blaser-2.0-ref/resolve/main/model.pt",
+                    url=f"{_HUB}/facebook/blaser-2.0-ref/resolve/main/model.pt",
                     about_bytes=23_600_000 * _BYTES_PER_PARAMETER,
                     summary="with a reference translation",
                 ),
                 PublishedFile(
                     name="blaser-2.0-qe.pt",
-                    url=f"{_MODEL_HUB}/blaser-2.0-qe/resolve/main/model.pt",
+                    url=f"{_HUB}/facebook/blaser-2.0-qe/resolve/main/model.pt",
                     about_bytes=17_300_000 * _BYTES_PER_PARAMETER,
                     summary="without one",
                 ),
@@ -156,11 +156,48 @@ PUBLISHED_JUDGES: Mapping[str, PublishedModel] = MappingProxyType(
 )
 """What scores translations and comes as files of its own."""
 
-FETCHABLE: Mapping[str, PublishedModel] = MappingProxyType({**PUBLISHED, **PUBLISHED_DETECTORS, **PUBLISHED_JUDGES})
+
+def _text_model(path: str, licence: str, notice: str, n_parameters: int, summary: str) -> PublishedModel:
+    """Return a T5 or an mBART as transformers' hub has it; an mBART's weights are a torch checkpoint there."""
+    is_t5 = "t5" in path
+    files = {
+        "config.json": (1_300, "its shape"),
+        "model.safetensors" if is_t5 else "pytorch_model.bin": (n_parameters * _BYTES_PER_PARAMETER, "its weights"),
+        "spiece.model" if is_t5 else "sentencepiece.bpe.model": (792_000 if is_t5 else 5_069_000, "its tokenizer"),
+    }
+    return PublishedModel(
+        summary=summary,
+        licence=licence,
+        notice=notice,
+        files=tuple(
+            PublishedFile(name=name, url=f"{_HUB}/{path}/resolve/main/{name}", about_bytes=size, summary=what)
+            for name, (size, what) in files.items()
+        ),
+    )
+
+
+_APACHE = ("Apache-2.0", "Apache 2.0, by Google; https://www.apache.org/licenses/LICENSE-2.0")
+_MIT = ("MIT", "MIT, by Meta, as fairseq says of its pre-trained models; https://opensource.org/license/mit")
+
+PUBLISHED_TEXT: Mapping[str, PublishedModel] = MappingProxyType(
+    {
+        "t5-small": _text_model("google-t5/t5-small", *_APACHE, 60_500_000, "T5 small, for slt train-translator"),
+        "t5-base": _text_model("google-t5/t5-base", *_APACHE, 222_900_000, "T5 base, for slt train-translator"),
+        "flan-t5-small": _text_model("google/flan-t5-small", *_APACHE, 77_000_000, "T5 small, tuned to follow orders"),
+        "flan-t5-base": _text_model("google/flan-t5-base", *_APACHE, 247_600_000, "T5 base, tuned to follow orders"),
+        "mbart-large-cc25": _text_model("facebook/mbart-large-cc25", *_MIT, 610_900_000, "mBART of 25 languages"),
+        "mbart-large-50": _text_model("facebook/mbart-large-50", *_MIT, 610_900_000, "mBART of 52 languages"),
+    }
+)
+"""What text decoders can begin with, and comes as a folder of files."""
+
+FETCHABLE: Mapping[str, PublishedModel] = MappingProxyType(
+    {**PUBLISHED, **PUBLISHED_DETECTORS, **PUBLISHED_JUDGES, **PUBLISHED_TEXT}
+)
 
 
 def find_published(name: str) -> PublishedModel:
-    """Return a model, a face detector or a judge of translations that can be fetched.
+    """Return a model, a face detector, a judge of translations or a text model that can be fetched.
 
     Raises:
         UserError: there is none of that name.

@@ -78,6 +78,13 @@ def find_bundle(name_or_path: str | Path) -> Bundle:
     return bundle
 
 
+def is_bundle(name_or_path: str | Path) -> bool:
+    """Tell whether ``find_bundle`` would look for a bundle there; whether it is whole is not looked at."""
+    path = Path(name_or_path).expanduser()
+    here = any((folder / CARD_NAME).is_file() for folder in (path, path / "bundle"))
+    return here or str(name_or_path) in list_bundles()
+
+
 def list_bundles() -> dict[str, Path]:
     """Return the folders of the bundles that can be named, by name; whether they are whole is not looked at."""
     fetched = sorted(card.parent for card in slt_home().glob(f"bundles/*/{CARD_NAME}"))

@@ -25,6 +25,8 @@ class Fusion(nn.Module):
     Config: ClassVar = FusionConfig
     OLD_NAMES: ClassVar[dict[str, str]] = {}
     MAY_BE_EXTRA: ClassVar[tuple[str, ...]] = ()
+    FOR_SENTENCE: ClassVar[tuple[str, ...]] = ("projection",)
+    """Parts that only the sentence embedding needs, not the states."""
     BORDERS: ClassVar[tuple[str, ...]] = ("pictures.", "projection.")
 
     def __init__(self, config: FusionConfig) -> None:

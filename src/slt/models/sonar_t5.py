@@ -57,6 +57,8 @@ class SonarT5(nn.Module):
         "encoder.feature_proj_scale": "encoder.feature_projection.feature_proj_scale",
     }
     MAY_BE_EXTRA: ClassVar[tuple[str, ...]] = ()
+    FOR_SENTENCE: ClassVar[tuple[str, ...]] = ("shared", "decoder", "projection_out")
+    """Parts that only the sentence embedding needs, not the states."""
     BORDERS: ClassVar[tuple[str, ...]] = ("encoder.feature_projection.", "projection_out.")
 
     def __init__(self, config: SonarT5Config) -> None:

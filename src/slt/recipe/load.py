@@ -85,25 +85,35 @@ def check_verb(recipe: Recipe, verb: str) -> None:
     """
     if verb not in VERBS:
         raise ValueError(f"{verb} is none of {VERBS}")
-    extractor, encoder, objective = recipe.extractor, recipe.encoder, recipe.objective.kind
+    extractor, encoder, decoder = recipe.extractor, recipe.encoder, recipe.decoder
+    objective = recipe.objective.kind
     from_video = not (recipe.data.train.features and recipe.data.val.features)
     trains_extractor = extractor is not None and extractor.frozen < 1
+    translates = verb == "train-translator"
     refuse(
         (verb == "train-features" and not trains_extractor, "train-features needs an extractor with frozen below 1"),
         (verb == "train-features" and not from_video, "train-features learns from videos: leave data.*.features away"),
         (
-            verb == "train-encoder" and trains_extractor,
-            "train-encoder leaves the extractor as it is: set extractor.frozen=1, or use train-features",
+            verb in ("train-encoder", "train-translator") and trains_extractor,
+            f"{verb} leaves the extractor as it is: set extractor.frozen=1, or use train-features",
         ),
         (verb == "train-encoder" and (encoder is None or encoder.frozen), "train-encoder needs an encoder to train"),
         (verb != "train-decoder" and encoder is None, f"{verb} needs an encoder"),
         (
-            verb == "train-decoder" and recipe.decoder.train == "frozen",
+            verb == "train-decoder" and decoder.train == "frozen",
             "train-decoder needs decoder.train lora or full",
         ),
         (
             verb == "train-decoder" and encoder is not None and not encoder.frozen,
             "train-decoder leaves the encoder as it is: set encoder.frozen=true",
+        ),
+        (
+            translates and decoder.kind == "sonar",
+            "train-translator needs a t5 or mbart decoder; train-encoder has sonar",
+        ),
+        (
+            verb in ("train-features", "train-encoder", "train-decoder") and decoder.kind != "sonar",
+            f"{verb} is for SONAR's decoder; a {decoder.kind} is trained by train-translator",
         ),
         (
             verb == "train-vlp" and objective != "contrastive",

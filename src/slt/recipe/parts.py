@@ -1,4 +1,4 @@
-"""What a recipe says of the models: one dataclass per kind of extractor, encoder, decoder and objective."""
+"""What a recipe says of what sees and of what is learnt: one dataclass per kind of extractor, encoder and objective."""
 
 from __future__ import annotations
 
@@ -123,34 +123,6 @@ class TransformerEncoder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SonarDecoder:
-    """SONAR's text decoder, as a bundle has it; the bundle's text encoder makes the targets.
-
-    Attributes:
-        kind: its name.
-        bundle: whose text models and languages: a bundle's name or folder.
-        train: "frozen"; "lora", small matrices added to its attention; or "full".
-        lora_rank: rank of these matrices.
-        lora_alpha: their sum is scaled by alpha / rank.
-        lora_layers: ends of the names of the layers that get them.
-    """
-
-    kind: Literal["sonar"]
-    bundle: str
-    train: Literal["frozen", "lora", "full"] = "frozen"
-    lora_rank: int = 8
-    lora_alpha: float = 16.0
-    lora_layers: tuple[str, ...] = ("q_proj", "v_proj")
-
-    def __post_init__(self) -> None:
-        refuse(
-            (self.lora_rank < 1, f"lora_rank {self.lora_rank}, expected at least 1"),
-            (self.lora_alpha <= 0, f"lora_alpha {self.lora_alpha}, expected more than 0"),
-            (not self.lora_layers, "lora_layers is empty"),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
 class SonarSpace:
     """Land where the frozen text encoder puts the sentence; a weighted sum of terms, of which 0 leaves one out.
 
@@ -238,7 +210,6 @@ class CrossEntropy:
 
 Extractor: TypeAlias = SignHieraExtractor
 Encoder: TypeAlias = SonarT5Encoder | MlpEncoder | FusionEncoder | TransformerEncoder
-Decoder: TypeAlias = SonarDecoder
 Objective: TypeAlias = SonarSpace | CrossEntropy | Contrastive
 
 

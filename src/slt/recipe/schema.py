@@ -6,18 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from slt.recipe.parts import (
-    ON_KEYPOINTS,
-    Contrastive,
-    CrossEntropy,
-    Decoder,
-    Encoder,
-    Extractor,
-    Objective,
-    refuse,
-)
+from slt.recipe.checks import decoder_mistakes
+from slt.recipe.decoders import Decoder
+from slt.recipe.parts import ON_KEYPOINTS, Contrastive, Encoder, Extractor, Objective, refuse
 
-VERBS = ("train-features", "train-encoder", "train-decoder", "train-vlp")
+VERBS = ("train-features", "train-encoder", "train-decoder", "train-translator", "train-vlp")
 STREAMS = ("keypoints", "siglip", "timesformer", "signhiera")  # what `slt extract-features` can make
 FEWEST_TO_CONTRAST = 4  # clips in a batch whose sentences are told from each other
 BEST_IS_LEAST = ("loss", "xsim")
@@ -262,7 +255,7 @@ class Recipe:
         name: what the run is called.
         extractor: what made the features, or makes them; goes into the bundle.
         encoder: features to embedding; none when only a decoder is trained on text.
-        decoder: embedding to text.
+        decoder: what the encoder returns to text.
         objective: what is learnt.
         data: from what.
         optim: how.
@@ -282,7 +275,6 @@ class Recipe:
 
     def __post_init__(self) -> None:
         starts = [stage.from_epoch for stage in self.stages]
-        through = getattr(self.objective, "cross_entropy", None) or isinstance(self.objective, CrossEntropy)
         kind = self.encoder.kind if self.encoder else ""
         wanted, words = (2, "two streams") if kind == "fusion" else (1, "one stream")
         given = [len(split.streams) for split in (self.data.train, self.data.val)]
@@ -300,21 +292,12 @@ class Recipe:
                 f"encoder {kind} learns from stored keypoints: give data.train.features and data.val.features",
             ),
             (
-                self.trainer.precision == "fp16" and self.encoder is not None and self.encoder.kind == "sonar-t5",
-                "precision fp16 with a T5: its feed-forward layers exceed float16's 65,504, and the loss becomes NaN; "
-                "take bf16, or fp32",
-            ),
-            (
                 self.trainer.precision == "fp16" and self.trainer.device == "cpu",
                 "precision fp16 on a CPU: take bf16, or fp32",
             ),
             (
                 self.trainer.precision == "fp16" and self.trainer.strategy == "fsdp",
                 "precision fp16 with strategy fsdp: take bf16",
-            ),
-            (
-                not isinstance(self.objective, CrossEntropy) and self.encoder is None,
-                f"objective {self.objective.kind} without an encoder: nothing would land in that space",
             ),
             (
                 self.aligns and self.trainer.monitor in ("bleu", "chrf"),
@@ -325,10 +308,7 @@ class Recipe:
                 f"batch_clips {self.data.batch_clips}, but objective contrastive needs at least {FEWEST_TO_CONTRAST} "
                 "clips to tell apart",
             ),
-            (
-                self.decoder.train != "frozen" and not through,
-                f"decoder.train {self.decoder.train}, but nothing of the objective goes through the decoder",
-            ),
+            *decoder_mistakes(self),
         )
 
     @property

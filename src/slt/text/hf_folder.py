@@ -22,7 +22,7 @@ from slt.text.tokenizer import learn_tokenizer
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")
-TOKENIZER_NAMES = {"t5": ("spiece.model",), "mbart": ("sentencepiece.bpe.model",)}
+TOKENIZER_NAMES = {"t5": "spiece.model", "mbart": "sentencepiece.bpe.model"}
 SETTINGS: Mapping[str, Any] = {"t5": T5Config, "mbart": MBartConfig}
 USELESS = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
 """Stands in the first T5s' files; no T5 has it."""
@@ -38,7 +38,7 @@ def published_text(folder: Path, config: HfTextConfig) -> HfText:
     Raises:
         UserError: the folder lacks something, holds another model, or weights that are not those of its configuration.
     """
-    weights, tokenizer = _files(folder, config.kind)
+    _, weights, tokenizer = files_of(folder, config.kind)
     shape = _shape(folder / CONFIG_NAME, config.kind)
     proto = read_proto(tokenizer)
     text = build_empty(lambda: HfText(replace(config, model=shape), proto))
@@ -64,22 +64,22 @@ def new_text(texts: Sequence[str], vocab_size: int, config: HfTextConfig) -> HfT
     return HfText(replace(config, model={**config.model, "vocab_size": n_tokens(config.kind, proto)}), proto)
 
 
-def _files(folder: Path, kind: str) -> tuple[Path, Path]:
-    """Return where the weights and the tokenizer lie, the configuration being there too."""
-    wanted = {"weights": WEIGHTS_NAMES, "tokenizer": TOKENIZER_NAMES[kind]}
-    found = {
-        what: next((folder / name for name in names if (folder / name).is_file()), None)
-        for what, names in wanted.items()
-    }
-    missing = [] if (folder / CONFIG_NAME).is_file() else [CONFIG_NAME]
-    missing += [" or ".join(wanted[what]) for what, path in found.items() if path is None]
-    weights, tokenizer = found["weights"], found["tokenizer"]
-    if missing or weights is None or tokenizer is None:
+def files_of(folder: Path, kind: str) -> tuple[Path, Path, Path]:
+    """Return where the configuration, the weights and the tokenizer of a published model lie.
+
+    Raises:
+        UserError: the folder lacks some.
+    """
+    wanted = ((CONFIG_NAME,), WEIGHTS_NAMES, (TOKENIZER_NAMES[kind],))
+    found = [next((folder / name for name in names if (folder / name).is_file()), None) for names in wanted]
+    missing = [" or ".join(names) for names, path in zip(wanted, found, strict=True) if path is None]
+    config, weights, tokenizer = found
+    if config is None or weights is None or tokenizer is None:
         raise UserError(
             f"{folder} is not the folder of a {kind} of transformers: it lacks {', '.join(missing)}",
             fix="put these files there as the model's authors publish them",
         )
-    return weights, tokenizer
+    return config, weights, tokenizer
 
 
 def _shape(path: Path, kind: str) -> dict[str, Any]:

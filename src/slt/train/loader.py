@@ -44,7 +44,7 @@ class Batch:
         ids: of its B clips.
         texts: a target text each.
         langs: the language of each text.
-        targets: (B, D) float32, the embeddings of the texts.
+        targets: (B, D) float32, the embeddings of the texts; D is 0 where nothing is compared with them.
         features: of the clips; None when they are made from windows, or when there are only texts.
         windows: of the clips, or None.
         n_clips: clips in the whole batch, of all processes.
@@ -123,7 +123,7 @@ class Clips(Dataset[Batch]):
             texts=tuple(texts),
             langs=tuple(langs),
             # Of a batch with fewer clips than processes, a process may have none.
-            targets=torch.from_numpy(np.asarray(targets, np.float32).reshape(-1, self.targets.dim)),
+            targets=torch.from_numpy(np.asarray(targets, np.float32).reshape(len(targets), self.targets.dim)),
             features=FeatureBatch.of(*zip(*features, strict=True)) if features else None,
             windows=_joined(windows) if windows else None,
             n_clips=n_clips,

@@ -126,11 +126,11 @@ class Training(LightningModule):
         """Return a loss whose gradients, summed over an update and divided by its clips, are those of the mean."""
         output, terms = self.terms(batch)
         means, counts = self._means(terms)
-        similar = torch.nn.functional.cosine_similarity(output.sentence.detach().float(), batch.targets).mean()
         self.figures = {**means, "loss": _weighted(means, terms)}
         self._check(self.figures["loss"], output, batch)
         if output.sentence.shape == batch.targets.shape and self.encoder is not None:
-            self.figures["cosine"] = float(similar)
+            similar = torch.nn.functional.cosine_similarity(output.sentence.detach().float(), batch.targets)
+            self.figures["cosine"] = float(similar.mean())
         self._clips += batch.n_clips
         total = torch.stack([term.weight * term.total / counts[name] for name, term in terms.items()]).sum()
         # Lightning divides by the batches of an update, and processes average their gradients.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,13 @@ from slt.errors import SltError, UserError
 from slt.models.checkpoint import load_model, load_strict, read_notes, read_weights, rename
 from slt.models.config import FusionConfig, MlpConfig
 from slt.models.signhiera import SignHiera, normalise
-from slt.recipe.parts import Encoder, SignHieraExtractor, SonarDecoder
+from slt.recipe.parts import Encoder, SignHieraExtractor
 from slt.recipe.schema import Recipe
 from slt.registry import ENCODERS, resolve
 from slt.runs import Run
-from slt.tensors import EncoderOutput, FeatureBatch
-from slt.text.config import SonarTextConfig
-from slt.text.sonar import SonarText
-from slt.train.loader import Batch, WindowBatch
-from slt.train.lora import add_lora
-
-DecodeLoss = Callable[..., tuple[Tensor, int]]
-"""(encoder output, batch, label_smoothing=…) to the cross entropy summed over tokens, and their number."""
+from slt.tensors import FeatureBatch
+from slt.train.decoders import DECODERS, DecodeLoss, Given, reads_sentence
+from slt.train.loader import WindowBatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,19 +47,21 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class Widths:
-    """What the data decides of the encoder's shape.
+    """What the data decides of the models' shapes.
 
     Attributes:
         feature_dim: of the features.
         visual_dim: of their second stream; 0: there is none.
-        target_dim: of the target embeddings.
+        target_dim: of the target embeddings; 0: there are none.
         target_length: their mean Euclidean length.
+        texts: those that are trained on, for a tokenizer to be learnt from.
     """
 
     feature_dim: int
     visual_dim: int
     target_dim: int
     target_length: float
+    texts: tuple[str, ...] = ()
 
 
 def build_parts(recipe: Recipe, widths: Widths, *, from_video: bool) -> Parts:
@@ -76,7 +73,11 @@ def build_parts(recipe: Recipe, widths: Widths, *, from_video: bool) -> Parts:
     torch.manual_seed(recipe.trainer.seed)
     extractor = build_extractor(recipe.extractor) if recipe.extractor and from_video else None
     encoder = build_encoder(recipe.encoder, widths) if recipe.encoder else None
-    decoder, decode_loss = (None, _nothing) if recipe.aligns else DECODERS[recipe.decoder.kind](recipe.decoder)
+    if encoder is not None and not reads_sentence(recipe):
+        leave_alone(encoder)
+    given = Given(output=output_widths(encoder), texts=widths.texts, langs=recipe.data.langs)
+    build = DECODERS[recipe.decoder.kind]
+    decoder, decode_loss = (None, _nothing) if recipe.aligns else build(recipe.decoder, given)
     return Parts(extractor=extractor, encoder=encoder, decoder=decoder, decode_loss=decode_loss)
 
 
@@ -103,14 +104,18 @@ def build_extractor(recipe: SignHieraExtractor) -> SignHiera:
 def build_encoder(recipe: Encoder, widths: Widths) -> nn.Module:
     """Build a sign encoder as wide as the data."""
     kind = resolve(ENCODERS, recipe.kind, what="encoder")
-    fixed: dict[str, Any] = {"feature_dim": widths.feature_dim, "output_dim": widths.target_dim}
+    fixed: dict[str, Any] = {"feature_dim": widths.feature_dim}
     if kind.Config is FusionConfig:
         fixed["visual_dim"] = widths.visual_dim
     start = _start_of(recipe)
     shape = dict(start.shape if start and start.shape is not None else recipe.shape)
-    if kind.Config is MlpConfig and "length" not in shape:
-        fixed["length"] = widths.target_length
+    if widths.target_dim:
+        fixed["output_dim"] = widths.target_dim
+        if kind.Config is MlpConfig and "length" not in shape:
+            fixed["length"] = widths.target_length
     config = parse(kind.Config, shape | fixed, where="the encoder's shape")
+    if not widths.target_dim and not recipe.weights:  # nothing says how wide its embeddings are to be
+        config = dataclasses.replace(config, output_dim=getattr(config, "d_model", None) or config.hidden_dim)
     model: nn.Module = kind(config)
     if start:
         _fill(model, start.path)
@@ -122,24 +127,18 @@ def build_encoder(recipe: Encoder, widths: Widths) -> nn.Module:
     return model
 
 
-def build_sonar(recipe: SonarDecoder) -> tuple[nn.Module, DecodeLoss]:
-    """Load a bundle's text decoder, frozen, with adapters, or to be trained whole."""
-    bundle = find_bundle(recipe.bundle)
-    card = bundle.card.decoder
-    config = SonarTextConfig.from_json({**card.config, "languages": bundle.card.languages})
-    text = SonarText.load(config, read_weights(bundle.path(card.weights)), bundle.path(card.tokenizer))
-    text.float()
-    text.requires_grad_(recipe.train == "full")
-    if recipe.train == "lora":
-        add_lora(text, recipe.lora_layers, rank=recipe.lora_rank, alpha=recipe.lora_alpha)
-
-    def decode_loss(output: EncoderOutput, batch: Batch, *, label_smoothing: float = 0.0) -> tuple[Tensor, int]:
-        return text.loss(output.sentence, batch.texts, batch.langs, label_smoothing=label_smoothing)
-
-    return text, decode_loss
+def output_widths(encoder: nn.Module | None) -> dict[str, int]:
+    """Return the widths of an encoder's states and of its sentence embeddings, by what a decoder calls its source."""
+    if encoder is None:
+        return {}
+    config: Any = encoder.config
+    return {"sequence": getattr(config, "d_model", config.output_dim), "sentence": config.output_dim}
 
 
-DECODERS: dict[str, Callable[[Any], tuple[nn.Module, DecodeLoss]]] = {"sonar": build_sonar}
+def leave_alone(encoder: nn.Module) -> None:
+    """Freeze what an encoder makes sentence embeddings with, and nothing else, where nobody reads them."""
+    for name in getattr(encoder, "FOR_SENTENCE", ()):
+        encoder.get_submodule(name).requires_grad_(False)
 
 
 def extract(extractor: nn.Module, windows: WindowBatch, *, at_once: int) -> FeatureBatch:

@@ -16,13 +16,13 @@ from slt.models.config import KEYPOINTS_DIM
 from slt.recipe.parts import ON_KEYPOINTS
 from slt.recipe.schema import FEWEST_TO_CONTRAST, Data, Recipe, Split
 from slt.runs import Run
-from slt.text.languages import check_languages
 from slt.train.batches import Batches
 from slt.train.corpus import Corpus, all_texts, read_corpus, shared_sentences
+from slt.train.decoders import check_langs, text_bundle
 from slt.train.loader import Clips, Loader, Positions, feature_spreads
 from slt.train.parts import Widths
 from slt.train.sources import FeatureSource, Source, TextSource, VideoSource
-from slt.train.targets import Targets
+from slt.train.targets import Targets, no_targets
 
 LEFT_OUT = "left-out.tsv"
 TargetsOf = Callable[[Iterable[tuple[str, str]], Bundle], Targets]
@@ -34,8 +34,8 @@ class Prepared:
 
     Attributes:
         train, val: the two splits.
-        targets: the embeddings of their texts.
-        widths: what the data decides of the encoder's shape.
+        targets: the embeddings of their texts; of no width where nothing is compared with them.
+        widths: what the data decides of the models' shapes.
         batches: of the whole training.
         stretch: batches from one validation to the next.
         every: stretches from one validation to the next; more than 1 when validation is less than once an epoch.
@@ -64,17 +64,17 @@ def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepare
 
     Args:
         recipe: the recipe.
-        targets_of: makes the embeddings of (text, language) pairs with a bundle's text encoder.
+        targets_of: makes the embeddings of (text, language) pairs with a bundle's text encoder, where they are needed.
         processes: that will train together.
 
     Raises:
         UserError: files that are absent or do not fit each other, clips without features, languages nobody knows.
     """
-    bundle = find_bundle(recipe.decoder.bundle)
-    check_languages(recipe.data.langs, bundle.card.languages)
+    check_langs(recipe)
     train, val = _splits(recipe)
     _check_enough(train, val, processes)
-    targets = targets_of(all_texts(train, val), bundle)
+    bundle = text_bundle(recipe)
+    targets = targets_of(all_texts(train, val), bundle) if bundle else no_targets(all_texts(train, val))
     if recipe.aligns:
         targets = targets.centred(all_texts(train))
     widths = train.source.widths or ((_extractor_width(recipe),) if recipe.extractor else (0,))
@@ -98,6 +98,7 @@ def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepare
             visual_dim=sum(widths[1:]),
             target_dim=targets.dim,
             target_length=targets.mean_length,
+            texts=tuple(text for text, _ in all_texts(train)),
         ),
         batches=batches,
         stretch=stretch,

@@ -17,11 +17,13 @@ from slt import log
 from slt.assets.store import find_bundle
 from slt.bundle import choose_device
 from slt.errors import SltError
+from slt.recipe.decoders import SonarDecoder
 from slt.recipe.load import plain
 from slt.recipe.schema import Recipe
 from slt.runs import ASSETS, Run
 from slt.train.callbacks import Ema, Judge, Keep, tell
 from slt.train.curves import Curves, draw_curves
+from slt.train.decoders import text_files
 from slt.train.loop import make_trainer, quiet, world
 from slt.train.module import Training
 from slt.train.parts import build_parts
@@ -91,14 +93,17 @@ def build_module(recipe: Recipe, prepared: Prepared) -> Training:
 
 
 def assets(recipe: Recipe) -> dict[str, Any]:
-    """Return the hashes of the files of every bundle that a recipe names."""
+    """Return the hashes of the files of every bundle, and of the text model, that a recipe names."""
     named = {
         "extractor": recipe.extractor and recipe.extractor.bundle,
-        "decoder": recipe.decoder.bundle,
+        "decoder": recipe.decoder.bundle if isinstance(recipe.decoder, SonarDecoder) else None,
     }
-    return {
+    noted: dict[str, Any] = {
         part: {"bundle": name, "sha256": dict(find_bundle(name).card.sha256)} for part, name in named.items() if name
     }
+    if not isinstance(recipe.decoder, SonarDecoder) and recipe.decoder.weights:
+        noted["decoder"] = {"weights": recipe.decoder.weights, "sha256": text_files(recipe.decoder)}
+    return noted
 
 
 def _fit(recipe: Recipe, run: Run, prepared: Prepared, module: Training, bars: log.Bars | None) -> tuple[Judge, float]:

@@ -7,20 +7,22 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
 from slt.assets.cards import BundleCard, DecoderCard, DomainCard, EncoderCard, ExtractorCard, write_card
 from slt.assets.store import Bundle, find_bundle
-from slt.errors import SltError, UserError
-from slt.files import flush_to_disk, publish_folder
+from slt.errors import SltError
+from slt.files import atomic_write, flush_to_disk, publish_folder
 from slt.models.checkpoint import save_weights
 from slt.models.domain import fit_domain
 from slt.recipe.load import plain
 from slt.recipe.schema import Recipe
 from slt.runs import Run
+from slt.text.hf import HfText
 from slt.text.sonar import SonarText
+from slt.train.decoders import text_bundle, text_licence
 from slt.train.lora import merge_lora
 from slt.train.module import Training
 
@@ -42,7 +44,7 @@ def save_bundle(
     Returns:
         The bundle's folder; None when the recipe does not say what makes features of a video.
     """
-    text = find_bundle(recipe.decoder.bundle)
+    text = text_bundle(recipe)
     whole = find_bundle(recipe.extractor.bundle) if recipe.extractor else text if recipe.encoder is None else None
     if whole is None:
         return None
@@ -57,12 +59,12 @@ def save_bundle(
     card = BundleCard(
         name=recipe.name,
         summary=f"Trained by the recipe {recipe.name}.",
-        licence=" AND ".join(dict.fromkeys([whole.card.licence, text.card.licence])),
-        languages=text.card.languages,
+        licence=" AND ".join(dict.fromkeys([whole.card.licence, text_licence(recipe) or whole.card.licence])),
+        languages=text.card.languages if text else recipe.data.langs,
         preprocess=whole.card.preprocess,
         extractor=_extractor(draft, module, whole),
         encoder=_encoder(draft, module, recipe, whole),
-        decoder=_decoder(draft, module, recipe, text),
+        decoder=_sonar(draft, module, recipe, text) if text else _hf(draft, module, recipe),
         domain=domain,
         made={
             "by": "slt training",
@@ -102,7 +104,7 @@ def _encoder(folder: Path, module: Training, recipe: Recipe, bundle: Bundle) -> 
     return EncoderCard(kind=recipe.encoder.kind, config=config, weights="encoder.safetensors")
 
 
-def _decoder(folder: Path, module: Training, recipe: Recipe, bundle: Bundle) -> DecoderCard:
+def _sonar(folder: Path, module: Training, recipe: Recipe, bundle: Bundle) -> DecoderCard:
     card = bundle.card.decoder
     encoder = card.text_encoder
     tokenizer = _link(bundle, card.tokenizer, folder, "tokenizer.model")
@@ -110,12 +112,22 @@ def _decoder(folder: Path, module: Training, recipe: Recipe, bundle: Bundle) -> 
     if recipe.decoder.train == "frozen":
         weights = _link(bundle, card.weights, folder, "text_decoder.safetensors")
     else:
-        if not isinstance(module.decoder, SonarText):
-            raise UserError(f"a bundle cannot hold a {type(module.decoder).__name__} yet")
-        merge_lora(module.decoder)
+        text = cast(SonarText, module.decoder)
+        merge_lora(text)
         weights = "text_decoder.safetensors"
-        save_weights(folder / weights, module.decoder.decoder_weights())
+        save_weights(folder / weights, text.decoder_weights())
     return dataclasses.replace(card, weights=weights, tokenizer=tokenizer, text_encoder=text_encoder)
+
+
+def _hf(folder: Path, module: Training, recipe: Recipe) -> DecoderCard:
+    text = cast(HfText, module.decoder)
+    save_weights(folder / "text_decoder.safetensors", text.state_dict())
+    with atomic_write(folder / "tokenizer.model") as file:
+        file.write(text.tokens.proto)
+    config = {name: value for name, value in dataclasses.asdict(text.config).items() if name != "languages"}
+    return DecoderCard(
+        kind=recipe.decoder.kind, config=config, weights="text_decoder.safetensors", tokenizer="tokenizer.model"
+    )
 
 
 def _link(bundle: Bundle, file: str, folder: Path, name: str) -> str:

@@ -42,6 +42,8 @@ class Targets:
     @property
     def variance(self) -> float:
         """Mean variance of a number of an embedding: the squared distance of the best constant guess."""
+        if not self.dim:
+            return 1.0
         return max(float(self.table.var(0, dtype=np.float64).mean()), 1e-12)
 
     @property
@@ -60,6 +62,12 @@ class Targets:
     def of(self, text: str, lang: str) -> NDArray[np.float32]:
         """Return (D,), the embedding of a text."""
         return self.table[self.rows[text, lang]]
+
+
+def no_targets(texts: Iterable[tuple[str, str]]) -> Targets:
+    """Return embeddings of no width, where nothing is compared with a text's embedding."""
+    rows = {pair: row for row, pair in enumerate(texts)}
+    return Targets(table=np.zeros((len(rows), 0), np.float32), rows=rows)
 
 
 def read_targets(

@@ -1,0 +1,55 @@
+"""What of a recipe's parts does not go with its decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from slt.recipe.schema import Recipe
+
+IN_SPACE = ("cosine", "recall@1", "xsim")
+"""Figures of a validation that only an encoder has whose embeddings are compared with those of the texts."""
+
+TOO_LARGE = "its feed-forward layers exceed float16's 65,504, and the loss becomes NaN; take bf16, or fp32"
+
+
+def decoder_mistakes(recipe: Recipe) -> Iterator[tuple[bool, str]]:
+    """Yield what could be wrong, each with whether it is."""
+    decoder, encoder, trainer = recipe.decoder, recipe.encoder, recipe.trainer
+    objective = recipe.objective
+    in_space = objective.kind != "cross-entropy"
+    through = objective.kind == "cross-entropy" or bool(getattr(objective, "cross_entropy", 0))
+    lands = encoder is not None and (decoder.kind == "sonar" or in_space)
+    has_t5 = decoder.kind == "t5" or (encoder is not None and encoder.kind == "sonar-t5")
+    yield trainer.precision == "fp16" and has_t5, f"precision fp16 with a T5: {TOO_LARGE}"
+    yield (
+        in_space and encoder is None,
+        f"objective {objective.kind} without an encoder: nothing would land in that space",
+    )
+    yield (
+        decoder.train != "frozen" and not through,
+        f"decoder.train {decoder.train}, but nothing of the objective goes through the decoder",
+    )
+    yield (
+        trainer.monitor in IN_SPACE and not lands,
+        f"monitor {trainer.monitor} is a figure of embeddings beside those of the texts, and nothing lands beside "
+        "them here; take loss, bleu or chrf",
+    )
+    if decoder.kind == "sonar":
+        return
+    langs = recipe.data.langs
+    yield in_space, f"objective {objective.kind} with a {decoder.kind}, which has no such space; take cross-entropy"
+    yield encoder is None, f"decoder {decoder.kind} without an encoder: it would have nothing to read"
+    yield (
+        objective.kind == "cross-entropy" and objective.noise > 0,
+        f"noise is on SONAR's embeddings, which a {decoder.kind} does not read; set objective.noise=0",
+    )
+    yield (
+        recipe.data.embeddings is not None,
+        f"data.embeddings are targets in SONAR's space, of which a {decoder.kind} has no use; leave them away",
+    )
+    yield (
+        decoder.kind == "t5" and len(langs) > 1,
+        f"data.langs names {', '.join(langs)}, but a T5 writes one language; take mbart for several",
+    )

@@ -1,0 +1,165 @@
+"""The text decoders of a recipe: SONAR's from a bundle, a T5 or mBART from where it is published or at random."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from slt import log
+from slt.assets.cards import sha256_of
+from slt.assets.store import Bundle, find_bundle, is_bundle
+from slt.assets.text_models import find_text_model, licence_of
+from slt.bundle import read_hf_config
+from slt.errors import UserError
+from slt.models.checkpoint import load_strict, read_weights
+from slt.recipe.decoders import HfDecoder, SonarDecoder
+from slt.recipe.schema import Recipe
+from slt.tensors import EncoderOutput
+from slt.text.config import SonarTextConfig
+from slt.text.hf import HfText
+from slt.text.hf_config import HfTextConfig
+from slt.text.hf_folder import files_of, new_text, published_text
+from slt.text.hf_tokens import MBART_LANGUAGES, read_proto
+from slt.text.languages import FLORES_200, check_languages
+from slt.text.sonar import SonarText
+from slt.train.loader import Batch
+from slt.train.lora import add_lora
+
+DecodeLoss = Callable[..., tuple[Tensor, int]]
+"""(encoder output, batch, label_smoothing=…) to the cross entropy summed over tokens, and their number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What decides a decoder beside its part of the recipe.
+
+    Attributes:
+        output: widths of what the encoder returns: "sequence" and "sentence"; empty without an encoder.
+        texts: those that are trained on.
+        langs: of the recipe's data.
+    """
+
+    output: Mapping[str, int]
+    texts: tuple[str, ...]
+    langs: tuple[str, ...]
+
+
+def text_bundle(recipe: Recipe) -> Bundle | None:
+    """Return the bundle whose SONAR text models a recipe uses; None: its decoder is of another kind."""
+    return find_bundle(recipe.decoder.bundle) if isinstance(recipe.decoder, SonarDecoder) else None
+
+
+def check_langs(recipe: Recipe) -> None:
+    """See that a recipe's decoder can write the recipe's languages.
+
+    Raises:
+        UserError: it cannot.
+    """
+    bundle = text_bundle(recipe)
+    known = {"t5": FLORES_200, "mbart": tuple(MBART_LANGUAGES)}
+    check_languages(recipe.data.langs, bundle.card.languages if bundle else known[recipe.decoder.kind])
+
+
+def reads_sentence(recipe: Recipe) -> bool:
+    """Tell whether anything that is learnt depends on the encoder's sentence embeddings, not on its states alone."""
+    by_states = getattr(recipe.decoder, "source", "sentence") == "sequence"
+    return not (by_states and recipe.objective.kind == "cross-entropy")
+
+
+def text_files(decoder: HfDecoder) -> dict[str, str]:
+    """Return the hashes of the files that a T5 or mBART begins with, by name; none where it begins at random."""
+    if decoder.weights is None:
+        return {}
+    if is_bundle(decoder.weights):
+        return dict(find_bundle(decoder.weights).card.sha256)
+    return {path.name: sha256_of(path) for path in files_of(find_text_model(decoder.weights), decoder.kind)}
+
+
+def text_licence(recipe: Recipe) -> str | None:
+    """Return the licence of the text decoder's first weights; None where they were random."""
+    decoder = recipe.decoder
+    name = decoder.bundle if isinstance(decoder, SonarDecoder) else decoder.weights
+    if name is None:
+        return None
+    return find_bundle(name).card.licence if is_bundle(name) else licence_of(name)
+
+
+def build_sonar(recipe: SonarDecoder, given: Given) -> tuple[nn.Module, DecodeLoss]:
+    """Load a bundle's text decoder, frozen, with adapters, or to be trained whole."""
+    bundle = find_bundle(recipe.bundle)
+    card = bundle.card.decoder
+    if card.kind != recipe.kind:
+        raise UserError(f"the bundle {recipe.bundle} has a {card.kind} text decoder, expected {recipe.kind}")
+    config = SonarTextConfig.from_json({**card.config, "languages": bundle.card.languages})
+    text = SonarText.load(config, read_weights(bundle.path(card.weights)), bundle.path(card.tokenizer))
+    text.float()
+    text.requires_grad_(recipe.train == "full")
+    if recipe.train == "lora":
+        add_lora(text, recipe.lora_layers, rank=recipe.lora_rank, alpha=recipe.lora_alpha)
+
+    def decode_loss(output: EncoderOutput, batch: Batch, *, label_smoothing: float = 0.0) -> tuple[Tensor, int]:
+        return text.loss(output.sentence, batch.texts, batch.langs, label_smoothing=label_smoothing)
+
+    return text, decode_loss
+
+
+def build_hf(recipe: HfDecoder, given: Given) -> tuple[nn.Module, DecodeLoss]:
+    """Make a T5 or mBART and its bridge: of a folder, a bundle, or random; all of it trained, or the bridge alone."""
+    shape: dict[str, Any] = dataclasses.asdict(recipe.shape) if recipe.shape else {}
+    config = HfTextConfig(
+        kind=recipe.kind,
+        feature_dim=given.output[recipe.source],
+        source=recipe.source,
+        languages=given.langs,
+        dropout=recipe.dropout,
+        model=shape | ({"scale_embedding": True} if recipe.kind == "mbart" else {}),
+    )
+    text = _start(recipe, config, given.texts).train()
+    text.requires_grad_(True)
+    text.model.requires_grad_(recipe.train == "full")
+
+    def decode_loss(output: EncoderOutput, batch: Batch, *, label_smoothing: float = 0.0) -> tuple[Tensor, int]:
+        return text.loss(output, batch.texts, batch.langs, label_smoothing=label_smoothing)
+
+    return text, decode_loss
+
+
+DECODERS: Mapping[str, Callable[[Any, Given], tuple[nn.Module, DecodeLoss]]] = {
+    "sonar": build_sonar,
+    "t5": build_hf,
+    "mbart": build_hf,
+}
+
+
+def _start(recipe: HfDecoder, config: HfTextConfig, texts: tuple[str, ...]) -> HfText:
+    if recipe.weights is None:
+        return new_text(texts, recipe.vocab_size, config)
+    if is_bundle(recipe.weights):
+        return _of_bundle(find_bundle(recipe.weights), config)
+    return published_text(find_text_model(recipe.weights), config)
+
+
+def _of_bundle(bundle: Bundle, config: HfTextConfig) -> HfText:
+    """Take the decoder of a bundle, and its bridge where that reads what is given now.
+
+    Raises:
+        UserError: the bundle's decoder is of another kind.
+    """
+    card = bundle.card.decoder
+    if card.kind != config.kind:
+        raise UserError(f"{bundle.folder} has a {card.kind} text decoder, expected {config.kind}")
+    before, source = read_hf_config(bundle), bundle.path(card.weights)
+    text = HfText(
+        dataclasses.replace(config, model=before.model, text_encoder=before.text_encoder),
+        read_proto(bundle.path(card.tokenizer)),
+    )
+    weights = {name: value.clone() for name, value in read_weights(source).items()}  # to be trained, so not mapped
+    if (before.feature_dim, before.source) != (config.feature_dim, config.source):
+        log.warn(f"the bridge to the {config.kind} begins at random: the one of {bundle.folder} reads something else")
+        weights |= {f"bridge.{name}": value for name, value in text.bridge.state_dict().items()}
+    load_strict(text, weights, source=source)
+    return text.float()
