@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,9 @@ from slt.recipe.load import to_yaml
 from slt.runs import Run, open_run
 from slt.train.curves import read_figures
 from slt.train.dry import random_targets
+from slt.train.loop import check_compiler
 from slt.train.prepare import prepare
-from slt.train.run import train
+from slt.train.run import build_module, train
 from tests.train.conftest import SHAPE
 
 SURE = {**SHAPE, "vocab_size": 4}  # no dropout
@@ -79,6 +81,7 @@ def test_bf16_learns_and_goes_on_as_if_it_had_not_been_stopped(make, tmp_path, m
     assert_same_weights(weights(run), weights(straight), atol=1e-6)
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 @pytest.mark.slow
 def test_a_compiled_encoder_learns_what_another_does_and_is_saved_under_the_same_names(make, tmp_path):
     mlp = {"kind": "mlp", "shape": {"hidden_dim": 8}}
@@ -87,6 +90,19 @@ def test_a_compiled_encoder_learns_what_another_does_and_is_saved_under_the_same
     )
     assert_same_weights(weights(compiled), weights(plain), atol=1e-5)
     assert (compiled.bundle / "encoder.safetensors").is_file()
+
+
+def test_compiling_where_nothing_can_is_refused_before_anything_is_trained(make, monkeypatch):
+    recipe = make(trainer={"compile": True})
+    prepared = prepare(recipe, random_targets, processes=1)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(UserError, match=r"trainer\.compile needs a compiler, and there is no g\+\+ here"):
+        build_module(recipe, prepared)
+    monkeypatch.setenv("CC", "/bin/true")
+    monkeypatch.setattr("slt.train.loop.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="needs triton, which this environment was made without"):
+        check_compiler(torch.device("cuda"))
 
 
 @pytest.mark.slow

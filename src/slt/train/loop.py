@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from slt.runs import Run
 from slt.train.prepare import Prepared
 from slt.train.sharding import Sharded
 
+COMPILERS = {"cpu": ("CXX", "g++"), "cuda": ("CC", "gcc")}  # the variable that names one, and the usual one
 PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -121,3 +124,23 @@ def quiet() -> Iterator[None]:
         os.close(stdout)
         for name, level in before.items():
             logging.getLogger(name).setLevel(level)
+
+
+def check_compiler(device: torch.device) -> None:
+    """Find out what torch would only in the first step: whether there is what it compiles with.
+
+    Raises:
+        UserError: there is not.
+    """
+    variable, usual = COMPILERS[device.type]
+    compiler = os.environ.get(variable, usual)
+    if shutil.which(compiler) is None:
+        raise UserError(
+            f"trainer.compile needs a compiler, and there is no {compiler} here",
+            fix=f"install {usual}, or name another in {variable}, or --set trainer.compile=false (the image has none)",
+        )
+    if device.type == "cuda" and find_spec("triton") is None:
+        raise UserError(
+            "trainer.compile on a GPU needs triton, which this environment was made without",
+            fix="train in one of `make env`, or --set trainer.compile=false",
+        )

@@ -24,7 +24,7 @@ from slt.runs import ASSETS, Run
 from slt.train.callbacks import Ema, Judge, Keep, tell
 from slt.train.curves import Curves, draw_curves
 from slt.train.decoders import text_files
-from slt.train.loop import make_trainer, quiet, world
+from slt.train.loop import check_compiler, make_trainer, quiet, world
 from slt.train.module import Training
 from slt.train.parts import build_parts
 from slt.train.prepare import Prepared, prepare, tell_findings, train_loader, val_batches
@@ -78,7 +78,13 @@ def train(recipe: Recipe, run: Run) -> Path | None:
 
 
 def build_module(recipe: Recipe, prepared: Prepared) -> Training:
-    """Build what is trained."""
+    """Build what is trained.
+
+    Raises:
+        UserError: something of the recipe is not here, or does not fit.
+    """
+    if recipe.trainer.compile:
+        check_compiler(choose_device(recipe.trainer.device))
     parts = build_parts(recipe, prepared.widths, from_video=prepared.from_video)
     module = Training(
         recipe,
