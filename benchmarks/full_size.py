@@ -101,7 +101,7 @@ def film(scratch: Path, _: str) -> None:
 
 def load(_: Path, dtype: str) -> None:
 
-    import slt.text.sonar  # noqa: F401 - these three are imported so that what follows is the loading alone
+    import slt.text.sonar.model  # noqa: F401 - these three are imported so that what follows is the loading alone
     from slt.bundle import load_bundle
 
     before = time.perf_counter()

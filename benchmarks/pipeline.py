@@ -158,7 +158,7 @@ def models(scratch: Path, way: str) -> Any:
 
 def load(scratch: Path, way: str, _: int) -> dict[str, Any]:
     """Load all models; what they import is imported before."""
-    import slt.text.sonar  # noqa: F401
+    import slt.text.sonar.model  # noqa: F401
     from benchmarks.baseline import load_at_random_first
 
     if way == PLAIN:

@@ -43,7 +43,7 @@ def write_bundle(folder: Path, **changed: object) -> Path:
     from slt.models.signhiera import SignHiera, SignHieraConfig
     from slt.models.sonar_t5 import SonarT5
     from slt.text.config import SonarTextConfig, StackConfig
-    from slt.text.sonar import SonarText
+    from slt.text.sonar.model import SonarText
     from slt.text.tokenizer import train_tokenizer
 
     torch.manual_seed(1)

@@ -32,7 +32,7 @@ from slt.models.config import SonarT5Config
 from slt.models.signhiera import SignHiera, SignHieraConfig
 from slt.models.sonar_t5 import SonarT5
 from slt.text.config import SonarTextConfig
-from slt.text.sonar import published_weights
+from slt.text.sonar.build import published_weights
 from slt.video.detect import DETECTORS
 
 Progress = Callable[[str, int, int | None], None]

@@ -27,7 +27,7 @@ SONAR = "sonar"
 """The decoder of SONAR's space; others know nothing of it."""
 
 DECODERS: Mapping[str, str] = {
-    SONAR: "slt.text.sonar:SonarText",
+    SONAR: "slt.text.sonar.model:SonarText",
     "t5": "slt.text.hf:HfText",
     "mbart": "slt.text.hf:HfText",
 }

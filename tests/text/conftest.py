@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from slt.text.config import SonarTextConfig, StackConfig
-from slt.text.sonar import SonarText
+from slt.text.sonar.model import SonarText
 from slt.text.tokenizer import train_tokenizer
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -32,6 +32,12 @@ SENTENCES = {
         "ist das Wetter schön",
     ],
 }
+LANGS = ["eng_Latn", "deu_Latn", "zho_Hans"]  # that the reference's small models know
+
+
+def texts(found: list[dict[str, Any]], lang: str) -> list[str]:
+    """Return the best text of each row in one language."""
+    return [row[lang][0].text for row in found]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import torch
 
 from slt.errors import UserError
 from slt.text import int8
-from slt.text.sonar import SonarText
+from slt.text.sonar.model import SonarText
 
 pytestmark = pytest.mark.skipif("fbgemm" not in torch.backends.quantized.supported_engines, reason="not an x86")
 

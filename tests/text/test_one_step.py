@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from slt.text import one_step
-from slt.text.sonar import SonarText
+from slt.text.sonar.model import SonarText
 
 
 def attentions(model: SonarText) -> list[Any]:

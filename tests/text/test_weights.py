@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from slt.errors import UserError
-from slt.text.sonar import SonarText
+from slt.text.sonar.model import SonarText
 from slt.text.weights import EMBEDDING, OUTPUT_TABLE, modern_weights
 from tests.checkpoints import old_layout
 

@@ -30,7 +30,7 @@ from slt.models.checkpoint import save_weights
 from slt.models.domain import fit_domain
 from slt.models.signhiera import SignHiera
 from slt.models.sonar_t5 import SonarT5
-from slt.text.sonar import SonarText
+from slt.text.sonar.model import SonarText
 
 # Measured on the shipped bundle; benchmarks/reranking.py prints it.
 CONFIDENCE = ConfidenceCard(

@@ -13,7 +13,7 @@ from torch import Tensor
 from slt.data.synthetic.grammar import LANGUAGES, sentences, write
 from slt.demo.loop import Figures, Training, train
 from slt.demo.plan import TEXT, VOCAB_SIZE, DemoPlan
-from slt.text.sonar import SonarText
+from slt.text.sonar.model import SonarText
 from slt.text.tokenizer import train_tokenizer
 
 TOKENIZER_SENTENCES = 4000

@@ -25,7 +25,7 @@ from slt.demo.text import train_text
 from slt.models.checkpoint import load_model, read_weights, save_weights
 from slt.models.signhiera import SignHiera
 from slt.models.sonar_t5 import SonarT5
-from slt.text.sonar import SonarText
+from slt.text.sonar.model import SonarText
 
 STAGES = ("corpus", "text", "extractor", "sign encoder", "score")
 

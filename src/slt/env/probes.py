@@ -68,7 +68,7 @@ def probe_fairseq2n() -> None:
 
 def probe_sonar() -> None:
     """Build and run a tiny SONAR text encoder and decoder."""
-    self_test = _load("slt.text.sonar").self_test
+    self_test = _load("slt.text.sonar.check").self_test
     tell(step="run a tiny SONAR model")
     tell(facts={"ran": self_test()})
 

@@ -25,7 +25,7 @@ from slt.text.hf_config import HfTextConfig
 from slt.text.hf_folder import files_of, new_text, published_text
 from slt.text.hf_tokens import MBART_LANGUAGES, read_proto
 from slt.text.languages import FLORES_200, check_languages
-from slt.text.sonar import SonarText
+from slt.text.sonar.model import SonarText
 from slt.train.loader import Batch
 from slt.train.lora import add_lora
 

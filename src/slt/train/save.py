@@ -21,7 +21,7 @@ from slt.recipe.load import plain
 from slt.recipe.schema import Recipe
 from slt.runs import Run
 from slt.text.hf import HfText
-from slt.text.sonar import SonarText
+from slt.text.sonar.model import SonarText
 from slt.train.decoders import text_bundle, text_licence
 from slt.train.lora import merge_lora
 from slt.train.module import Training

@@ -17,7 +17,7 @@ from slt.data.embeddings import EmbeddingCache, embedding_writer, text_id
 from slt.errors import UserError
 from slt.models.checkpoint import read_weights
 from slt.text.config import SonarTextConfig
-from slt.text.sonar import SonarText
+from slt.text.sonar.model import SonarText
 
 TEXTS_AT_ONCE = 256
 

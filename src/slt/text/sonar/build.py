@@ -1,0 +1,114 @@
+"""SONAR's tokenizer and models of a configuration, made by sonar's own factories, and published weights for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq2.data.tokenizers import VocabularyInfo
+from fairseq2.data.tokenizers.sentencepiece import SentencePieceModel
+from fairseq2.models.nllb.tokenizer import NllbTokenizer
+from fairseq2.nn import SinusoidalPositionEncoder
+from sonar.models.sonar_text.config import SonarTextDecoderConfig, SonarTextEncoderConfig
+from sonar.models.sonar_text.factory import SonarTextDecoderFactory, SonarTextEncoderFactory
+from sonar.models.sonar_text.model import SonarTextTransformerEncoderModel
+from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
+from torch import Tensor, nn
+
+from slt.errors import UserError
+from slt.models.checkpoint import fit, load_strict
+from slt.text.config import SonarTextConfig, StackConfig
+from slt.text.contexts import made_on
+from slt.text.weights import modern_weights
+
+PADDING = 0
+
+
+def load_tokenizer(path: Path, languages: Sequence[str]) -> NllbTokenizer:
+    """Read a sentencepiece model as an NLLB tokenizer: padding in front, the languages behind, in their order.
+
+    Raises:
+        UserError: the file is no sentencepiece model, or one whose control tokens have other ids.
+    """
+    symbols = [f"__{lang}__" for lang in languages]
+    symbols += ["<MINED_DATA>", "<MMT_BT_DATA>", "<SMT_BT_DATA>", "<pad>@0"]
+    try:
+        model = SentencePieceModel(path, symbols)
+    except RuntimeError as error:
+        raise UserError(f"{path} is not a readable sentencepiece model") from error
+    if (model.pad_idx, model.unk_idx, model.bos_idx, model.eos_idx) != (PADDING, 1, 2, 3):
+        raise UserError(
+            f"{path} is not a tokenizer for NLLB: its unknown, start and end tokens must have the ids 0, 1 and 2",
+            fix="train it with sentencepiece's default ids and without a padding symbol",
+        )
+    return NllbTokenizer(model, set(languages), languages[0])
+
+
+def create_decoder(config: SonarTextConfig, vocab_size: int) -> ConditionalTransformerDecoderModel:
+    """Make sonar's decoder model, randomly initialised, on torch's default device."""
+    settings = _settings(config.decoder, vocab_size)
+    settings |= {
+        "activation_fn": "ReLU",
+        "no_scale_embedding": False,
+        "no_token_positional_embeddings": False,
+        "learned_pos": False,
+        "normalize_before": True,
+        "input_dim": config.encoder.model_dim,
+    }
+    return SonarTextDecoderFactory(SonarTextDecoderConfig(**settings)).create_model()
+
+
+def create_encoder(config: SonarTextConfig, vocab_size: int) -> SonarTextTransformerEncoderModel:
+    """Make sonar's text encoder model, randomly initialised, on torch's default device."""
+    settings = _settings(config.encoder, vocab_size) | {"pooling": "mean", "_from_fairseq": True}
+    return SonarTextEncoderFactory(SonarTextEncoderConfig(**settings)).create_model()
+
+
+def published_weights(
+    config: SonarTextConfig, weights: Mapping[str, Tensor], part: str, tokenizer_path: Path, *, source: Path | str
+) -> dict[str, Tensor]:
+    """Return weights of today's or the old fairseq layout as ``SonarText.load`` takes them, none missing, none extra.
+
+    Args:
+        config: the shape.
+        weights: by name.
+        part: "encoder" or "decoder".
+        tokenizer_path: the sentencepiece model they were trained with, whose size is theirs.
+        source: what the weights are called in an error.
+
+    Raises:
+        UserError: weights that are not those of this part in this shape, every name told, or no such tokenizer.
+    """
+    vocab_size = load_tokenizer(tokenizer_path, config.languages).vocab_info.size
+    with made_on("meta", torch.float32):
+        model = create_decoder(config, vocab_size) if part == "decoder" else create_encoder(config, vocab_size)
+    return fit(model, modern_weights(weights, part), source=source, name_all=True)
+
+
+def _settings(stack: StackConfig, vocab_size: int) -> dict[str, Any]:
+    return {
+        "model_dim": stack.model_dim,
+        "max_seq_len": stack.max_seq_len,
+        # The published models take token 1 for padding, where their tokenizer has 0: it shifts the positions.
+        "vocab_info": VocabularyInfo(size=vocab_size, unk_idx=1, bos_idx=2, eos_idx=3, pad_idx=1),
+        "num_encoder_layers": stack.num_layers,
+        "num_decoder_layers": stack.num_layers,
+        "num_encoder_attn_heads": stack.num_heads,
+        "num_decoder_attn_heads": stack.num_heads,
+        "ffn_inner_dim": stack.ffn_inner_dim,
+        "emb_dropout_p": stack.dropout,
+        "attention_dropout_p": stack.dropout,
+        "activation_dropout_p": stack.dropout,
+    }
+
+
+def fill(module: nn.Module, weights: Mapping[str, Tensor], part: str, device: torch.device | str) -> None:
+    """Give a module that was made on the meta device its weights, and the positions, which no file holds."""
+    for child in module.modules():
+        if isinstance(child, SinusoidalPositionEncoder):
+            child.freqs = torch.empty_like(child.freqs, device=device)
+            child.reset_parameters()
+    moved = {name: value.to(device) for name, value in modern_weights(weights, part).items()}
+    load_strict(module, moved, source=f"these weights of a SONAR text {part}")
