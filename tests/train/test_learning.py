@@ -7,7 +7,6 @@ way, through pictures and the demo's extractor, to the figures in benchmarks/REA
 from __future__ import annotations
 
 import json
-import zlib
 
 import numpy as np
 import pytest
@@ -15,10 +14,7 @@ import pytest
 from slt.data.features.header import StoreHeader
 from slt.data.features.writer import FeatureWriter
 from slt.data.manifest import Clip, write_manifest
-from slt.data.synthetic.corpus import plan_corpus
-from slt.data.synthetic.grammar import sign
-from slt.data.synthetic.motion import perform
-from slt.data.synthetic.signer import draw_signer
+from slt.data.synthetic.corpus import perform_clip, plan_corpus
 from slt.evaluate.text_metrics import bleu
 from slt.recipe.load import load_recipe, to_yaml
 from slt.runs import open_run
@@ -31,10 +27,7 @@ SHAPE = "{d_model: 128, d_kv: 32, num_heads: 4, d_ff: 256, num_layers: 2, num_de
 
 def motion(clip):
     """Return (N, 22) float32: both hands, the head's cues and its turn; angles in units of 60 degrees."""
-    rng = np.random.default_rng(clip.seed)
-    name = f"{clip.split}-signer-{rng.integers(500)}"
-    manner = draw_signer(name, np.random.default_rng(zlib.crc32(name.encode()))).manner
-    found = perform(sign(clip.meaning), manner, rng)
+    found, _, _ = perform_clip(clip)
     rows = np.concatenate([found.dominant, found.other, found.cues, found.yaw[:, None]], 1)[::EVERY]
     rows[:, [2, 11]] /= 60
     return rows.astype(np.float32)

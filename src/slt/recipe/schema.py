@@ -239,6 +239,9 @@ class Trainer:
                 self.validate_every > 1 and self.validate_every % 1 != 0,
                 f"validate_every {self.validate_every}, expected whole epochs above 1",
             ),
+            (self.precision == "fp16" and self.device == "cpu", "precision fp16 on a CPU: take bf16, or fp32"),
+            (self.precision == "fp16" and self.strategy == "fsdp", "precision fp16 with strategy fsdp: take bf16"),
+            (self.compile and self.strategy == "fsdp", "compile with strategy fsdp: set one of the two"),
             (self.explosion <= 1, f"explosion {self.explosion}, expected more than 1"),
             (
                 self.monitor in ("bleu", "chrf") and self.text_every != 1,
@@ -290,14 +293,6 @@ class Recipe:
             (
                 kind in ON_KEYPOINTS and 0 in given,
                 f"encoder {kind} learns from stored keypoints: give data.train.features and data.val.features",
-            ),
-            (
-                self.trainer.precision == "fp16" and self.trainer.device == "cpu",
-                "precision fp16 on a CPU: take bf16, or fp32",
-            ),
-            (
-                self.trainer.precision == "fp16" and self.trainer.strategy == "fsdp",
-                "precision fp16 with strategy fsdp: take bf16",
             ),
             (
                 self.aligns and self.trainer.monitor in ("bleu", "chrf"),
