@@ -128,7 +128,8 @@ class Optim:
 
     Attributes:
         lr: learning rate at its peak.
-        lr_factors: extractor, encoder or decoder → what its learning rate is multiplied by.
+        lr_factors: extractor, encoder or decoder, or a part of one as ``decoder.bridge`` → what its learning rate is
+            multiplied by; the longest name that fits a weight holds.
         weight_decay: of matrices; biases, norms and other vectors decay never.
         betas: of the two averages.
         schedule: how the learning rate falls after the warmup.
@@ -151,7 +152,8 @@ class Optim:
     ema: float = 0.0
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.lr_factors if name not in ("extractor", "encoder", "decoder")]
+        parts = ("extractor", "encoder", "decoder")
+        unknown = [name for name in self.lr_factors if name.partition(".")[0] not in parts]
         refuse(
             (not 0 < self.lr < float("inf"), f"lr {self.lr}, expected more than 0"),
             (bool(unknown), f"lr_factors names {', '.join(unknown)}, known: extractor, encoder, decoder"),

@@ -41,7 +41,7 @@ def published_text(folder: Path, config: HfTextConfig) -> HfText:
         UserError: the folder lacks something, holds another model, or weights that are not those of its configuration.
     """
     _, weights, tokenizer = files_of(folder, config.kind)
-    shape = _shape(folder / CONFIG_NAME, config.kind)
+    shape = published_shape(folder, config.kind)
     proto = pieces_of(tokenizer, config.kind) if tokenizer.name == TOKENIZER_AS_JSON else read_proto(tokenizer)
     text = build_empty(lambda: HfText(replace(config, model=shape), proto))
     own = {name: value.clone() for name, value in read_weights(weights).items()}  # to be trained, so not mapped
@@ -84,12 +84,13 @@ def files_of(folder: Path, kind: str) -> tuple[Path, Path, Path]:
     return config, weights, tokenizer
 
 
-def _shape(path: Path, kind: str) -> dict[str, Any]:
-    """Return what of a ``config.json`` describes the model.
+def published_shape(folder: Path, kind: str) -> dict[str, Any]:
+    """Return what of the ``config.json`` in a folder describes the model.
 
     Raises:
         UserError: it cannot be read, or is of another kind of model.
     """
+    path = folder / CONFIG_NAME
     try:
         content = json.loads(path.read_text("utf-8"))
         found = content.get("model_type") if isinstance(content, dict) else None
