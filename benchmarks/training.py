@@ -6,8 +6,8 @@
 
 Each line is a process of its own, so that its peak memory is its own. Lengths are like How2Sign's; a step is forward,
 backward, clipping and AdamW on mean squared distance. "unsorted" cuts the same clips into batches as they come, which
-is what sorting by length saves. "packed" sets the clips of each sorted batch one behind the other into rows as long as
-the longest, with attention from no clip to another: no padding but at the rows' ends.
+is what sorting by length saves. "packed" sets the clips of each sorted batch one behind the other into rows twice as
+long as the longest, with attention from no clip to another: no padding but at the rows' ends.
 """
 
 from __future__ import annotations

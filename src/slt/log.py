@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 PLAIN_EVERY_S = 10.0
+ROOMY = 100  # columns of a terminal
 RED, YELLOW, RESET = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
 _shown: RichProgress | None = None
@@ -123,14 +124,17 @@ def bars() -> Iterator[Bars]:
         yield Bars(None)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.table import Column
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    columns += (TextColumn("{task.fields[note]}"),)  # type: ignore[assignment]
+    console = Console(stderr=True)
+    whole = Column(no_wrap=True)  # what is short of room takes it from the bar, not from the numbers
+    columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
+    columns += [MofNCompleteColumn(table_column=whole)]
+    columns += [TimeElapsedColumn(table_column=whole)] if console.width >= ROOMY else []
+    columns += [TextColumn("{task.fields[note]}")]
     # rich would otherwise send our stdout to stderr for as long as a bar is shown.
-    drawn = Progress(
-        *columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
-    )
+    drawn = Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
     with drawn:
         _shown = drawn
         try:

@@ -73,6 +73,13 @@ def test_search_and_scores_are_transformers_own(kind):
     torch.testing.assert_close(torch.tensor([one.score for one in found]), expected.sequences_scores, atol=1e-5, rtol=0)
 
 
+def test_a_t5_may_write_with_more_layers_than_it_reads_with():
+    text = make_text("t5", model={**SHAPES["t5"], "num_decoder_layers": 3})
+    found = text.translate(make_output(3, 2), ["eng_Latn"], beam_size=2, max_tokens=6)
+    again = text.translate(alone(make_output(3, 2), 1), ["eng_Latn"], beam_size=2, max_tokens=6)
+    assert texts_of(found)[1:] == texts_of(again)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_loss_is_transformers_own(kind):
     text, output = make_text(kind), make_output(4, 2, 7)

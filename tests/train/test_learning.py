@@ -7,49 +7,22 @@ way, through pictures and the demo's extractor, to the figures in benchmarks/REA
 from __future__ import annotations
 
 import json
-import zlib
 
-import numpy as np
 import pytest
 
-from slt.data.features.header import StoreHeader
-from slt.data.features.writer import FeatureWriter
-from slt.data.manifest import Clip, write_manifest
-from slt.data.synthetic.corpus import plan_corpus
-from slt.data.synthetic.grammar import sign
-from slt.data.synthetic.motion import perform
-from slt.data.synthetic.signer import draw_signer
 from slt.evaluate.text_metrics import bleu
 from slt.recipe.load import load_recipe, to_yaml
 from slt.runs import open_run
 from slt.train.run import train
+from tests.train.drawn import write_drawn
 
 N_CLIPS = {"train": 1000, "val": 100}
-EVERY = 4  # frames; a sentence then has about 20 features
 SHAPE = "{d_model: 128, d_kv: 32, num_heads: 4, d_ff: 256, num_layers: 2, num_decoder_layers: 1, vocab_size: 8}"
-
-
-def motion(clip):
-    """Return (N, 22) float32: both hands, the head's cues and its turn; angles in units of 60 degrees."""
-    rng = np.random.default_rng(clip.seed)
-    name = f"{clip.split}-signer-{rng.integers(500)}"
-    manner = draw_signer(name, np.random.default_rng(zlib.crc32(name.encode()))).manner
-    found = perform(sign(clip.meaning), manner, rng)
-    rows = np.concatenate([found.dominant, found.other, found.cues, found.yaw[:, None]], 1)[::EVERY]
-    rows[:, [2, 11]] /= 60
-    return rows.astype(np.float32)
 
 
 @pytest.fixture
 def corpus(tmp_path):
-    for split in N_CLIPS:
-        clips = []
-        with FeatureWriter(tmp_path / split, StoreHeader(feature_dim=22, dtype="float32")) as store:
-            for clip in plan_corpus(N_CLIPS, seed=0):
-                if clip.split == split:
-                    store.add(clip.name, motion(clip))
-                    clips.append(Clip(id=clip.name, video=None, text=clip.text("eng_Latn"), lang="eng_Latn"))
-        write_manifest(tmp_path / f"{split}.tsv", clips)
+    write_drawn(tmp_path, N_CLIPS)
     return tmp_path
 
 

@@ -29,6 +29,20 @@ def test_groups_by_part_and_decay_with_learning_rates_of_their_own():
     assert [group["name"] for group in make_optimizer(groups, Optim()).param_groups] == list(told)
 
 
+def test_a_part_of_a_part_may_have_a_learning_rate_of_its_own():
+    factors = {"encoder": 0.2, "encoder.1": 5.0}
+    groups = parameter_groups(Two(), Optim(lr=1.0, lr_factors=factors), ())
+    assert {group.name: group.lr for group in groups} == {
+        "encoder/decay": 0.2,
+        "encoder/no-decay": 0.2,
+        "encoder.1/no-decay": 5.0,
+        "decoder/decay": 1.0,
+        "decoder/no-decay": 1.0,
+    }
+    with pytest.raises(UserError, match=r"lr_factors names encoder\.2, which fits no weight"):
+        parameter_groups(Two(), Optim(lr_factors={"encoder.2": 5.0}), ())
+
+
 def test_stages_split_groups():
     stages = (Stage(from_epoch=0, train=("decoder.*",)), Stage(from_epoch=2, train=("*",)))
     groups = {group.name: group.stages for group in parameter_groups(Two(), Optim(), stages)}

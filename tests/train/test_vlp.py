@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from slt.models.checkpoint import read_notes, read_weights
 from slt.recipe.load import check_verb, to_yaml
 from slt.recipe.parts import Contrastive
 from slt.runs import open_run
+from slt.train import space
 from slt.train.curves import read_figures
 from slt.train.dry import random_targets
 from slt.train.loader import Batch
@@ -21,7 +23,7 @@ from slt.train.objectives import Step, as_output, contrastive
 from slt.train.parts import Widths, build_encoder
 from slt.train.prepare import prepare
 from slt.train.run import train
-from slt.train.targets import Targets
+from slt.train.targets import Targets, read_targets
 from tests.train.conftest import only_keypoints
 
 SHAPE = {"d_model": 32, "num_heads": 2, "d_ff": 64, "num_visual_layers": 1, "num_blocks": 1, "kernel_size": 5}
@@ -158,3 +160,27 @@ def test_a_collapsed_encoder_is_seen_whatever_the_length_of_its_embeddings(make_
 def test_a_decoder_is_not_trained_by_what_decodes_nothing(make_vlp, bundle):
     with pytest.raises(UserError, match=r"decoder\.train full, but nothing of the objective goes through the decoder"):
         make_vlp(decoder={"kind": "sonar", "bundle": str(bundle), "train": "full"})
+
+
+def test_mbarts_own_encoder_makes_targets_once_and_another_seed_makes_others(make_vlp, tmp_path, monkeypatch):
+    def recipe_of(seed):
+        sizes = {"encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+        shape = {"d_model": 16, **sizes, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16, "max_position_embeddings": 64}
+        decoder = {"kind": "mbart", "shape": shape, "vocab_size": 60, "train": "frozen"}
+        return make_vlp(decoder=decoder, trainer={"seed": seed})
+
+    loads = []
+    make_hf = space.make_hf
+    monkeypatch.setattr(space, "make_hf", lambda *words, **named: loads.append(1) or make_hf(*words, **named))
+
+    def targets(seed, folder):
+        targets_of = partial(read_targets, given=None, beside=tmp_path / folder, progress=lambda *_: None)
+        return prepare(recipe_of(seed), targets_of, processes=1).targets
+
+    first, again, other = targets(1, "one"), targets(1, "one"), targets(2, "other")
+    assert len(loads) == 2
+    assert first.dim == 16
+    assert np.array_equal(first.table, again.table)
+    assert not np.allclose(first.table, other.table, atol=1e-3)
+    with pytest.raises(UserError, match="weights"):
+        targets(2, "one")

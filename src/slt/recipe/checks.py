@@ -39,7 +39,10 @@ def decoder_mistakes(recipe: Recipe) -> Iterator[tuple[bool, str]]:
     if decoder.kind == "sonar":
         return
     langs = recipe.data.langs
-    yield in_space, f"objective {objective.kind} with a {decoder.kind}, which has no such space; take cross-entropy"
+    yield (
+        objective.kind == "sonar-space",
+        f"objective {objective.kind} with a {decoder.kind}, which has no such space; take cross-entropy",
+    )
     yield encoder is None, f"decoder {decoder.kind} without an encoder: it would have nothing to read"
     yield (
         objective.kind == "cross-entropy" and objective.noise > 0,

@@ -128,7 +128,8 @@ class Optim:
 
     Attributes:
         lr: learning rate at its peak.
-        lr_factors: extractor, encoder or decoder → what its learning rate is multiplied by.
+        lr_factors: extractor, encoder or decoder, or a part of one as ``decoder.bridge`` → what its learning rate is
+            multiplied by; the longest name that fits a weight holds.
         weight_decay: of matrices; biases, norms and other vectors decay never.
         betas: of the two averages.
         schedule: how the learning rate falls after the warmup.
@@ -151,7 +152,8 @@ class Optim:
     ema: float = 0.0
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.lr_factors if name not in ("extractor", "encoder", "decoder")]
+        parts = ("extractor", "encoder", "decoder")
+        unknown = [name for name in self.lr_factors if name.partition(".")[0] not in parts]
         refuse(
             (not 0 < self.lr < float("inf"), f"lr {self.lr}, expected more than 0"),
             (bool(unknown), f"lr_factors names {', '.join(unknown)}, known: extractor, encoder, decoder"),
@@ -239,6 +241,9 @@ class Trainer:
                 self.validate_every > 1 and self.validate_every % 1 != 0,
                 f"validate_every {self.validate_every}, expected whole epochs above 1",
             ),
+            (self.precision == "fp16" and self.device == "cpu", "precision fp16 on a CPU: take bf16, or fp32"),
+            (self.precision == "fp16" and self.strategy == "fsdp", "precision fp16 with strategy fsdp: take bf16"),
+            (self.compile and self.strategy == "fsdp", "compile with strategy fsdp: set one of the two"),
             (self.explosion <= 1, f"explosion {self.explosion}, expected more than 1"),
             (
                 self.monitor in ("bleu", "chrf") and self.text_every != 1,
@@ -290,14 +295,6 @@ class Recipe:
             (
                 kind in ON_KEYPOINTS and 0 in given,
                 f"encoder {kind} learns from stored keypoints: give data.train.features and data.val.features",
-            ),
-            (
-                self.trainer.precision == "fp16" and self.trainer.device == "cpu",
-                "precision fp16 on a CPU: take bf16, or fp32",
-            ),
-            (
-                self.trainer.precision == "fp16" and self.trainer.strategy == "fsdp",
-                "precision fp16 with strategy fsdp: take bf16",
             ),
             (
                 self.aligns and self.trainer.monitor in ("bleu", "chrf"),

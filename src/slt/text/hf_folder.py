@@ -17,12 +17,14 @@ from slt.models.checkpoint import build_empty, load_strict, read_weights
 from slt.text.hf import HfText
 from slt.text.hf_config import HfTextConfig
 from slt.text.hf_model import make_bridge
+from slt.text.hf_pieces import pieces_of
 from slt.text.hf_tokens import n_tokens, read_proto
 from slt.text.tokenizer import learn_tokenizer
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")
 TOKENIZER_NAMES = {"t5": "spiece.model", "mbart": "sentencepiece.bpe.model"}
+TOKENIZER_AS_JSON = "tokenizer.json"
 SETTINGS: Mapping[str, Any] = {"t5": T5Config, "mbart": MBartConfig}
 USELESS = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
 """Stands in the first T5s' files; no T5 has it."""
@@ -32,15 +34,15 @@ def published_text(folder: Path, config: HfTextConfig) -> HfText:
     """Make a text decoder with the weights and the tokenizer of a folder, and a bridge at random; to be trained.
 
     Args:
-        folder: with ``config.json``, weights, and a sentencepiece model.
+        folder: with ``config.json``, weights, and a sentencepiece model or a ``tokenizer.json``.
         config: everything but the model's shape, which the folder says.
 
     Raises:
         UserError: the folder lacks something, holds another model, or weights that are not those of its configuration.
     """
     _, weights, tokenizer = files_of(folder, config.kind)
-    shape = _shape(folder / CONFIG_NAME, config.kind)
-    proto = read_proto(tokenizer)
+    shape = published_shape(folder, config.kind)
+    proto = pieces_of(tokenizer, config.kind) if tokenizer.name == TOKENIZER_AS_JSON else read_proto(tokenizer)
     text = build_empty(lambda: HfText(replace(config, model=shape), proto))
     own = {name: value.clone() for name, value in read_weights(weights).items()}  # to be trained, so not mapped
     not_needed = [USELESS] if config.text_encoder else [USELESS, "model.encoder.*"]
@@ -70,7 +72,7 @@ def files_of(folder: Path, kind: str) -> tuple[Path, Path, Path]:
     Raises:
         UserError: the folder lacks some.
     """
-    wanted = ((CONFIG_NAME,), WEIGHTS_NAMES, (TOKENIZER_NAMES[kind],))
+    wanted = ((CONFIG_NAME,), WEIGHTS_NAMES, (TOKENIZER_NAMES[kind], TOKENIZER_AS_JSON))
     found = [next((folder / name for name in names if (folder / name).is_file()), None) for names in wanted]
     missing = [" or ".join(names) for names, path in zip(wanted, found, strict=True) if path is None]
     config, weights, tokenizer = found
@@ -82,12 +84,13 @@ def files_of(folder: Path, kind: str) -> tuple[Path, Path, Path]:
     return config, weights, tokenizer
 
 
-def _shape(path: Path, kind: str) -> dict[str, Any]:
-    """Return what of a ``config.json`` describes the model.
+def published_shape(folder: Path, kind: str) -> dict[str, Any]:
+    """Return what of the ``config.json`` in a folder describes the model.
 
     Raises:
         UserError: it cannot be read, or is of another kind of model.
     """
+    path = folder / CONFIG_NAME
     try:
         content = json.loads(path.read_text("utf-8"))
         found = content.get("model_type") if isinstance(content, dict) else None

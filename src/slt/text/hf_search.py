@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.generation.configuration_utils import GenerationConfig
 
 from slt.text.decoder import Hypothesis
@@ -61,6 +62,8 @@ class BeamSearch:
             encoder_outputs=as_encoded(states),
             attention_mask=mask.long(),
             decoder_input_ids=prompts,
+            # Its own would have as many layers as a T5's encoder has.
+            past_key_values=EncoderDecoderCache(DynamicCache(), DynamicCache()),
             generation_config=GenerationConfig(
                 num_beams=self._beam_size,
                 num_return_sequences=self._beam_size,

@@ -111,7 +111,7 @@ class Judge(Callback):
             if time.monotonic() - self._drawn_at > DRAWN_EVERY_S:
                 draw_curves(self.run)
                 self._drawn_at = time.monotonic()
-            tell(found, module.epoch, module.recipe.trainer.samples)
+            tell(found, f"validation after {module.epoch:.4g} epochs", module.recipe.trainer.samples)
         self._keep_best(trainer, module, found)
         if self.ema:
             self.ema.swap(module)
@@ -199,10 +199,10 @@ class Ema(Callback):
         self.average, self._step = state_dict["average"], state_dict["step"]
 
 
-def tell(found: Validation, epoch: float, n_samples: int) -> None:
+def tell(found: Validation, what: str, n_samples: int) -> None:
     """Tell the person what a validation found; signs of collapse loudly."""
     told = ", ".join(f"{name} {value:.4g}" for name, value in found.figures.items())
-    log.say(f"validation after {epoch:.4g} epochs: {told}")
+    log.say(f"{what}: {told}")
     for sample in found.samples[:n_samples]:
         log.say(f"  {sample.id}: {sample.text!r}, signed: {sample.reference!r}")
     if found.doubts:

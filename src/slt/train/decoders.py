@@ -16,13 +16,13 @@ from slt.assets.text_models import find_text_model, licence_of
 from slt.bundle import read_hf_config
 from slt.errors import UserError
 from slt.models.checkpoint import load_strict, read_weights
-from slt.recipe.decoders import HfDecoder, SonarDecoder
+from slt.recipe.decoders import HfDecoder, MBartShape, SonarDecoder, T5Shape
 from slt.recipe.schema import Recipe
 from slt.tensors import EncoderOutput
 from slt.text.config import SonarTextConfig
 from slt.text.hf import HfText
 from slt.text.hf_config import HfTextConfig
-from slt.text.hf_folder import files_of, new_text, published_text
+from slt.text.hf_folder import files_of, new_text, published_shape, published_text
 from slt.text.hf_tokens import MBART_LANGUAGES, read_proto
 from slt.text.languages import FLORES_200, check_languages
 from slt.text.sonar.model import SonarText
@@ -107,8 +107,8 @@ def build_sonar(recipe: SonarDecoder, given: Given) -> tuple[nn.Module, DecodeLo
     return text, decode_loss
 
 
-def build_hf(recipe: HfDecoder, given: Given) -> tuple[nn.Module, DecodeLoss]:
-    """Make a T5 or mBART and its bridge: of a folder, a bundle, or random; all of it trained, or the bridge alone."""
+def make_hf(recipe: HfDecoder, given: Given, *, text_encoder: bool = False) -> HfText:
+    """Make a T5 or mBART and its bridge: of a folder, a bundle, or random; an mBART with its text encoder if asked."""
     shape: dict[str, Any] = dataclasses.asdict(recipe.shape) if recipe.shape else {}
     config = HfTextConfig(
         kind=recipe.kind,
@@ -116,9 +116,24 @@ def build_hf(recipe: HfDecoder, given: Given) -> tuple[nn.Module, DecodeLoss]:
         source=recipe.source,
         languages=given.langs,
         dropout=recipe.dropout,
+        text_encoder=text_encoder,
         model=shape | ({"scale_embedding": True} if recipe.kind == "mbart" else {}),
     )
-    text = _start(recipe, config, given.texts).train()
+    return _start(recipe, config, given.texts)
+
+
+def text_width(recipe: HfDecoder) -> int:
+    """Return the width of a T5 or mBART, without loading it."""
+    if recipe.weights is None:
+        return (recipe.shape or (T5Shape() if recipe.kind == "t5" else MBartShape())).d_model
+    if is_bundle(recipe.weights):
+        return int(read_hf_config(find_bundle(recipe.weights)).model["d_model"])
+    return int(published_shape(find_text_model(recipe.weights), recipe.kind)["d_model"])
+
+
+def build_hf(recipe: HfDecoder, given: Given) -> tuple[nn.Module, DecodeLoss]:
+    """Make a T5 or mBART to be trained: all of it, or the bridge alone."""
+    text = make_hf(recipe, given).train()
     text.requires_grad_(True)
     text.model.requires_grad_(recipe.train == "full")
 

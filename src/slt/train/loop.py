@@ -91,8 +91,8 @@ class Files(CheckpointIO):
             torch.save(checkpoint, file)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """Read one."""
-        loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        """Read one; what each process needs of it, when it needs it."""
+        loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         return loaded
 
     def remove_checkpoint(self, path: Any) -> None:

@@ -42,27 +42,30 @@ class Group:
 def parameter_groups(module: nn.Module, optim: Optim, stages: Sequence[Stage]) -> list[Group]:
     """Sort the weights to be trained into groups: by part, by whether they decay, by the stages that train them.
 
+    A part is one of the module's children, or what ``optim.lr_factors`` names of one.
+
     Args:
         module: its children are the parts: ``extractor``, ``encoder``, ``decoder``.
         optim: learning rates and decay.
         stages: which weights are trained when.
 
     Raises:
-        UserError: a stage's pattern fits no weight, or nothing is to be trained.
+        UserError: a stage's pattern or a factor's name fits no weight, or nothing is to be trained.
     """
     named = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
     if not named:
         raise UserError("nothing is to be trained: every part is frozen", fix="see frozen and train in the recipe")
     _check_patterns(named, stages)
+    factors = _factors(named, optim)
     groups: dict[tuple[str, bool, tuple[bool, ...]], dict[str, nn.Parameter]] = {}
     for name, weight in named.items():
         when = tuple(any(fnmatchcase(name, pattern) for pattern in stage.train) for stage in stages)
-        groups.setdefault((name.partition(".")[0], weight.ndim > 1, when), {})[name] = weight
+        groups.setdefault((_part(name, factors), weight.ndim > 1, when), {})[name] = weight
     return [
         Group(
             name=_group_name(part, decays=decays, when=when),
             weights=weights,
-            lr=optim.lr * optim.lr_factors.get(part, 1.0),
+            lr=optim.lr * factors.get(part, 1.0),
             weight_decay=optim.weight_decay if decays else 0.0,
             stages=when,
         )
@@ -96,6 +99,26 @@ def share_of_peak(step: int, n_steps: int, optim: Optim) -> float:
 def stage_at(stages: Sequence[Stage], epoch: int) -> int:
     """Return the number of the stage that ``epoch`` lies in."""
     return max((i for i, stage in enumerate(stages) if stage.from_epoch <= epoch), default=0)
+
+
+def _factors(named: dict[str, nn.Parameter], optim: Optim) -> dict[str, float]:
+    """Return the factors of the learning rate; those below the parts must fit something."""
+    idle = [part for part in optim.lr_factors if "." in part and not any(_within(name, part) for name in named)]
+    if idle:
+        raise UserError(
+            f"lr_factors names {', '.join(idle)}, which fits no weight that is trained",
+            fix="slt … --dry-run lists the parts",
+        )
+    return dict(optim.lr_factors)
+
+
+def _part(name: str, factors: dict[str, float]) -> str:
+    """Return the longest name with a factor that a weight lies in; none, the child that it lies in."""
+    return max((part for part in factors if _within(name, part)), key=len, default=name.partition(".")[0])
+
+
+def _within(name: str, part: str) -> bool:
+    return name.startswith(f"{part}.")
 
 
 def _group_name(part: str, *, decays: bool, when: tuple[bool, ...]) -> str:

@@ -18,14 +18,15 @@ from slt.recipe.schema import FEWEST_TO_CONTRAST, Data, Recipe, Split
 from slt.runs import Run
 from slt.train.batches import Batches
 from slt.train.corpus import Corpus, all_texts, read_corpus, shared_sentences
-from slt.train.decoders import check_langs, text_bundle
+from slt.train.decoders import check_langs
 from slt.train.loader import Clips, Loader, Positions, feature_spreads
 from slt.train.parts import Widths
 from slt.train.sources import FeatureSource, Source, TextSource, VideoSource
-from slt.train.targets import Targets, no_targets
+from slt.train.space import text_space
+from slt.train.targets import Targets, TextSpace, no_targets
 
 LEFT_OUT = "left-out.tsv"
-TargetsOf = Callable[[Iterable[tuple[str, str]], Bundle], Targets]
+TargetsOf = Callable[[Iterable[tuple[str, str]], TextSpace], Targets]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepare
 
     Args:
         recipe: the recipe.
-        targets_of: makes the embeddings of (text, language) pairs with a bundle's text encoder, where they are needed.
+        targets_of: makes the embeddings of (text, language) pairs with a text encoder, where they are needed.
         processes: that will train together.
 
     Raises:
@@ -73,8 +74,9 @@ def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepare
     check_langs(recipe)
     train, val = _splits(recipe)
     _check_enough(train, val, processes)
-    bundle = text_bundle(recipe)
-    targets = targets_of(all_texts(train, val), bundle) if bundle else no_targets(all_texts(train, val))
+    own_texts = tuple(text for text, _ in all_texts(train))
+    space = text_space(recipe, own_texts)
+    targets = targets_of(all_texts(train, val), space) if space else no_targets(all_texts(train, val))
     if recipe.aligns:
         targets = targets.centred(all_texts(train))
     widths = train.source.widths or ((_extractor_width(recipe),) if recipe.extractor else (0,))
@@ -98,7 +100,7 @@ def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepare
             visual_dim=sum(widths[1:]),
             target_dim=targets.dim,
             target_length=targets.mean_length,
-            texts=tuple(text for text, _ in all_texts(train)),
+            texts=own_texts,
         ),
         batches=batches,
         stretch=stretch,

@@ -150,8 +150,7 @@ def _finish(
 ) -> Path | None:
     """Put the best weights back, look at them once more, and save them as a bundle; an encoder alone as a file."""
     if recipe.trainer.strategy == "fsdp" and world(recipe)[0] > 1:
-        n_batches, module = module.n_batches, build_module(recipe, prepared)  # alone one has only shares of the weights
-        module.n_batches = n_batches
+        module = build_module(recipe, prepared)  # alone, this process has only its shares of the weights
     module.to(choose_device(recipe.trainer.device))  # Lightning leaves it on the CPU
     own = module.trained_weights()
     with torch.no_grad():
@@ -160,7 +159,7 @@ def _finish(
     reader = val_batches(recipe, prepared, (0, 1))
     wanted = _translated(recipe, prepared)
     found = validate(module, reader, lang=recipe.data.langs[0], with_texts=wanted)
-    tell(found, module.epoch, recipe.trainer.samples)
+    tell(found, f"the best weights, {judge.best[0][1]}", recipe.trainer.samples)
     made = (
         save_encoder(run, module, recipe)
         if recipe.aligns

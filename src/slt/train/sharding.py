@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
@@ -96,7 +97,10 @@ def put_together(module: nn.Module) -> Iterator[None]:
 
 
 def whole(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """Return tensors whole, those that were shares on the CPU; every process must ask, in the same order."""
+    """Return tensors whole, on the CPU those that were shares, of which only the first process gets any numbers.
+
+    Every process must ask, in the same order.
+    """
     return {name: _whole(value) for name, value in tensors.items()}
 
 
@@ -108,7 +112,10 @@ def share_of(value: Any, like: Tensor) -> Any:
 
 
 def _whole(value: Any) -> Any:
-    return value.full_tensor().detach().cpu() if isinstance(value, DTensor) else value
+    if not isinstance(value, DTensor):
+        return value
+    full = value.full_tensor().detach()
+    return full.cpu() if dist.get_rank() == 0 else full.new_empty(0)
 
 
 def _layers(part: nn.Module) -> Iterator[nn.Module]:

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from slt.assets.cards import text_model_hash
 from slt.assets.lock import folder_lock
-from slt.assets.store import Bundle
 from slt.data.embeddings import EmbeddingCache, embedding_writer, text_id
-from slt.errors import UserError
-from slt.models.checkpoint import read_weights
-from slt.text.config import SonarTextConfig
-from slt.text.sonar.model import SonarText
 
 TEXTS_AT_ONCE = 256
+
+
+class Embeds(Protocol):
+    """What makes embeddings of texts."""
+
+    def embed(self, texts: Sequence[str], lang: str) -> Tensor:
+        """Return (B, D), of texts that are all in one language."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSpace:
+    """A frozen text encoder, not loaded before there is something to embed.
+
+    Attributes:
+        dim: width of an embedding.
+        sha256: tells the encoder from others; None: it is not here, and embeddings must be given.
+        load: load it.
+    """
+
+    dim: int
+    sha256: str | None
+    load: Callable[[], Embeds]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,68 +90,54 @@ def no_targets(texts: Iterable[tuple[str, str]]) -> Targets:
 
 def read_targets(
     texts: Iterable[tuple[str, str]],
-    bundle: Bundle,
+    space: TextSpace,
     *,
     given: Path | None,
     beside: Path,
     progress: Callable[[str, int, int | None], None],
 ) -> Targets:
-    """Return the embeddings of texts, by the bundle's text encoder.
+    """Return the embeddings of texts.
 
     Args:
         texts: (text, language) pairs.
-        bundle: whose text encoder.
+        space: whose text encoder makes them.
         given: a cache that `slt embed-text` filled; None: fill ``beside``.
         beside: where embeddings are kept that are made here; a killed run goes on there.
         progress: told how many are made.
 
     Raises:
-        UserError: some are missing in ``given``, or it is of another text encoder; or the bundle has none.
+        UserError: some are missing in ``given``, or it is of another text encoder; or that is not here.
     """
     pairs = list(texts)
-    file = bundle.card.decoder.text_encoder
-    sha256 = text_model_hash(bundle.card) if file else None
     if given is None:
-        if file is None or sha256 is None:
-            raise UserError(
-                f"the bundle {bundle.card.name} has no text encoder to make the targets with",
-                fix="import it with --text-encoder, or give embeddings: --set data.embeddings=FILE",
-            )
         with folder_lock(beside.parent):  # of several processes, the first makes them
-            _make(pairs, bundle, file, sha256, beside, progress)
-    cache = EmbeddingCache.open(given or beside, weights_sha256=sha256)
+            _make(pairs, space, beside, progress)
+    cache = EmbeddingCache.open(given or beside, weights_sha256=space.sha256)
     table = cache.get([text for text, _ in pairs], [lang for _, lang in pairs])
     return Targets(table=np.asarray(table, np.float32), rows={pair: row for row, pair in enumerate(pairs)})
 
 
 def _make(
     pairs: list[tuple[str, str]],
-    bundle: Bundle,
-    file: str,
-    sha256: str,
+    space: TextSpace,
     folder: Path,
     progress: Callable[[str, int, int | None], None],
 ) -> None:
     """Embed what is not in ``folder`` yet."""
-    card = bundle.card
-    config = SonarTextConfig.from_json({**card.decoder.config, "languages": card.languages})
-    with embedding_writer(folder, weights_sha256=sha256, width=config.encoder.model_dim) as writer:
+    if space.sha256 is None:
+        space.load()  # says why it cannot
+        return
+    with embedding_writer(folder, weights_sha256=space.sha256, width=space.dim) as writer:
         missing = [pair for pair in pairs if text_id(*pair) not in writer]
         if not missing:
             return
-        text = SonarText.load(
-            config,
-            read_weights(bundle.path(card.decoder.weights)),
-            bundle.path(card.decoder.tokenizer),
-            read_weights(bundle.path(file)),
-            device="cuda" if torch.cuda.is_available() else "cpu",
-        )
+        encoder = space.load()
         done = 0
         for lang in dict.fromkeys(lang for _, lang in missing):
             own = [text for text, its in missing if its == lang]
             for start in range(0, len(own), TEXTS_AT_ONCE):
                 part = own[start : start + TEXTS_AT_ONCE]
-                for one, embedding in zip(part, text.embed(part, lang).float().cpu().numpy(), strict=True):
+                for one, embedding in zip(part, encoder.embed(part, lang).float().cpu().numpy(), strict=True):
                     writer.add(text_id(one, lang), embedding[None])
                 done += len(part)
                 progress("texts embedded", done, len(missing))

@@ -74,11 +74,11 @@ class Watch(Callback):
         done = trainer.global_step - self._first_step
         left = (time.perf_counter() - self._begun) / max(done, 1) * (self.n_steps - trainer.global_step)
         rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
-        shown = [f"loss {module.figures['loss']:.4g}"]
+        shown = [f"loss {module.figures['loss']:.3g}"]
         shown += [f"cosine {module.figures['cosine']:.3f}"] if "cosine" in module.figures else []
-        shown += [f"lr {rate:.2g}", f"{self._in_all.speed:.0f} clips/s"]
+        shown += [f"lr {rate:.2g}", f"{self._in_all.speed:.0f} clips/s", f"{log.span(max(left, 0))} left"]
         shown += [f"waiting {100 * self.wait:.0f} %"] if self.wait > LONG_WAIT else []
-        return ", ".join([*shown, f"{log.span(max(left, 0))} left"])
+        return " ".join(shown)  # 80 columns are just enough
 
 
 @dataclass

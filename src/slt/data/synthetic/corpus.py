@@ -80,17 +80,22 @@ def plan_corpus(n_clips: Mapping[str, int], seed: int) -> Iterator[SyntheticClip
             )
 
 
+def perform_clip(clip: SyntheticClip) -> tuple[Performance, Signer, np.random.Generator]:
+    """Let one clip's signer sign it; the generator goes on to the noise of the pictures."""
+    rng = np.random.default_rng(clip.seed)
+    number = int(rng.integers(_SIGNERS[clip.split]))
+    name = f"{clip.split}-signer-{number:04d}"
+    signer = draw_signer(name, np.random.default_rng((zlib.crc32(clip.split.encode()), number)))
+    return perform(sign(clip.meaning), signer.manner, rng), signer, rng
+
+
 def draw_clip(clip: SyntheticClip) -> tuple[NDArray[np.uint8], Performance, Signer]:
     """Draw one clip.
 
     Returns:
         frames (T, 224, 224, 3) uint8 RGB at 25 frames per second, the motion behind them, the signer.
     """
-    rng = np.random.default_rng(clip.seed)
-    number = int(rng.integers(_SIGNERS[clip.split]))
-    name = f"{clip.split}-signer-{number:04d}"
-    signer = draw_signer(name, np.random.default_rng((zlib.crc32(clip.split.encode()), number)))
-    performance = perform(sign(clip.meaning), signer.manner, rng)
+    performance, signer, rng = perform_clip(clip)
     return draw_frames(signer, performance, rng), performance, signer
 
 
@@ -166,10 +171,10 @@ def _note_origin(out: Path, seed: int) -> None:
 
 def _write_clip(clip: SyntheticClip, out: Path, *, with_joints: bool) -> str:
     """Write a clip's files, unless they are there; return its row of the manifest."""
-    frames, performance, signer = draw_clip(clip)
+    performance, signer, rng = perform_clip(clip)
     video, pose = (f"videos/{clip.split}/{clip.name}.{kind}" for kind in ("mp4", "pose"))
     if not (out / video).exists():
-        write_video(out / video, frames)
+        write_video(out / video, draw_frames(signer, performance, rng))
     if with_joints and not (out / pose).exists():
         found = joints(performance, signer)
         write_pose(out / pose, PoseFile(keypoints=found, fps=FPS, height=SIZE, width=SIZE))

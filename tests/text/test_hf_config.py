@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+
+from slt.errors import UserError
+from slt.text.hf_config import HfTextConfig
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"feature_dim": 0}, "feature_dim 0, expected at least 1"),
+        ({"dropout": 1.0}, "dropout 1.0, expected 0 or more, less than 1"),
+        ({"languages": ()}, "languages absent, expected at least one"),
+        ({"kind": "mbart", "languages": ("eng_Latn", "eng_Latn")}, "expected at least one, each once"),
+        ({"languages": ("eng_Latn", "deu_Latn")}, "languages eng_Latn, deu_Latn, but a T5 writes one language"),
+        ({"languages": ("en",)}, "unknown language 'en'"),
+    ],
+)
+def test_what_is_impossible_is_refused(changed, message):
+    with pytest.raises(UserError, match=message):
+        HfTextConfig(**{"kind": "t5", "feature_dim": 8, "languages": ("eng_Latn",), **changed})
