@@ -27,8 +27,9 @@ from slt.models.sonar_t5 import SonarT5
 from slt.models.standin import StandIn
 from slt.text.config import SonarTextConfig
 from slt.text.decoder import Hypothesis
-from slt.text.sonar.build import create_decoder, load_tokenizer
+from slt.text.sonar.build import create_decoder
 from slt.text.sonar.model import SonarText
+from slt.text.sonar.tokens import load_tokenizer
 from slt.video.boxes import Box
 from slt.video.crop import crop_resize
 from slt.video.decode import open_video

@@ -2,18 +2,15 @@ from __future__ import annotations
 
 import csv
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-import sentencepiece
 import torch
 
-from slt.errors import UserError
 from slt.text.config import SonarTextConfig
-from slt.text.sonar.build import create_decoder, create_encoder, load_tokenizer
+from slt.text.sonar.build import create_decoder, create_encoder
 
-from ..conftest import GOLDEN, SENTENCES
+from ..conftest import GOLDEN
 
 
 @pytest.mark.parametrize(("part", "create"), [("encoder", create_encoder), ("decoder", create_decoder)])
@@ -45,24 +42,3 @@ def test_the_published_models_are_built_with_the_published_settings() -> None:
         ours = create_encoder(SonarTextConfig(), 256206), create_decoder(SonarTextConfig(), 256206)
 
     assert (repr(ours[0]), repr(ours[1])) == (repr(encoder), repr(decoder))
-
-
-def test_a_broken_tokenizer_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "torn.model").write_bytes(b"\x00\x01\x02")
-    for name in ("torn.model", "absent.model"):
-        with pytest.raises(UserError, match=f"{name} is not a readable sentencepiece model"):
-            load_tokenizer(tmp_path / name, ["eng_Latn"])
-
-
-def test_a_tokenizer_with_other_ids_is_refused(tmp_path: Path) -> None:
-    with open(tmp_path / "other.model", "wb") as file:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(SENTENCES["eng_Latn"]),
-            model_writer=file,
-            vocab_size=30,
-            hard_vocab_limit=False,
-            minloglevel=2,
-            **{"unk_id": 2, "bos_id": 0, "eos_id": 1},
-        )
-    with pytest.raises(UserError, match="must have the ids 0, 1 and 2"):
-        load_tokenizer(tmp_path / "other.model", ["eng_Latn"])

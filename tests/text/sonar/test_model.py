@@ -44,7 +44,7 @@ def test_texts_too_long_are_counted_and_told_once(model: SonarText, capsys: pyte
         embeddings = model.embed(["we go", "hiking " * 90], "eng_Latn")
         assert model.loss(embeddings, ["we go", "hiking " * 90], ["eng_Latn"] * 2)[1] > 40
 
-    assert model.n_cut == 4
+    assert model.tokens.n_cut == 4
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith("warning: texts of more than 42 tokens are cut there; the first starts 'hiking hiking")
 

@@ -1,15 +1,13 @@
-"""SONAR's tokenizer and models of a configuration, made by sonar's own factories, and published weights for them."""
+"""SONAR's models of a configuration, made by sonar's own factories, and published weights for them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from fairseq2.data.tokenizers import VocabularyInfo
-from fairseq2.data.tokenizers.sentencepiece import SentencePieceModel
-from fairseq2.models.nllb.tokenizer import NllbTokenizer
 from fairseq2.nn import SinusoidalPositionEncoder
 from sonar.models.sonar_text.config import SonarTextDecoderConfig, SonarTextEncoderConfig
 from sonar.models.sonar_text.factory import SonarTextDecoderFactory, SonarTextEncoderFactory
@@ -17,33 +15,11 @@ from sonar.models.sonar_text.model import SonarTextTransformerEncoderModel
 from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
 from torch import Tensor, nn
 
-from slt.errors import UserError
 from slt.models.checkpoint import fit, load_strict
 from slt.text.config import SonarTextConfig, StackConfig
 from slt.text.contexts import made_on
+from slt.text.sonar.tokens import load_tokenizer
 from slt.text.weights import modern_weights
-
-PADDING = 0
-
-
-def load_tokenizer(path: Path, languages: Sequence[str]) -> NllbTokenizer:
-    """Read a sentencepiece model as an NLLB tokenizer: padding in front, the languages behind, in their order.
-
-    Raises:
-        UserError: the file is no sentencepiece model, or one whose control tokens have other ids.
-    """
-    symbols = [f"__{lang}__" for lang in languages]
-    symbols += ["<MINED_DATA>", "<MMT_BT_DATA>", "<SMT_BT_DATA>", "<pad>@0"]
-    try:
-        model = SentencePieceModel(path, symbols)
-    except RuntimeError as error:
-        raise UserError(f"{path} is not a readable sentencepiece model") from error
-    if (model.pad_idx, model.unk_idx, model.bos_idx, model.eos_idx) != (PADDING, 1, 2, 3):
-        raise UserError(
-            f"{path} is not a tokenizer for NLLB: its unknown, start and end tokens must have the ids 0, 1 and 2",
-            fix="train it with sentencepiece's default ids and without a padding symbol",
-        )
-    return NllbTokenizer(model, set(languages), languages[0])
 
 
 def create_decoder(config: SonarTextConfig, vocab_size: int) -> ConditionalTransformerDecoderModel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from fairseq2.generation.generator import Hypothesis as GeneratedHypothesis
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from slt.errors import SltError
-from slt.log import warn
 from slt.tensors import EncoderOutput
 from slt.text.config import SonarTextConfig
 from slt.text.contexts import evaluating, made_on
@@ -26,8 +25,9 @@ from slt.text.decoder import Hypothesis, by_length, check_search
 from slt.text.languages import check_languages
 from slt.text.loops import goes_in_circles
 from slt.text.one_step import attend_once
-from slt.text.sonar.build import PADDING, create_decoder, create_encoder, fill, load_tokenizer
+from slt.text.sonar.build import create_decoder, create_encoder, fill
 from slt.text.sonar.search import LOGITS_PER_SEARCH, Search
+from slt.text.sonar.tokens import PADDING, Tokens, load_tokenizer
 from slt.text.weights import EMBEDDING, OUTPUT_TABLE
 
 TEXTS_PER_BATCH = 64
@@ -42,7 +42,7 @@ class SonarText(nn.Module):
         tokenizer: fairseq2's NLLB tokenizer.
         decoder: sonar's decoder model.
         encoder: sonar's text encoder model, or None.
-        n_cut: how many texts were too long and have been cut so far; at the first, the person is warned.
+        tokens: what it makes of texts.
     """
 
     Config = SonarTextConfig
@@ -60,25 +60,8 @@ class SonarText(nn.Module):
         self.tokenizer = tokenizer
         self.decoder = decoder
         self.encoder = encoder
-        self.n_cut = 0
+        self.tokens = Tokens(tokenizer, config.languages)
         attend_once(decoder)
-        self._open_tokenizer()
-
-    def _open_tokenizer(self) -> None:
-        self._to_text = self.tokenizer.create_decoder()
-        self._token_encoders = {
-            (lang, mode): self.tokenizer.create_encoder(lang=lang, mode=mode)
-            for lang in self.languages
-            for mode in ("source", "target")
-        }
-
-    # fairseq2's token encoders can neither be copied nor pickled, as an averaged model or a worker process needs.
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in {"_to_text", "_token_encoders"}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self._open_tokenizer()
 
     @classmethod
     def build(
@@ -162,7 +145,7 @@ class SonarText(nn.Module):
             SltError: this model came without a text encoder.
         """
         # sonar lengthens its text encoder's table of positions by two.
-        rows = self._tokens(texts, langs, "source", self.config.encoder.max_seq_len + 2)
+        rows = self.tokens.rows(texts, langs, "source", self.config.encoder.max_seq_len + 2)
         tokens, layout = self._batch(rows)
         return self._text_encoder()(tokens, layout).sentence_embeddings
 
@@ -216,9 +199,9 @@ class SonarText(nn.Module):
 
     def _forced(self, embeddings: Tensor, texts: Sequence[str], langs: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return the (B, S, V) logits of texts that the decoder is fed, and the (B, S) tokens it should predict."""
-        tokens = self._tokens(texts, langs, "target", self.config.decoder.max_seq_len + 1)
-        inputs, layout = self._batch([row[:-1] for row in tokens])
-        targets, _ = self._batch([row[1:] for row in tokens])
+        rows = self.tokens.rows(texts, langs, "target", self.config.decoder.max_seq_len + 1)
+        inputs, layout = self._batch([row[:-1] for row in rows])
+        targets, _ = self._batch([row[1:] for row in rows])
         source = embeddings.to(self.device, self.dtype)[:, None]  # (B, 1, D): a one-step encoder output
         return self.decoder(source, BatchLayout.of(source), inputs, layout), targets
 
@@ -270,9 +253,7 @@ class SonarText(nn.Module):
         n_tokens = self.tokenizer.vocab_info.size - 2  # padding and unknown aside
         check_search(beam_size=beam_size, nbest=nbest, max_tokens=max_tokens, n_tokens=n_tokens)
         self._check_embeddings(embeddings)
-        # The target starts with an end token and its language: a prompt for each row of one search.
-        prompts = torch.stack([self._token_encoders[lang, "target"]("")[:2] for lang in langs])  # (L, 2)
-        prompts = prompts.to(self.device).repeat(len(embeddings), 1)  # (B * L, 2)
+        prompts = self.tokens.prompts(langs).to(self.device).repeat(len(embeddings), 1)  # (B * L, 2)
         rows = embeddings.to(self.device, self.dtype).repeat_interleave(len(langs), dim=0)  # (B * L, D)
         limit = self.config.decoder.max_seq_len - prompts.shape[1]
         limit = limit if max_tokens is None else min(limit, max_tokens)
@@ -304,7 +285,7 @@ class SonarText(nn.Module):
     def _hypotheses(self, row: Sequence[GeneratedHypothesis], limit: int) -> list[Hypothesis]:
         return [
             Hypothesis(
-                text=str(self._to_text(found.seq.cpu())),
+                text=self.tokens.text(found.seq),
                 score=float(cast(Tensor, found.score)),  # sampling alone leaves it out
                 truncated=len(found.seq) == limit,
             )
@@ -315,15 +296,6 @@ class SonarText(nn.Module):
         if self.encoder is None:
             raise SltError("this model came without a text encoder, so it cannot embed text")
         return self.encoder
-
-    def _tokens(self, texts: Sequence[str], langs: Sequence[str], mode: str, limit: int) -> list[Tensor]:
-        check_languages(langs, self.languages)
-        rows = [self._token_encoders[lang, mode](text) for text, lang in zip(texts, langs, strict=True)]
-        cut = [text for text, row in zip(texts, rows, strict=True) if len(row) > limit]
-        if cut and not self.n_cut:
-            warn(f"texts of more than {limit} tokens are cut there; the first starts {cut[0][:40]!r}")
-        self.n_cut += len(cut)
-        return [row[:limit] for row in rows]
 
     def _batch(self, rows: list[Tensor]) -> tuple[Tensor, BatchLayout]:
         return pad_seqs(rows, pad_value=PADDING, device=self.device)
