@@ -35,9 +35,13 @@ def extract_features(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The store; a run that was stopped goes on in it.")],
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME|DIR", help="A bundle, demo if none; for siglip and timesformer the model's folder."),
+        typer.Option(
+            metavar="NAME|DIR", help="A bundle, demo if none; or a model's own folder, for siglip and timesformer."
+        ),
     ] = None,
-    extractor: Annotated[Kind, typer.Option(help="What makes the features.")] = Kind.signhiera,
+    extractor: Annotated[
+        Kind | None, typer.Option(help="What makes the features; if left away, what the model's own are made by.")
+    ] = None,
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="Do the I-th of N parts only, I from 0 to N-1; all may run at once.")
     ] = "0/1",
@@ -73,7 +77,7 @@ def extract_features(
 
         jobs = choose_shard(gather_jobs(sources), index, count)
         made_by = load_extractor(
-            extractor.value, Settings(model=model, device=device, dtype=dtype.value, detector=detector)
+            extractor and extractor.value, Settings(model=model, device=device, dtype=dtype.value, detector=detector)
         )
         bars.update("loading the model", 1, 1)
         if dry_run:

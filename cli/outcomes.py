@@ -42,8 +42,16 @@ def output_name(video: str | Path) -> str:
     return f"{path.name if path.is_dir() else path.stem}.npy"
 
 
-def save(folder: Path | None, outcome: Translation, array: NDArray[Any], *, whole: bool) -> None:
-    """Write an array of ``outcome`` into ``folder``, unless there is none; stretches have their times in the name."""
+def save(folder: Path | None, outcome: Translation, array: NDArray[Any], *, whole: bool, of: str = "") -> None:
+    """Write an array of ``outcome`` into ``folder``, unless there is none; stretches have their times in the name.
+
+    Args:
+        folder: where to.
+        outcome: whose.
+        array: what.
+        whole: it is of the whole video.
+        of: ends the name where a video has several arrays.
+    """
     if folder is None:
         return
     import numpy as np
@@ -53,6 +61,8 @@ def save(folder: Path | None, outcome: Translation, array: NDArray[Any], *, whol
     name = output_name(outcome.video)
     if not whole:
         name = f"{name.removesuffix('.npy')}.{outcome.start_s:.3f}-{outcome.end_s:.3f}.npy"
+    if of:
+        name = f"{name.removesuffix('.npy')}.{of}.npy"
     with atomic_write(folder / name) as file:
         np.save(file, array)
 

@@ -37,7 +37,9 @@ def translate(
     videos: Annotated[
         list[Path],
         typer.Argument(
-            metavar="VIDEO", help="Video files, or folders of frames; -- goes before names that begin with -."
+            metavar="VIDEO",
+            help="Video files, folders of frames, or .pose files for a model that reads keypoints; -- goes before "
+            "names that begin with -.",
         ),
     ],
     model: Annotated[
@@ -81,7 +83,11 @@ def translate(
         bool, typer.Option("--json", help="Print one JSON object per video, sentence or span, each on a line.")
     ] = False,
     save_features: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write <video>.npy there: its features, (N, D) float32.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write <video>.npy there: its features, (N, D) float32; with two streams <video>.visual.npy too.",
+        ),
     ] = None,
     save_embeddings: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write <video>.npy there: its embedding, (D,) float32.")
@@ -151,6 +157,8 @@ def translate(
                     print_outcome(outcome, json=json, several=several, whole=stretches.whole)
                     if isinstance(outcome, Translation):
                         save(save_features, outcome, outcome.features.numpy(), whole=stretches.whole)
+                        if outcome.visual is not None:
+                            save(save_features, outcome, outcome.visual.numpy(), whole=stretches.whole, of="visual")
                         save(save_embeddings, outcome, outcome.embedding.numpy(), whole=stretches.whole)
                         subtitles.add(outcome)
                 if before == (report.n_translated, len(report.failures)):

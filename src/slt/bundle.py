@@ -39,7 +39,7 @@ class LoadedBundle:
     Attributes:
         card: what the bundle says of itself.
         geometry: how it wants videos cut into windows.
-        extractor: windows to features.
+        extractor: windows or pictures to features; None where MediaPipe finds joints, which no weights here do.
         encoder: features to a sentence embedding.
         decoder: sentence embedding to text.
         domain: the features it was trained on, where that was noted.
@@ -47,7 +47,7 @@ class LoadedBundle:
 
     card: BundleCard
     geometry: WindowGeometry
-    extractor: nn.Module
+    extractor: nn.Module | None
     encoder: nn.Module
     decoder: TextDecoder
     domain: Domain | None
@@ -85,14 +85,15 @@ def load_bundle(
     loaded = LoadedBundle(
         card=card,
         geometry=window_geometry(card.preprocess),
-        extractor=_load_part(bundle, card.extractor, EXTRACTORS, "extractor", precision).to(place),
-        encoder=_load_part(bundle, card.encoder, ENCODERS, "sign encoder", precision).to(place),
+        extractor=_load_extractor(bundle, place, precision),
+        encoder=_load_part(bundle, card.encoder, card.encoder.weights, ENCODERS, "sign encoder", precision).to(place),
         decoder=_load_decoder(bundle, place, text_precision, text_encoder=text_encoder),
         domain=_load_domain(bundle, card.domain),
     )
     if place.type == "cpu":
         for model in (loaded.extractor, loaded.encoder, loaded.decoder):
-            settle_on_cpu(cast(nn.Module, model))
+            if model is not None:
+                settle_on_cpu(cast(nn.Module, model))
     if is_int8:
         quantise(cast(nn.Module, loaded.decoder))
     return loaded
@@ -101,10 +102,16 @@ def load_bundle(
 def load_extractor(
     name_or_path: str | Path, *, device: str = "auto", dtype: str = "float32"
 ) -> tuple[BundleCard, nn.Module]:
-    """Load the extractor of a bundle alone; arguments and errors as for ``load_bundle``."""
+    """Load the extractor of a bundle alone, one that has weights; arguments as for ``load_bundle``.
+
+    Raises:
+        UserError: as for ``load_bundle``; or the bundle's extractor has none.
+    """
     bundle = find_bundle(name_or_path)
     place = choose_device(device)
-    extractor = _load_part(bundle, bundle.card.extractor, EXTRACTORS, "extractor", choose_dtype(dtype)).to(place)
+    extractor = _load_extractor(bundle, place, choose_dtype(dtype))
+    if extractor is None:
+        raise UserError(f"the extractor of {bundle.card.name} is MediaPipe Holistic, which no bundle holds")
     if place.type == "cpu":
         settle_on_cpu(extractor)
     return bundle.card, extractor
@@ -171,13 +178,19 @@ def choose_dtype(name: str, *, text: bool = False) -> torch.dtype:
     return DTYPES[name]
 
 
+def _load_extractor(bundle: Bundle, place: torch.device, dtype: torch.dtype) -> nn.Module | None:
+    card = bundle.card.extractor
+    if card.weights is None:
+        return None
+    return _load_part(bundle, card, card.weights, EXTRACTORS, "extractor", dtype).to(place)
+
+
 def _load_part(
-    bundle: Bundle, card: ExtractorCard | EncoderCard, table: Any, what: str, dtype: torch.dtype
+    bundle: Bundle, card: ExtractorCard | EncoderCard, file: str, table: Any, what: str, dtype: torch.dtype
 ) -> nn.Module:
     kind = resolve(table, card.kind, what=what)
     config = parse(kind.Config, card.config, where=f"the {what} in the card of {bundle.card.name}")
-    weights = read_in(bundle, card.weights, dtype)
-    return model_with(kind, config, weights, source=bundle.path(card.weights), dtype=dtype)
+    return model_with(kind, config, read_in(bundle, file, dtype), source=bundle.path(file), dtype=dtype)
 
 
 def read_hf_config(bundle: Bundle) -> HfTextConfig:

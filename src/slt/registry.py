@@ -9,7 +9,13 @@ from typing import Any
 
 from slt.errors import UserError
 
-EXTRACTORS: Mapping[str, str] = {"signhiera": "slt.models.signhiera:SignHiera"}
+EXTRACTORS: Mapping[str, str] = {
+    "signhiera": "slt.models.signhiera:SignHiera",
+    "keypoints": "slt.video.keypoints:Holistic",
+    "siglip": "slt.models.siglip:Siglip",
+    "keypoints+siglip": "slt.models.siglip:Siglip",
+}
+"""The model in each whose weights a bundle holds; Holistic brings its own."""
 ENCODERS: Mapping[str, str] = {
     "sonar-t5": "slt.models.sonar_t5:SonarT5",
     "mlp": "slt.models.mlp:Mlp",

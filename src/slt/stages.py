@@ -87,14 +87,15 @@ def window_features(extractor: nn.Module, pixels: Sequence[NDArray[np.uint8]], p
 
 
 @torch.inference_mode()
-def encode(encoder: nn.Module, features: Tensor) -> EncoderOutput:
+def encode(encoder: nn.Module, features: Tensor, visual: Tensor | None = None) -> EncoderOutput:
     """Embed one clip.
 
     Args:
         encoder: a FeatureBatch to an EncoderOutput; on the features' device.
         features: (N, feature_dim).
+        visual: (M, visual_dim), the second stream, for an encoder that takes one.
 
     Returns:
         The output of a batch of one.
     """
-    return encoder(FeatureBatch.of([features]))
+    return encoder(FeatureBatch.of([features], [] if visual is None else [visual]))

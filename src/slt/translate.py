@@ -14,13 +14,13 @@ from slt.errors import as_slt_error
 from slt.obtain import obtain
 from slt.segment.finder import SentenceLimits
 from slt.segment.stream import find_sentences
-from slt.signing import FRAMES_AHEAD, Progress, Signing, find_in, look_at, translate_signing
+from slt.sight import check_detector, sight_of
+from slt.signing import FRAMES_AHEAD, Progress, Signing, at_rate_of, find_in, look_at, translate_signing
 from slt.stopwatch import Stopwatch
 from slt.text.languages import check_languages
 from slt.translation import Failure, Translation
 from slt.video.ahead import read_ahead
-from slt.video.decode import open_video
-from slt.video.span import open_span
+from slt.video.posed import open_posed
 from slt.video.stream import timed_crops
 
 DEFAULT_LANG = "eng_Latn"
@@ -67,7 +67,8 @@ class Translator:
             progress: told of what is fetched and imported.
 
         Raises:
-            UserError: no such model, device or dtype, or files that are not what the model's card says.
+            UserError: no such model, device or dtype, files that are not what the model's card says, or a detector that
+                it has no use for.
             SltError: what is to be fetched cannot be.
         """
         if self._bundle is None or (text_encoder and not self._has_text_encoder):
@@ -80,6 +81,7 @@ class Translator:
                 text_encoder=text_encoder,
             )
             self._has_text_encoder = text_encoder
+            check_detector(self._bundle.card, self.detector)
         return self._bundle
 
     def translate(
@@ -89,6 +91,7 @@ class Translator:
         *,
         start_s: float | None = None,
         end_s: float | None = None,
+        pose: str | Path | None = None,
         beam_size: int = 5,
         nbest: int = 1,
         rerank: bool = False,
@@ -97,14 +100,15 @@ class Translator:
         """Translate one video file or folder of frames, or a stretch of it as if it were a video of its own.
 
         Args:
-            video: its path.
+            video: its path; for a model that reads keypoints alone, a ``.pose`` file will do.
             langs: FLORES-200 codes; None is English, or the first language of a model without it.
             start_s: frames from then on, in seconds since the video's first frame; None is the beginning.
             end_s: frames before then, likewise; None is the end.
+            pose: a ``.pose`` file of the whole video, for a model that reads keypoints; None: they are looked for.
             beam_size: hypotheses kept alive in the decoder's search.
             nbest: texts per language, at most ``beam_size``.
             rerank: read the video several times, and weigh the texts of all readings; needs a text encoder.
-            progress: told of each batch of windows that went through the extractor.
+            progress: told of the windows or frames that went through the extractor.
 
         Raises:
             UserError: not a readable video, a language the model does not write, or a size out of range.
@@ -114,7 +118,7 @@ class Translator:
         langs = check_languages(langs or _default_langs(bundle.card), bundle.card.languages)
         clock = Stopwatch()
         with clock("signer"):
-            opened = open_span(Path(video), start_s, end_s)
+            opened = open_posed(Path(video), start_s, end_s, pose=Path(pose) if pose else None)
         signing = look_at(bundle, opened, video=str(video), clock=clock, detector=self.detector)
         signing = replace(signing, start_s=start_s or 0.0, end_s=end_s)
         return translate_signing(
@@ -154,19 +158,17 @@ class Translator:
         settings: dict[str, Any] = {"beam_size": beam_size, "nbest": nbest, "rerank": rerank}
         clock = Stopwatch()
         with clock("signer"):
-            source, signer = find_in(bundle, open_video(Path(video)), self.detector)
+            source = at_rate_of(bundle, open_posed(Path(video)))
+            signer = find_in(bundle, source, self.detector)
         fps, n_frames = source.info.fps, source.info.n_frames
         crops = read_ahead(timed_crops(source, signer, bundle.card.preprocess.size), FRAMES_AHEAD)
         with closing(crops):
             for sentence in clock.each("frames", find_sentences(crops, fps=fps, limits=limits)):
-                signing = Signing(
-                    video=str(video),
-                    source=source,
-                    signer=signer,
-                    crops=sentence.crops,
-                    start_s=sentence.start_s,
-                    end_s=sentence.end_s,
-                )
+                signing = Signing(video=str(video), source=source, signer=signer, glimpses=sentence.crops)
+                if not sight_of(bundle).on_crops:  # what it looks at was not kept: the sentence is read once more
+                    again = open_posed(Path(video), sentence.start_s, sentence.end_s)
+                    signing = look_at(bundle, again, video=str(video), clock=clock, signer=signer)
+                signing = replace(signing, start_s=sentence.start_s, end_s=sentence.end_s)
                 yield translate_signing(bundle, signing, langs, clock=clock, **settings)
                 clock.seconds = {}
                 if progress:

@@ -44,8 +44,9 @@ class Translation:
         end_s: when it ends, likewise.
         duration_s: how long the frames that were read last, in seconds.
         signer: the part of the picture the model saw, and how it was found.
-        windows: what the extractor was fed.
-        features: (N, feature_dim) float32 on the CPU.
+        windows: what the extractor was fed; none where it looks at single frames.
+        features: (N, feature_dim) float32 on the CPU; of keypoints NaN where a joint was not seen.
+        visual: (M, visual_dim) float32 on the CPU, embeddings of pictures beside keypoints; None: there are none.
         embedding: (D,) float32 on the CPU, in SONAR's space.
         timings: stage → seconds.
         warnings: what a reader of the texts should know.
@@ -62,6 +63,7 @@ class Translation:
     signer: SignerBox
     windows: Sequence[Span]
     features: Tensor
+    visual: Tensor | None = None
     embedding: Tensor
     timings: Mapping[str, float]
     warnings: Sequence[str]
@@ -88,6 +90,7 @@ class Translation:
                 for span in self.windows
             ],
             "feature_shape": list(self.features.shape),
+            **({} if self.visual is None else {"visual_shape": list(self.visual.shape)}),
             "embedding_dim": len(self.embedding),
             "timings_s": {stage: round(value, 6) for stage, value in self.timings.items()},
             "warnings": list(self.warnings),

@@ -8,6 +8,7 @@ from slt.extract.base import Settings
 from slt.extract.kinds import load_extractor
 from slt.extract.signhiera import SignHieraExtractor
 from tests.bundles import bundle, clip, write_clip  # noqa: F401 - fixtures
+from tests.frame_bundles import both_bundle, keypoint_bundle, siglip_folder  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")

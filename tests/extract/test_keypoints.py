@@ -7,7 +7,6 @@ from slt.data.synthetic.joints import joints
 from slt.errors import UserError
 from slt.extract.base import Settings
 from slt.extract.jobs import Job, gather_jobs
-from slt.extract.keypoints import at_working_rate
 from slt.extract.kinds import load_extractor
 from slt.extract.story import extract
 from slt.video.keypoints import PoseFile, find_keypoints, write_pose
@@ -57,13 +56,19 @@ def test_the_joints_in_a_video_are_features(tmp_path):
         np.testing.assert_array_equal(store[id], expected.reshape(10, 225))
 
 
-def test_rates_outside_the_usual_are_brought_to_it():
-    rows = np.arange(100, dtype=np.float32)[:, None]
-    assert len(at_working_rate(rows, 30)) == 100
-    np.testing.assert_array_equal(at_working_rate(rows, 50)[:3, 0], [1, 3, 5])
-    assert len(at_working_rate(rows, 10)) == 250
-
-
 def test_what_keypoints_have_no_use_for_is_refused():
     with pytest.raises(UserError, match="MediaPipe Holistic, which finds the signer itself"):
         load_extractor("keypoints", Settings(model="demo"))
+
+
+def test_a_bundle_that_reads_keypoints_may_be_named(keypoint_bundle):
+    assert load_extractor(None, Settings(model=str(keypoint_bundle))).header.extractor == "keypoints"
+    with pytest.raises(UserError, match=r"finds the signer itself$"):
+        load_extractor(None, Settings(model=str(keypoint_bundle), detector="mediapipe"))
+    with pytest.raises(UserError, match="finds the signer itself, and the model demo does not read them"):
+        load_extractor("keypoints", Settings(model="demo"))
+
+
+def test_no_features_are_those_of_a_bundle_with_two_streams(both_bundle):
+    with pytest.raises(UserError, match=r"reads two streams of features, keypoints and siglip: each has its store"):
+        load_extractor(None, Settings(model=str(both_bundle)))

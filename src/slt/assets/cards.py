@@ -17,6 +17,7 @@ from slt.files import atomic_write
 from slt.registry import DECODERS, ENCODERS, EXTRACTORS, did_you_mean
 
 CARD_NAME = "card.json"
+WITHOUT_WEIGHTS = "keypoints"
 FORMAT = 1
 
 
@@ -62,11 +63,25 @@ class _ModelCard:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExtractorCard(_ModelCard):
-    """The model that turns windows into features."""
+class ExtractorCard:
+    """What turns a video into features.
+
+    Attributes:
+        kind: its name in the table of its kind.
+        config: what its configuration class takes.
+        weights: the file of its weights, a path inside the bundle; None for keypoints, whose model is MediaPipe's own.
+    """
+
+    kind: str
+    config: Mapping[str, Any]
+    weights: str | None
 
     def __post_init__(self) -> None:
         _check_kind(self.kind, EXTRACTORS)
+        if self.kind == WITHOUT_WEIGHTS and (self.weights is not None or self.config):
+            raise UserError(f"{self.kind} come from MediaPipe Holistic: expected no weights and an empty config")
+        if self.kind != WITHOUT_WEIGHTS and self.weights is None:
+            raise UserError(f"an extractor of the kind {self.kind} needs weights, found none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +183,7 @@ class BundleCard:
         """The files the card names, each a path inside the bundle's folder."""
         models = self.extractor.weights, self.encoder.weights, self.decoder.weights
         rest = self.decoder.text_encoder, self.decoder.tokenizer, self.domain and self.domain.weights
-        return (*models, *(file for file in rest if file))
+        return (*(file for file in models if file is not None), *(file for file in rest if file))
 
 
 def read_card(folder: Path) -> BundleCard:

@@ -23,7 +23,7 @@ from slt.stopping import StopRequests
 from slt.stopwatch import Stopwatch
 from slt.text.languages import check_languages
 from slt.video.base import Frame, Video, VideoInfo
-from slt.video.span import open_span
+from slt.video.posed import open_posed
 
 if TYPE_CHECKING:
     from slt.translation import Translation
@@ -108,12 +108,13 @@ class Reader:
 
     def read(self, manifest: Manifest, clip: Clip) -> Answer:
         """Translate a clip; one that is broken gives an answer that says why, and is tried again next time."""
-        path = manifest.video_path(clip)
-        question = json.dumps([clip.id, str(path), clip.start_s, clip.end_s])
-        return self._answer(
-            question,
-            partial(self._from_video, lambda: open_span(_known(path, clip), clip.start_s, clip.end_s), clip.id),
-        )
+        path, pose = manifest.video_path(clip), manifest.pose_path(clip)
+        question = json.dumps([clip.id, str(path), clip.start_s, clip.end_s, *([str(pose)] if pose else [])])
+
+        def open_it() -> Video:
+            return open_posed(_known(path or pose, clip), clip.start_s, clip.end_s, pose=pose)
+
+        return self._answer(question, partial(self._from_video, open_it, clip.id))
 
     def read_blank(self, n_frames: int, fps: float) -> Answer:
         """Translate a video of as many frames in which nothing is to be seen."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,11 @@ from slt.errors import SltError, UserError
 from slt.evaluate.journal import Journal, packed
 from slt.evaluate.model import Answer, Asked, Reader
 from slt.stages import encode
+from slt.streams import bundle_streams
 from slt.text.decoder import token_limit
 
-FRAMES_PER_ROW = 2
-"""Sampled frames that SignHiera makes one feature vector of."""
+FRAMES_PER_ROW = {"signhiera": 2}
+"""Sampled frames that one feature vector is made of; of other extractors one."""
 
 
 def open_stored(folder: Path, model: str, manifest: Path) -> Features:
@@ -34,12 +34,16 @@ def open_stored(folder: Path, model: str, manifest: Path) -> Features:
     """
     bundle, features = find_bundle(model), open_features(folder)
     card = bundle.card
-    features.header.check_fits(
+    if len(streams := bundle_streams(card)) > 1:
+        names = " and ".join(stream.kind for stream in streams)
+        raise UserError(
+            f"the model {card.name} reads {names} together, and --features names one store of features",
+            fix="leave --features away: its features are then made from the videos",
+        )
+    streams[0].check(
+        features.header,
         where=folder,
         fix=f"slt extract-features {manifest} --model {bundle.folder} --out DIR",
-        extractor=card.extractor.kind,
-        weights_sha256=card.sha256.get(card.extractor.weights),
-        geometry=asdict(card.preprocess),
         feature_dim=card.encoder.config.get("feature_dim"),
     )
     return features
@@ -72,7 +76,10 @@ class StoredReader(Reader):
     def _from_rows(self, clip: Clip, rows: NDArray[Any]) -> dict[str, Any]:
         bundle, asked = self.bundle, self.asked
         weight = next(bundle.encoder.parameters())
-        encoded = encode(bundle.encoder, torch.from_numpy(np.array(rows)).to(weight.device, weight.dtype))
+        features = torch.from_numpy(np.array(rows)).to(weight.device)
+        if bundle.card.extractor.kind != "keypoints":  # which half precision would move
+            features = features.to(weight.dtype)
+        encoded = encode(bundle.encoder, features)
         limit = token_limit(self._seconds(clip, len(rows)))
         found = bundle.decoder.translate(encoded, [asked.lang], nbest=1, beam_size=asked.beam, max_tokens=limit)
         best = found[0][asked.lang][0]
@@ -84,4 +91,5 @@ class StoredReader(Reader):
         if clip.start_s is not None and clip.end_s is not None:
             return clip.end_s - clip.start_s
         geometry = self.bundle.geometry
-        return n_rows * FRAMES_PER_ROW * geometry.sampling_rate / geometry.target_fps
+        per_row = FRAMES_PER_ROW.get(self.bundle.card.extractor.kind, 1)
+        return n_rows * per_row * geometry.sampling_rate / geometry.target_fps

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from slt.assets.cards import sha256_of
+from slt.assets.store import find_bundle, is_bundle
 from slt.bundle import choose_device, choose_dtype
+from slt.bundle import load_extractor as load_from_bundle
 from slt.data.features.header import StoreHeader
 from slt.errors import UserError
 from slt.extract.base import Counted, Extractor, Notes, Piece, Settings, as_rows, open_clip, pieces_at_once, store_dtype
@@ -22,19 +25,23 @@ from slt.extract.jobs import Job
 from slt.models.pictures import weights_of
 from slt.models.siglip import Siglip
 from slt.models.timesformer import Timesformer
+from slt.sight import PICTURES_AT_ONCE, fitted
+from slt.streams import Stream, bundle_streams, picture_stream
 from slt.video.base import Frame
-from slt.video.crop import crop
 from slt.video.detect import load_detector
 from slt.video.stream import WindowStream
 from slt.video.windows import WindowGeometry
 
 TARGET_FPS = 25.0
 WHOLE_PICTURE = "none"
-FRAMES_PER_PIECE = 16
+
+
+Fit: TypeAlias = Callable[[Frame], Frame]
+"""A frame as the model wants it."""
 
 
 class _TransformersExtractor(Extractor):
-    """What SigLIP and TimeSformer have in common: a folder with a model, and pictures fitted to it.
+    """What SigLIP and TimeSformer have in common: a model of transformers, and pictures fitted to it.
 
     Without a detector the model sees the whole picture, as its own processor resizes it; with one, the squared crop.
 
@@ -43,7 +50,6 @@ class _TransformersExtractor(Extractor):
     """
 
     kind: ClassVar[str]
-    model_class: ClassVar[Any]
 
     def __init__(self, settings: Settings) -> None:
         if settings.model is None:
@@ -51,19 +57,19 @@ class _TransformersExtractor(Extractor):
                 f"--extractor {self.kind} needs --model: the folder of a {self.kind} model",
                 fix="give --model DIR, with config.json, preprocessor_config.json and model.safetensors in it",
             )
-        folder = Path(settings.model)
-        device = choose_device(settings.device)
-        dtype = choose_dtype(settings.dtype)
-        self._detector = settings.detector or WHOLE_PICTURE
-        load_detector(self._detector)
-        self._model = self.model_class(folder).to(device, dtype)
+        device, dtype = choose_device(settings.device), choose_dtype(settings.dtype)
+        model, stream = self.load(settings.model)
+        self._model = model.to(device, dtype)
         self._device = device
+        self._detector = settings.detector or stream.geometry["detector"]
+        load_detector(self._detector)
+        self._target_fps = stream.geometry["target_fps"]
         self.header = StoreHeader(
             feature_dim=self._model.feature_dim,
             dtype=store_dtype(settings.dtype),
             extractor=self.kind,
-            weights_sha256=sha256_of(weights_of(folder)),
-            geometry={**self.geometry(), "detector": self._detector},
+            weights_sha256=stream.weights_sha256,
+            geometry={**stream.geometry, "detector": self._detector},
         )
         height, width = self._model.pictures.fit(np.zeros((64, 64, 3), np.uint8)).shape[:2]
         self.at_once = pieces_at_once(device.type, self.frames_per_piece * height * width * 3)
@@ -74,39 +80,44 @@ class _TransformersExtractor(Extractor):
         """How many frames a piece has at most."""
 
     @abstractmethod
-    def geometry(self) -> dict[str, Any]:
-        """Return what the numbers depend on beside the weights and the detector."""
+    def load(self, model: str) -> tuple[Any, Stream]:
+        """Return the model that is named, and what it makes."""
 
     @abstractmethod
-    def cut(self, frames: Counted, fps: float) -> Iterator[Piece]:
-        """Cut fitted frames into pieces."""
+    def cut(self, frames: Counted, fit: Fit, fps: float) -> Iterator[Piece]:
+        """Cut frames into pieces, each frame that is looked at fitted to the model."""
 
     def pieces(self, job: Job, notes: Notes) -> Generator[Piece, None, None]:
         """Yield one clip in pieces."""
-        video, signer = open_clip(job, self._detector, target_fps=TARGET_FPS, notes=notes)
-        fit = self._model.pictures.fit
+        video, signer = open_clip(job, self._detector, target_fps=self._target_fps, notes=notes)
+        fit = partial(fitted, self._model.pictures, signer=signer)
         with closing(video.frames()) as frames:
-            whole = self._detector == WHOLE_PICTURE
-            fitted = (fit(frame if whole else crop(frame, signer.box)) for frame in frames)
-            yield from self.cut(Counted(fitted, video.info.fps), video.info.fps)
+            yield from self.cut(Counted(frames, video.info.fps), fit, video.info.fps)
         notes += video.warnings
 
 
 class SiglipExtractor(_TransformersExtractor):
-    """Every second frame, at 25 frames per second, to one embedding."""
+    """Every second frame, at 25 frames per second, to one embedding; the model has a folder of its own, or a bundle's.
+
+    Raises:
+        UserError: a bundle was named that has no SigLIP.
+    """
 
     kind = "siglip"
-    model_class = Siglip
-    frames_per_piece = FRAMES_PER_PIECE
-    sampling_rate = 2
+    frames_per_piece = PICTURES_AT_ONCE
 
-    def geometry(self) -> dict[str, Any]:
-        """Return which frames are embedded."""
-        return {"target_fps": TARGET_FPS, "sampling_rate": self.sampling_rate}
+    def load(self, model: str) -> tuple[Siglip, Stream]:
+        """See above."""
+        if not is_bundle(model):
+            return Siglip.from_folder(Path(model)), picture_stream(weights_sha256=sha256_of(weights_of(Path(model))))
+        card = find_bundle(model).card
+        if not (streams := [stream for stream in bundle_streams(card) if stream.kind == self.kind]):
+            raise UserError(f"the model {card.name} has no SigLIP", fix="give --model the folder of one")
+        return cast(Siglip, load_from_bundle(model, device="cpu")[1]), streams[0]
 
-    def cut(self, frames: Counted, fps: float) -> Iterator[Piece]:
+    def cut(self, frames: Counted, fit: Fit, fps: float) -> Iterator[Piece]:
         """Yield every second frame, some at a time."""
-        chosen: Iterator[Frame] = islice(frames, 0, None, self.sampling_rate)
+        chosen = map(fit, islice(frames, 0, None, self.header.geometry["sampling_rate"]))
         while rows := list(islice(chosen, self.frames_per_piece)):
             yield frames.piece(np.stack(rows))
 
@@ -120,7 +131,6 @@ class TimesformerExtractor(_TransformersExtractor):
     """Windows over about a second, half overlapping, to one embedding each."""
 
     kind = "timesformer"
-    model_class = Timesformer
     span_frames = 32
 
     @property
@@ -128,20 +138,23 @@ class TimesformerExtractor(_TransformersExtractor):
         """Frames of a window: those the model was made for."""
         return int(self._model.num_frames)
 
-    def geometry(self) -> dict[str, Any]:
-        """Return how windows are cut: each spans about 32 frames at 25 per second, however many the model sees."""
-        n_frames = self.frames_per_piece
-        rate = max(1, self.span_frames // n_frames)
-        return {
-            "num_frames": n_frames,
-            "sampling_rate": rate,
+    def load(self, model: str) -> tuple[Timesformer, Stream]:
+        """See above; each window spans about 32 frames at 25 per second, however many the model sees."""
+        folder = Path(model)
+        loaded = Timesformer(folder)
+        geometry: dict[str, Any] = {
+            "num_frames": loaded.num_frames,
+            "sampling_rate": max(1, self.span_frames // loaded.num_frames),
             "target_fps": TARGET_FPS,
-            "stride_frames": max(1, n_frames // 2),
+            "stride_frames": max(1, loaded.num_frames // 2),
         }
+        self._windows = WindowGeometry(**geometry)
+        made = {**geometry, "detector": WHOLE_PICTURE}
+        return loaded, Stream(kind=self.kind, geometry=made, weights_sha256=sha256_of(weights_of(folder)))
 
-    def cut(self, frames: Counted, fps: float) -> Iterator[Piece]:
+    def cut(self, frames: Counted, fit: Fit, fps: float) -> Iterator[Piece]:
         """Yield the windows; the last one repeats its last frame where the clip ends."""
-        for _, pixels in WindowStream(frames, fps=fps, geometry=WindowGeometry(**self.geometry())):
+        for _, pixels in WindowStream(map(fit, frames), fps=fps, geometry=self._windows):
             yield frames.piece(pixels)
 
     def features(self, pieces: Sequence[Piece]) -> list[NDArray[np.float32]]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, replace
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slt.bundle import load_extractor, window_geometry
 from slt.data.features.header import StoreHeader
+from slt.errors import UserError
 from slt.extract.base import Counted, Extractor, Notes, Piece, Settings, as_rows, open_clip, pieces_at_once, store_dtype
 from slt.extract.jobs import Job
 from slt.models.signhiera import SignHiera
 from slt.stages import window_features
+from slt.streams import bundle_streams
 from slt.video.detect import load_detector
 from slt.video.stream import WindowStream, cropped_frames
 
@@ -23,12 +24,18 @@ class SignHieraExtractor(Extractor):
     """Windows to features, by a bundle's extractor.
 
     Raises:
-        UserError: no such bundle, device, dtype or detector.
+        UserError: no such bundle, device, dtype or detector; or the bundle's extractor is another one.
     """
 
     def __init__(self, settings: Settings) -> None:
         card, model = load_extractor(settings.model or "demo", device=settings.device, dtype=settings.dtype)
-        self._model = cast(SignHiera, model)
+        if not isinstance(model, SignHiera):
+            raise UserError(
+                f"the model {card.name} reads features made by {card.extractor.kind}, not by signhiera",
+                fix="leave --extractor away: the model's own is taken",
+            )
+        self._model = model
+        (stream,) = bundle_streams(card)
         self._preprocess = replace(card.preprocess, detector=settings.detector or card.preprocess.detector)
         load_detector(self._preprocess.detector)
         self._geometry = window_geometry(self._preprocess)
@@ -38,8 +45,8 @@ class SignHieraExtractor(Extractor):
         self.header = StoreHeader(
             feature_dim=self._model.config.feature_dim,
             dtype=store_dtype(settings.dtype),
-            extractor=card.extractor.kind,
-            weights_sha256=card.sha256[card.extractor.weights],
+            extractor=stream.kind,
+            weights_sha256=stream.weights_sha256,
             geometry=asdict(self._preprocess),
         )
 

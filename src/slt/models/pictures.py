@@ -37,10 +37,22 @@ class Pictures:
     width: int | None
     shortest_edge: int | None
     crop: tuple[int, int] | None
-    resample: Any
+    resample: int
     rescale: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        sizes = [self.height, self.width, self.shortest_edge, *(self.crop or ())]
+        mistakes = [f"{size} pixels, expected at least 1" for size in sizes if size is not None and size < 1]
+        if self.shortest_edge is None and None in (self.height, self.width):
+            mistakes.append("neither height and width nor shortest_edge")
+        if self.resample not in range(6):
+            mistakes.append(f"resample {self.resample}, expected one of Pillow's filters, 0 to 5")
+        if 0 in self.std:
+            mistakes.append("std 0")
+        if mistakes:
+            raise UserError(f"bad picture configuration: {'; '.join(mistakes)}")
 
     @classmethod
     def of(cls, processor: Any) -> Pictures:
@@ -52,7 +64,7 @@ class Pictures:
             width=size.get("width"),
             shortest_edge=size.get("shortest_edge"),
             crop=(crop["height"], crop["width"]) if crop else None,
-            resample=processor.resample,
+            resample=int(processor.resample),
             rescale=processor.rescale_factor,
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
@@ -63,7 +75,8 @@ class Pictures:
         from transformers.image_transforms import resize
 
         size: Any = self._size(*frame.shape[:2])
-        picture = np.asarray(resize(frame, size, resample=self.resample, input_data_format="channels_last"))
+        resample: Any = self.resample
+        picture = np.asarray(resize(frame, size, resample=resample, input_data_format="channels_last"))
         if self.crop:
             height, width = self.crop
             top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2

@@ -2,49 +2,134 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from slt.models.checkpoint import load_strict, read_weights
+from slt.errors import UserError
+from slt.models.checkpoint import load_model
 from slt.models.pictures import Pictures, check_type, weights_of
 
 TYPES = ("siglip", "siglip_vision_model")
-OTHER_HALF = ("text_model.*", "logit_scale", "logit_bias")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiglipConfig:
+    """The shape of a SigLIP's image half, and how it wants pictures; the defaults are those of SigLIP base.
+
+    Attributes:
+        pictures: resized to what, and normalised how.
+        hidden_size: width of the transformer, and of an embedding.
+        intermediate_size: inner width of the feed-forward layers.
+        num_hidden_layers: their number.
+        num_attention_heads: heads of each.
+        num_channels: colours of a pixel.
+        image_size: height and width of a picture, in pixels.
+        patch_size: the same of a patch.
+        hidden_act: the feed-forward layers' function, as transformers calls it.
+        layer_norm_eps: of every layer norm.
+
+    Raises:
+        UserError: impossible sizes; every one is named.
+    """
+
+    pictures: Pictures
+    hidden_size: int = 768
+    intermediate_size: int = 3072
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    num_channels: int = 3
+    image_size: int = 224
+    patch_size: int = 16
+    hidden_act: str = "gelu_pytorch_tanh"
+    layer_norm_eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        numbers = {name: value for name, value in self.shape.items() if not isinstance(value, str)}
+        mistakes = [f"{name} {value}, expected more than 0" for name, value in numbers.items() if value <= 0]
+        if self.num_attention_heads > 0 and self.hidden_size % self.num_attention_heads:
+            mistakes.append(f"hidden_size {self.hidden_size}, expected a multiple of {self.num_attention_heads} heads")
+        if mistakes:
+            raise UserError(f"bad SigLIP configuration: {'; '.join(mistakes)}")
+
+    @property
+    def shape(self) -> dict[str, int | float | str]:
+        """All but the pictures, as transformers takes it."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "pictures"}
+
+    @property
+    def feature_dim(self) -> int:
+        """Width of an embedding."""
+        return self.hidden_size
 
 
 class Siglip(nn.Module):
-    """The image half of a SigLIP, as transformers keeps it: from its own folder, or from that of the whole model.
-
-    Args:
-        folder: with ``config.json``, ``preprocessor_config.json`` and weights.
+    """The image half of a SigLIP, as transformers computes it.
 
     Attributes:
-        pictures: how it wants frames.
-        feature_dim: width of an embedding.
-
-    Raises:
-        UserError: the folder lacks something, or holds another model.
+        config: its shape, and how it wants frames.
 
     Reference: Zhai et al. 2023, arXiv 2303.15343.
     """
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        weights = weights_of(folder)
-        check_type(folder, TYPES)
-        from transformers import SiglipImageProcessor, SiglipVisionConfig, SiglipVisionModel
+    Config: ClassVar = SiglipConfig
+    OLD_NAMES: ClassVar[dict[str, str]] = {}
+    MAY_BE_EXTRA: ClassVar = ("text_model.*", "logit_scale", "logit_bias")  # the other half
 
-        config = SiglipVisionConfig.from_pretrained(folder, local_files_only=True)
-        self.pictures = Pictures.of(SiglipImageProcessor.from_pretrained(folder, local_files_only=True))
-        self.feature_dim: int = config.hidden_size
-        self.model = SiglipVisionModel(config)
-        load_strict(self.model, read_weights(weights), may_be_extra=OTHER_HALF, source=weights)
-        self.eval()
+    def __init__(self, config: SiglipConfig) -> None:
+        super().__init__()
+        from transformers import SiglipVisionConfig, SiglipVisionModel
+
+        self.config = config
+        self.vision_model = SiglipVisionModel(SiglipVisionConfig(**config.shape)).vision_model
+        # No file has these numbers, and a model that is built empty has none: they only count.
+        places = self.vision_model.embeddings
+        places.position_ids = torch.arange(places.num_positions, device="cpu").expand(1, -1)
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Siglip:
+        """Load one as transformers keeps it: from its own folder, or from that of the whole model.
+
+        Args:
+            folder: with ``config.json``, ``preprocessor_config.json`` and weights.
+
+        Raises:
+            UserError: the folder lacks something, or holds another model.
+        """
+        weights = weights_of(folder)
+        return load_model(cls, siglip_config(folder), weights)
+
+    @property
+    def pictures(self) -> Pictures:
+        """How it wants frames."""
+        return self.config.pictures
+
+    @property
+    def feature_dim(self) -> int:
+        """Width of an embedding."""
+        return self.config.feature_dim
 
     @torch.inference_mode()
     def forward(self, frames: Tensor) -> Tensor:
         """Embed (B, H, W, 3) uint8 frames, fitted by ``pictures``: (B, feature_dim), in the weights' dtype."""
-        pixels = self.pictures.normalise(frames).to(self.model.dtype)
-        return self.model(pixel_values=pixels).pooler_output
+        dtype = next(self.parameters()).dtype
+        return self.vision_model(pixel_values=self.pictures.normalise(frames).to(dtype)).pooler_output
+
+
+def siglip_config(folder: Path) -> SiglipConfig:
+    """Read the configuration of a SigLIP in a folder as transformers keeps it.
+
+    Raises:
+        UserError: the folder lacks something, or holds another model.
+    """
+    weights_of(folder)
+    check_type(folder, TYPES)
+    from transformers import SiglipImageProcessor, SiglipVisionConfig
+
+    found = SiglipVisionConfig.from_pretrained(folder, local_files_only=True).to_dict()
+    pictures = Pictures.of(SiglipImageProcessor.from_pretrained(folder, local_files_only=True))
+    shape = {field.name: found[field.name] for field in fields(SiglipConfig) if field.name != "pictures"}
+    return SiglipConfig(pictures=pictures, **shape)

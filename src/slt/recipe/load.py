@@ -13,6 +13,7 @@ import yaml
 
 from slt.config import parse
 from slt.errors import UserError
+from slt.recipe.extractors import SignHieraExtractor
 from slt.recipe.parts import refuse
 from slt.recipe.schema import VERBS, Recipe
 from slt.registry import did_you_mean
@@ -88,7 +89,7 @@ def check_verb(recipe: Recipe, verb: str) -> None:
     extractor, encoder, decoder = recipe.extractor, recipe.encoder, recipe.decoder
     objective = recipe.objective.kind
     from_video = not (recipe.data.train.features and recipe.data.val.features)
-    trains_extractor = extractor is not None and extractor.frozen < 1
+    trains_extractor = isinstance(extractor, SignHieraExtractor) and extractor.frozen < 1
     translates = verb == "train-translator"
     refuse(
         (verb == "train-features" and not trains_extractor, "train-features needs an extractor with frozen below 1"),

@@ -1,4 +1,4 @@
-"""What a recipe says of what sees and of what is learnt: one dataclass per kind of extractor, encoder and objective."""
+"""What a recipe says of what reads features and of what is learnt: one dataclass per kind of encoder and objective."""
 
 from __future__ import annotations
 
@@ -12,31 +12,6 @@ from slt.registry import SHAPES, resolve
 
 FOLLOWS = ("feature_dim", "visual_dim", "output_dim")  # of a shape: from the features, and from the decoder
 ON_KEYPOINTS = ("fusion", "transformer")  # encoders whose features, or first stream of them, are keypoints
-
-
-@dataclass(frozen=True, kw_only=True)
-class SignHieraExtractor:
-    """SignHiera, as a bundle has it.
-
-    Attributes:
-        kind: its name.
-        bundle: whose extractor, and whose way of cutting videos into windows: a bundle's name or folder.
-        frozen: share of its blocks, counted from the first, that stay as they are; 1: all of it.
-        checkpointing: recompute the blocks' activations in the backward pass: much less memory, a third more work.
-        windows_at_once: windows that go through it together.
-    """
-
-    kind: Literal["signhiera"]
-    bundle: str
-    frozen: float = 1.0
-    checkpointing: bool = True
-    windows_at_once: int = 4
-
-    def __post_init__(self) -> None:
-        refuse(
-            (not 0 <= self.frozen <= 1, f"frozen {self.frozen}, expected a share from 0 to 1"),
-            (self.windows_at_once < 1, f"windows_at_once {self.windows_at_once}, expected at least 1"),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +183,6 @@ class CrossEntropy:
         )
 
 
-Extractor: TypeAlias = SignHieraExtractor
 Encoder: TypeAlias = SonarT5Encoder | MlpEncoder | FusionEncoder | TransformerEncoder
 Objective: TypeAlias = SonarSpace | CrossEntropy | Contrastive
 

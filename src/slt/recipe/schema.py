@@ -8,7 +8,8 @@ from typing import Literal
 
 from slt.recipe.checks import decoder_mistakes
 from slt.recipe.decoders import Decoder
-from slt.recipe.parts import ON_KEYPOINTS, Contrastive, Encoder, Extractor, Objective, refuse
+from slt.recipe.extractors import Extractor, complaint_about_pair
+from slt.recipe.parts import ON_KEYPOINTS, Contrastive, Encoder, Objective, refuse
 
 VERBS = ("train-features", "train-encoder", "train-decoder", "train-translator", "train-vlp")
 STREAMS = ("keypoints", "siglip", "timesformer", "signhiera")  # what `slt extract-features` can make
@@ -283,6 +284,7 @@ class Recipe:
         kind = self.encoder.kind if self.encoder else ""
         wanted, words = (2, "two streams") if kind == "fusion" else (1, "one stream")
         given = [len(split.streams) for split in (self.data.train, self.data.val)]
+        unfit = self.extractor and complaint_about_pair(self.extractor, kind, stored=0 not in given)
         refuse(
             (not self.name or "/" in self.name, f"name {self.name!r}, expected one that a folder can have"),
             (bool(starts) and starts[0] != 0, f"the first of the stages starts at epoch {starts and starts[0]}, not 0"),
@@ -292,6 +294,7 @@ class Recipe:
                 f"encoder {kind} takes {words} of features; data.train.features gives {given[0]}, data.val.features "
                 f"{given[1]}",
             ),
+            (bool(unfit), unfit or ""),
             (
                 kind in ON_KEYPOINTS and 0 in given,
                 f"encoder {kind} learns from stored keypoints: give data.train.features and data.val.features",

@@ -95,7 +95,7 @@ class Training(LightningModule):
         features = batch.features
         if features is None and batch.windows is not None and self.extractor is not None:
             with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained(self.extractor)):
-                at_once = self.recipe.extractor.windows_at_once if self.recipe.extractor else 1
+                at_once = getattr(self.recipe.extractor, "windows_at_once", 1)
                 features = extract(self.extractor, batch.windows, at_once=at_once)
         output: EncoderOutput = self.encoder(features)
         return output

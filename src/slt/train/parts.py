@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +19,14 @@ from slt.errors import SltError, UserError
 from slt.models.checkpoint import load_model, load_strict, read_notes, read_weights, rename
 from slt.models.config import FusionConfig, MlpConfig
 from slt.models.signhiera import SignHiera, normalise
-from slt.recipe.parts import Encoder, SignHieraExtractor
+from slt.recipe.extractors import SignHieraExtractor
+from slt.recipe.parts import Encoder
 from slt.recipe.schema import Recipe
 from slt.registry import ENCODERS, resolve
 from slt.runs import Run
 from slt.tensors import FeatureBatch
 from slt.train.decoders import DECODERS, DecodeLoss, Given, reads_sentence
+from slt.train.extractors import choose_extractor
 from slt.train.loader import WindowBatch
 
 
@@ -71,7 +73,8 @@ def build_parts(recipe: Recipe, widths: Widths, *, from_video: bool) -> Parts:
         UserError: a bundle or weights that are not there or do not fit.
     """
     torch.manual_seed(recipe.trainer.seed)
-    extractor = build_extractor(recipe.extractor) if recipe.extractor and from_video else None
+    own = recipe.extractor
+    extractor = build_extractor(own) if isinstance(own, SignHieraExtractor) and from_video else None
     encoder = build_encoder(recipe.encoder, widths) if recipe.encoder else None
     if encoder is not None and not reads_sentence(recipe):
         leave_alone(encoder)
@@ -87,10 +90,9 @@ def _nothing(*_: Any, **__: Any) -> tuple[Tensor, int]:
 
 def build_extractor(recipe: SignHieraExtractor) -> SignHiera:
     """Load a bundle's extractor; the first share of its blocks, and what comes before them, stay as they are."""
-    bundle = find_bundle(recipe.bundle)
-    card = bundle.card.extractor
-    config = parse(SignHiera.Config, card.config, where=f"the extractor in the card of {bundle.card.name}")
-    model = load_model(SignHiera, config, bundle.path(card.weights))
+    chosen = choose_extractor(recipe)
+    config = parse(SignHiera.Config, chosen.card.config, where="the extractor's card")
+    model = load_model(SignHiera, config, cast(Path, chosen.weights))
     n_frozen = round(recipe.frozen * len(model.blocks))
     model.requires_grad_(False)
     for block in model.blocks[n_frozen:]:

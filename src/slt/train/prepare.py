@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slt import log
-from slt.assets.store import Bundle, find_bundle
 from slt.bundle import window_geometry
 from slt.data.manifest import Manifest, read_manifest
 from slt.errors import UserError
@@ -19,6 +18,7 @@ from slt.runs import Run
 from slt.train.batches import Batches
 from slt.train.corpus import Corpus, all_texts, read_corpus, shared_sentences
 from slt.train.decoders import check_langs
+from slt.train.extractors import choose_extractor
 from slt.train.loader import Clips, Loader, Positions, feature_spreads
 from slt.train.parts import Widths
 from slt.train.sources import FeatureSource, Source, TextSource, VideoSource
@@ -79,7 +79,7 @@ def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepare
     targets = targets_of(all_texts(train, val), space) if space else no_targets(all_texts(train, val))
     if recipe.aligns:
         targets = targets.centred(all_texts(train))
-    widths = train.source.widths or ((_extractor_width(recipe),) if recipe.extractor else (0,))
+    widths = train.source.widths or (choose_extractor(recipe.extractor).widths if recipe.extractor else (0,))
     batches = Batches(
         lengths=train.lengths,
         rows=recipe.data.batch_rows * processes,
@@ -194,23 +194,22 @@ def _check_enough(train: Corpus, val: Corpus, processes: int) -> None:
 def _source(recipe: Recipe, manifest: Manifest, split: Split, data: Data) -> Source:
     if recipe.encoder is None:
         return TextSource()
-    bundle = find_bundle(recipe.extractor.bundle) if recipe.extractor else None
+    chosen = choose_extractor(recipe.extractor) if recipe.extractor else None
     if not split.streams:
-        if bundle is None:
+        if chosen is None:
             raise UserError("features from videos need an extractor")
-        return VideoSource(manifest, bundle.card.preprocess, window_geometry(bundle.card.preprocess))
+        return VideoSource(manifest, chosen.preprocess, window_geometry(chosen.preprocess))
     on_keypoints = recipe.encoder.kind in ON_KEYPOINTS
     source = FeatureSource(split, keypoints=on_keypoints)
     _check_kinds(source, split, keypoints=on_keypoints)
-    if bundle is not None:
-        make = f"slt extract-features {split.manifest} --model {bundle.folder} --out DIR"
-        source.stores[0].header.check_fits(
-            where=Path(source.paths[0]),
-            fix=make,
-            extractor=bundle.card.extractor.kind,
-            weights_sha256=bundle.card.sha256.get(bundle.card.extractor.weights),
-            feature_dim=_width_of(bundle),
-        )
+    if chosen is not None:
+        for number, (stream, width) in enumerate(zip(chosen.streams, chosen.widths, strict=True)):
+            stream.check(
+                source.stores[number].header,
+                where=Path(source.paths[number]),
+                fix=chosen.command(stream, split.manifest),
+                feature_dim=width,
+            )
     return source
 
 
@@ -225,14 +224,3 @@ def _check_kinds(source: FeatureSource, split: Split, *, keypoints: bool) -> Non
             extractor=wanted,
             feature_dim=KEYPOINTS_DIM if first else None,
         )
-
-
-def _extractor_width(recipe: Recipe) -> int:
-    return _width_of(find_bundle(recipe.extractor.bundle)) if recipe.extractor else 0
-
-
-def _width_of(bundle: Bundle) -> int:
-    from slt.config import parse
-    from slt.models.signhiera import SignHiera
-
-    return parse(SignHiera.Config, bundle.card.extractor.config, where="the extractor's card").feature_dim

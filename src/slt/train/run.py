@@ -18,12 +18,14 @@ from slt.assets.store import find_bundle
 from slt.bundle import choose_device
 from slt.errors import SltError
 from slt.recipe.decoders import SonarDecoder
+from slt.recipe.extractors import SignHieraExtractor
 from slt.recipe.load import plain
 from slt.recipe.schema import Recipe
 from slt.runs import ASSETS, Run
 from slt.train.callbacks import Ema, Judge, Keep, tell
 from slt.train.curves import Curves, draw_curves
 from slt.train.decoders import text_files
+from slt.train.extractors import WithSiglip, choose_extractor
 from slt.train.loop import check_compiler, make_trainer, quiet, world
 from slt.train.module import Training
 from slt.train.parts import build_parts
@@ -99,16 +101,20 @@ def build_module(recipe: Recipe, prepared: Prepared) -> Training:
 
 
 def assets(recipe: Recipe) -> dict[str, Any]:
-    """Return the hashes of the files of every bundle, and of the text model, that a recipe names."""
+    """Return the hashes of the files of every bundle and model that a recipe names."""
+    extractor, decoder = recipe.extractor, recipe.decoder
     named = {
-        "extractor": recipe.extractor and recipe.extractor.bundle,
-        "decoder": recipe.decoder.bundle if isinstance(recipe.decoder, SonarDecoder) else None,
+        "extractor": extractor.bundle if isinstance(extractor, SignHieraExtractor) else None,
+        "decoder": decoder.bundle if isinstance(decoder, SonarDecoder) else None,
     }
     noted: dict[str, Any] = {
         part: {"bundle": name, "sha256": dict(find_bundle(name).card.sha256)} for part, name in named.items() if name
     }
-    if not isinstance(recipe.decoder, SonarDecoder) and recipe.decoder.weights:
-        noted["decoder"] = {"weights": recipe.decoder.weights, "sha256": text_files(recipe.decoder)}
+    if isinstance(extractor, WithSiglip):
+        chosen = choose_extractor(extractor)
+        noted["extractor"] = {"model": extractor.model, "sha256": {chosen.card.weights: chosen.sha256}}
+    if not isinstance(decoder, SonarDecoder) and decoder.weights:
+        noted["decoder"] = {"weights": decoder.weights, "sha256": text_files(decoder)}
     return noted
 
 

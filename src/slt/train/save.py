@@ -17,16 +17,21 @@ from slt.errors import SltError
 from slt.files import atomic_write, flush_to_disk, publish_folder
 from slt.models.checkpoint import save_weights
 from slt.models.domain import fit_domain
+from slt.recipe.extractors import SignHieraExtractor
 from slt.recipe.load import plain
 from slt.recipe.schema import Recipe
 from slt.runs import Run
 from slt.text.hf import HfText
 from slt.text.sonar.model import SonarText
 from slt.train.decoders import text_bundle, text_licence
+from slt.train.extractors import Chosen, choose_extractor, of_bundle
 from slt.train.lora import merge_lora
 from slt.train.module import Training
 
+OWN_LICENCE = "own (all of it began at random)"
 FEWEST_FOR_DOMAIN = 5
+WITH_DOMAIN = ("signhiera", "siglip")
+"""Extractors whose features are one stream of numbers that are all there."""
 
 
 def save_bundle(
@@ -45,24 +50,29 @@ def save_bundle(
         The bundle's folder; None when the recipe does not say what makes features of a video.
     """
     text = text_bundle(recipe)
-    whole = find_bundle(recipe.extractor.bundle) if recipe.extractor else text if recipe.encoder is None else None
-    if whole is None:
+    whole = find_bundle(recipe.extractor.bundle) if isinstance(recipe.extractor, SignHieraExtractor) else text
+    if recipe.extractor is not None:
+        chosen = choose_extractor(recipe.extractor)
+    elif recipe.encoder is None and text is not None:
+        chosen = of_bundle(text)
+    else:
         return None
+    licences = (chosen.licence, text_licence(recipe))
     draft = run.folder / ".bundle"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     domain = None
-    if len(known) >= FEWEST_FOR_DOMAIN:
+    if len(known) >= FEWEST_FOR_DOMAIN and chosen.card.kind in WITH_DOMAIN:
         save_weights(draft / "domain.safetensors", fit_domain(known))
         summary = f"it was trained as {recipe.name}, on {recipe.data.train.manifest}"
         domain = DomainCard(weights="domain.safetensors", summary=summary)
     card = BundleCard(
         name=recipe.name,
         summary=f"Trained by the recipe {recipe.name}.",
-        licence=" AND ".join(dict.fromkeys([whole.card.licence, text_licence(recipe) or whole.card.licence])),
+        licence=" AND ".join(dict.fromkeys(one for one in licences if one)) or OWN_LICENCE,
         languages=text.card.languages if text else recipe.data.langs,
-        preprocess=whole.card.preprocess,
-        extractor=_extractor(draft, module, whole),
+        preprocess=chosen.preprocess,
+        extractor=_extractor(draft, module, chosen),
         encoder=_encoder(draft, module, recipe, whole),
         decoder=_sonar(draft, module, recipe, text) if text else _hf(draft, module, recipe),
         domain=domain,
@@ -87,16 +97,18 @@ def save_encoder(run: Run, module: Training, recipe: Recipe) -> Path:
     return run.encoder
 
 
-def _extractor(folder: Path, module: Training, bundle: Bundle) -> ExtractorCard:
-    card = bundle.card.extractor
-    if module.extractor is None:
-        return dataclasses.replace(card, weights=_link(bundle, card.weights, folder, "extractor.safetensors"))
-    save_weights(folder / "extractor.safetensors", module.extractor.state_dict())
-    return dataclasses.replace(card, weights="extractor.safetensors")
+def _extractor(folder: Path, module: Training, chosen: Chosen) -> ExtractorCard:
+    name = "extractor.safetensors"
+    if module.extractor is not None:
+        save_weights(folder / name, module.extractor.state_dict())
+        return dataclasses.replace(chosen.card, weights=name)
+    weights = link_file(chosen.weights, folder, name) if chosen.weights else None
+    return dataclasses.replace(chosen.card, weights=weights)
 
 
-def _encoder(folder: Path, module: Training, recipe: Recipe, bundle: Bundle) -> EncoderCard:
+def _encoder(folder: Path, module: Training, recipe: Recipe, whole: Bundle | None) -> EncoderCard:
     if module.encoder is None or recipe.encoder is None:
+        bundle = cast(Bundle, whole)  # who trains no encoder names a bundle that has one
         card = bundle.card.encoder
         return dataclasses.replace(card, weights=_link(bundle, card.weights, folder, "encoder.safetensors"))
     save_weights(folder / "encoder.safetensors", module.encoder.state_dict())
@@ -132,8 +144,13 @@ def _hf(folder: Path, module: Training, recipe: Recipe) -> DecoderCard:
 
 def _link(bundle: Bundle, file: str, folder: Path, name: str) -> str:
     """Let a file of a bundle be in another one too: one copy on the disk where the file system can do that."""
-    name = str(Path(name).with_suffix(Path(file).suffix))
-    source, target = bundle.path(file).resolve(), folder / name
+    return link_file(bundle.path(file), folder, name)
+
+
+def link_file(file: Path, folder: Path, name: str) -> str:
+    """Let a file be in a folder too, called ``name`` but for its suffix; return what it is called there."""
+    name = str(Path(name).with_suffix(file.suffix))
+    source, target = file.resolve(), folder / name
     try:
         os.link(source, target)
     except OSError:

@@ -98,6 +98,10 @@ class Video(ABC):
             for _, frame in timed:
                 yield frame
 
+    def joints(self) -> NDArray[np.float32] | None:
+        """Return the joints of every frame, (T, 225) float32, where a `.pose` file tells them; else None."""
+        return None
+
     def frames_from(self, start_s: float) -> Generator[tuple[float, Frame], None, None]:
         """Yield (time, frame) of the frames shown at ``start_s`` or later, times as in ``timed_frames``.
 

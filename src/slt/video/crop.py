@@ -18,6 +18,9 @@ from slt.video.tubes import choose_tube, largest_tube, link_tubes, motion_in_box
 
 __all__ = ["Box", "SignerBox", "crop", "crop_resize", "find_signer"]
 
+WHOLE_PICTURE = "whole picture"
+"""The method where no signer was looked for."""
+
 # dlib takes 48 MB to look at a frame of 1080p.
 LOOKED_AT_ONCE_PIXELS = 4 * 1920 * 1080
 MOST_LOOKERS = 8
@@ -73,7 +76,7 @@ def find_signer(video: Video, detector: str, *, every: int = 16) -> SignerBox:
         detect = load_detector(name)
         if detect is None:
             whole = Box(0, 0, video.info.width, video.info.height)
-            return SignerBox(box=whole, method="whole picture", detector=name)
+            return SignerBox(box=whole, method=WHOLE_PICTURE, detector=name)
         seen = _look(video, detect, every)
         if any(seen):
             break

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 
+import numpy as np
+from numpy.typing import NDArray
+
 from slt.video.base import Frame, Picture, Video
 
 KEPT_BYTES = 256_000_000
@@ -36,6 +39,10 @@ class KeptVideo(Video):
     def warn(self, message: str) -> None:
         """Add ``message`` to the source's warnings."""
         self._source.warn(message)
+
+    def joints(self) -> NDArray[np.float32] | None:
+        """Return the source's joints."""
+        return self._source.joints()
 
     def timed_pictures(self) -> Generator[tuple[float, Picture], None, None]:
         """Yield (time, picture), and keep them all unless they are too many.

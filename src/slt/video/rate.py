@@ -6,6 +6,9 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from slt.video.base import Frame, Picture, Video
 
 KEPT = (0.8, 1.2)
@@ -40,6 +43,14 @@ def to_working_rate(video: Video, *, target_fps: float = 25.0, raw: bool = False
     return ResampledVideo(video, target_fps)
 
 
+def nearest_rows(rows: NDArray[np.float32], fps: float, wanted: float) -> NDArray[np.float32]:
+    """Return (T, D) rows, one per frame at ``fps``, at another rate: the nearest, or all where it is the same."""
+    if abs(fps - wanted) <= SLACK * wanted or not len(rows):
+        return rows
+    count = max(1, round(len(rows) / fps * wanted))
+    return rows[np.minimum((np.arange(count) + 0.5) * fps / wanted, len(rows) - 1).astype(int)]
+
+
 class ResampledVideo(Video):
     """A video at another, constant rate: frames are repeated or left out, never mixed.
 
@@ -62,6 +73,11 @@ class ResampledVideo(Video):
     def warnings(self) -> list[str]:
         """The source's warnings, and what was changed."""
         return [*self._source.warnings, self._change, *self._warnings]
+
+    def joints(self) -> NDArray[np.float32] | None:
+        """Return the source's joints at the new rate."""
+        known = self._source.joints()
+        return None if known is None else nearest_rows(known, self._source.info.fps, self.info.fps)
 
     def timed_frames(self) -> Generator[tuple[float, Frame], None, None]:
         """Yield (seconds, frame) at the new rate; at least one frame.

@@ -1,0 +1,106 @@
+"""What a recipe says of where features come from: one dataclass per kind of extractor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from slt.recipe.parts import refuse
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignHieraExtractor:
+    """SignHiera, as a bundle has it.
+
+    Attributes:
+        kind: its name.
+        bundle: whose extractor, and whose way of cutting videos into windows: a bundle's name or folder.
+        frozen: share of its blocks, counted from the first, that stay as they are; 1: all of it.
+        checkpointing: recompute the blocks' activations in the backward pass: much less memory, a third more work.
+        windows_at_once: windows that go through it together.
+    """
+
+    kind: Literal["signhiera"]
+    bundle: str
+    frozen: float = 1.0
+    checkpointing: bool = True
+    windows_at_once: int = 4
+
+    def __post_init__(self) -> None:
+        refuse(
+            (not 0 <= self.frozen <= 1, f"frozen {self.frozen}, expected a share from 0 to 1"),
+            (self.windows_at_once < 1, f"windows_at_once {self.windows_at_once}, expected at least 1"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeypointExtractor:
+    """MediaPipe Holistic's joints of every frame, for the encoders that take keypoints.
+
+    Attributes:
+        kind: its name.
+    """
+
+    kind: Literal["keypoints"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiglipExtractor:
+    """SigLIP's embedding of every second frame.
+
+    Attributes:
+        kind: its name.
+        model: whose SigLIP: the folder of one, as transformers keeps it; or a bundle's name or folder.
+        detector: what finds the signer, whose square is looked at then; "none": the whole picture is.
+    """
+
+    kind: Literal["siglip"]
+    model: str
+    detector: str = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeypointSiglipExtractor:
+    """Both, for the encoder that takes two streams.
+
+    Attributes:
+        kind: its name.
+        model: see ``SiglipExtractor``.
+        detector: see ``SiglipExtractor``; joints are looked for in the whole picture all the same.
+    """
+
+    kind: Literal["keypoints+siglip"]
+    model: str
+    detector: str = "none"
+
+
+Extractor: TypeAlias = SignHieraExtractor | KeypointExtractor | SiglipExtractor | KeypointSiglipExtractor
+
+
+ENCODERS_OF = {
+    "signhiera": ("sonar-t5", "mlp", ""),
+    "keypoints": ("transformer",),
+    "siglip": ("sonar-t5", "mlp"),
+    "keypoints+siglip": ("fusion",),
+}
+"""Who takes which features: NaN, where a joint is not seen, means something to those on keypoints alone."""
+
+
+def complaint_about_pair(extractor: Extractor, encoder: str, *, stored: bool) -> str | None:
+    """Say why an extractor's features cannot be learnt from, as far as the recipe tells.
+
+    Args:
+        extractor: what makes them.
+        encoder: kind of the encoder that is to take them.
+        stored: they lie in stores, for training and validation.
+
+    Returns:
+        None where they can be.
+    """
+    kind = extractor.kind
+    takers = ENCODERS_OF[kind]
+    if encoder not in takers:
+        return f"extractor {kind} with encoder {encoder or 'none'}: its features are for {' or '.join(takers)}"
+    if kind != "signhiera" and not stored:
+        return f"extractor {kind} learns from stored features: give data.train.features and data.val.features"
+    return None

@@ -1,0 +1,173 @@
+# ruff: noqa: F401, F811 - fixtures are imported, then asked for by name
+"""Translating by keypoints, by SigLIP and by both: the features are those that `extract-features` stores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from slt.bundle import load_bundle
+from slt.data.features.store import FeatureStore
+from slt.data.manifest import read_manifest
+from slt.errors import UserError
+from slt.extract.base import Settings
+from slt.extract.jobs import Job, gather_jobs
+from slt.extract.kinds import load_extractor
+from slt.extract.story import extract
+from slt.registry import EXTRACTORS
+from slt.sight import NOBODY, SIGHTS, sight_of
+from slt.stages import encode
+from slt.translate import Translator
+from slt.video.boxes import Box
+from tests.bundles import EMBEDDING_DIM, bundle, clip, write_clip
+from tests.frame_bundles import (
+    VISUAL_DIM,
+    both_bundle,
+    drawn,
+    keypoint_bundle,
+    siglip_bundle,
+    siglip_folder,
+)
+
+
+@pytest.fixture
+def first(drawn):
+    """The video of a drawn clip, and its `.pose` file."""
+    manifest = read_manifest(drawn)
+    return manifest.video_path(manifest.clips[0]), manifest.pose_path(manifest.clips[0])
+
+
+def stored(jobs, kind, model, folder):
+    """What `extract-features` makes of one clip."""
+    extractor = load_extractor(kind, Settings(model=model and str(model), device="cpu"))
+    report = extract(jobs, extractor, folder)
+    assert not report.failures
+    return FeatureStore.open(folder)[jobs[0].id]
+
+
+def test_every_extractor_has_its_way_to_look():
+    assert list(SIGHTS) == list(EXTRACTORS)
+
+
+def test_joints_in_a_pose_file_are_translated_as_they_are_stored(keypoint_bundle, drawn, first, tmp_path):
+    _, pose = first
+    seen = Translator(keypoint_bundle, device="cpu").translate(pose)
+    expected = stored(gather_jobs([drawn])[:1], "keypoints", None, tmp_path / "s")
+    np.testing.assert_array_equal(seen.features.numpy(), expected)
+    assert np.isnan(expected).any()
+    assert (seen.n_frames, seen.fps, list(seen.windows), seen.visual) == (len(expected), 25.0, [], None)
+    assert seen.end_s == pytest.approx(len(expected) / 25)
+    assert seen.signer.method == "whole picture"
+    assert NOBODY not in seen.warnings
+    assert seen.embedding.shape == (EMBEDDING_DIM,)
+    loaded = load_bundle(keypoint_bundle, device="cpu")
+    encoded = encode(loaded.encoder, torch.from_numpy(np.array(expected)))
+    torch.testing.assert_close(seen.embedding, encoded.sentence[0], rtol=0, atol=0)
+
+
+def test_joints_in_a_video_are_translated_as_they_are_stored(keypoint_bundle, first, tmp_path):
+    video, _ = first
+    seen = Translator(keypoint_bundle, device="cpu").translate(video, start_s=0.4, end_s=0.8)
+    expected = stored([Job(id="a", path=video, start_s=0.4, end_s=0.8)], None, keypoint_bundle, tmp_path / "s")
+    assert expected.shape == (10, 225)
+    assert np.isfinite(expected).any()
+    np.testing.assert_array_equal(seen.features.numpy(), expected)
+    assert (seen.start_s, seen.end_s, seen.n_frames) == (0.4, 0.8, 10)
+
+
+@pytest.mark.parametrize("detector", [None, "dlib-hog"])
+def test_pictures_are_translated_as_they_are_stored(siglip_bundle, siglip_folder, clip, detector, tmp_path):
+    seen = Translator(siglip_bundle, device="cpu", detector=detector).translate(clip)
+    for number, model in enumerate((siglip_bundle, siglip_folder)):
+        settings = Settings(model=str(model), device="cpu", detector=detector)
+        extractor = load_extractor("siglip", settings)
+        extract([Job(id="a", path=clip)], extractor, tmp_path / str(number))
+        expected = FeatureStore.open(tmp_path / str(number))["a"]
+        assert expected.shape == (20, VISUAL_DIM)
+        np.testing.assert_array_equal(seen.features.numpy().astype(np.float16), expected)
+        assert extractor.header.geometry["detector"] == (detector or "none")
+    assert (seen.n_frames, list(seen.windows)) == (40, [])
+    assert seen.signer.method == ("centre" if detector else "whole picture")
+
+
+def test_both_are_translated_as_they_are_stored(both_bundle, drawn, first, tmp_path):
+    video, pose = first
+    seen = Translator(both_bundle, device="cpu").translate(video, pose=pose)
+    joints = stored(gather_jobs([drawn])[:1], "keypoints", both_bundle, tmp_path / "k")
+    pictures = stored(gather_jobs([drawn])[:1], "siglip", both_bundle, tmp_path / "s")
+    np.testing.assert_array_equal(seen.features.numpy(), joints)
+    np.testing.assert_array_equal(seen.visual.numpy().astype(np.float16), pictures)
+    assert len(pictures) == -(-len(joints) // 2)
+    assert seen.n_frames == len(joints)
+    assert seen.as_json()["visual_shape"] == list(pictures.shape)
+
+
+def test_both_look_at_every_frame_once(both_bundle, first):
+    video, _ = first
+    seen = Translator(both_bundle, device="cpu").translate(video, end_s=0.4)
+    assert seen.features.shape == (10, 225)
+    assert torch.isfinite(seen.features).any()
+    assert seen.visual.shape == (5, VISUAL_DIM)
+
+
+def test_pictures_are_missing_beside_joints_alone(both_bundle, first):
+    with pytest.raises(UserError, match="holds joints and no pictures"):
+        Translator(both_bundle, device="cpu").translate(first[1])
+
+
+def test_sentences_of_frames_are_those_of_spans(siglip_bundle, bundle, drawn, first):
+    translator = Translator(siglip_bundle, device="cpu")
+    (sentence,) = translator.segments(first[0])
+    again = translator.translate(first[0], start_s=sentence.start_s, end_s=sentence.end_s)
+    torch.testing.assert_close(sentence.features, again.features, rtol=0, atol=0)
+    assert (sentence.start_s, sentence.end_s, sentence.n_frames) == (again.start_s, again.end_s, again.n_frames)
+    (windows,) = Translator(bundle, device="cpu").segments(first[0])
+    assert (windows.start_s, windows.end_s) == (sentence.start_s, sentence.end_s)
+
+
+def test_joints_alone_have_no_sentences_to_be_found(keypoint_bundle, first):
+    with pytest.raises(UserError, match="holds joints and no pictures"):
+        list(Translator(keypoint_bundle, device="cpu").segments(first[1]))
+
+
+def test_several_readings_begin_a_step_later_each(keypoint_bundle, siglip_bundle, both_bundle, first):
+    for path, video, lengths in ((keypoint_bundle, first[1], (0, 1, 2, 3)), (siglip_bundle, first[0], (0, 1, 2, 3))):
+        found = Translator(path, device="cpu").translate(video, rerank=True)
+        assert found.texts["eng_Latn"][0].agreement is not None
+        loaded = load_bundle(path, device="cpu")
+        rows = [torch.rand(225).numpy()] * 8 if "key" in path.name else [np.zeros((32, 32, 3), np.uint8)] * 8
+        seen = sight_of(loaded).see(rows, 25.0, n_readings=4, on_done=None)
+        assert [len(streams[0]) for streams in seen.readings] == [8 - late for late in lengths]
+    looked = [(torch.rand(225).numpy(), np.zeros((32, 32, 3), np.uint8) if i % 2 == 0 else None) for i in range(8)]
+    seen = sight_of(load_bundle(both_bundle, device="cpu")).see(looked, 25.0, n_readings=4, on_done=None)
+    assert [tuple(map(len, streams)) for streams in seen.readings] == [(8, 4), (6, 3), (4, 2), (2, 1)]
+
+
+def test_progress_counts_frames(siglip_bundle, clip):
+    told = []
+    Translator(siglip_bundle, device="cpu").translate(clip, progress=lambda *what: told.append(what))
+    assert told == [("frames", 25, 40)]
+
+
+def test_a_detector_is_no_use_to_keypoints(keypoint_bundle):
+    with pytest.raises(UserError, match="on-keypoints reads keypoints, for which MediaPipe Holistic finds the signer"):
+        Translator(keypoint_bundle, device="cpu", detector="dlib-hog").load()
+
+
+def test_windows_cannot_be_cut_from_joints(bundle, first):
+    with pytest.raises(UserError, match=r"\.pose holds joints and no pictures"):
+        Translator(bundle, device="cpu").translate(first[1])
+
+
+def test_where_nobody_is_seen_a_warning_says_so(keypoint_bundle, tmp_path):
+    video = write_clip(tmp_path / "noise.mp4", 3)
+    seen = Translator(keypoint_bundle, device="cpu").translate(video)
+    assert NOBODY in seen.warnings
+    assert torch.isfinite(seen.embedding).all()
+
+
+def test_half_precision_moves_no_joint(keypoint_bundle, first):
+    half = Translator(keypoint_bundle, device="cpu", dtype="bfloat16").translate(first[1])
+    whole = Translator(keypoint_bundle, device="cpu").translate(first[1])
+    np.testing.assert_array_equal(half.features.numpy(), whole.features.numpy())

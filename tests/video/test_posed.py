@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from slt.errors import UserError
+from slt.video.decode import open_video
+from slt.video.kept import KeptVideo
+from slt.video.keypoints import PoseFile, find_keypoints, write_pose
+from slt.video.posed import joints_of, open_posed
+from slt.video.rate import to_working_rate
+from tests.video.films import write_film
+
+
+@pytest.fixture
+def pose(tmp_path):
+    """Make a `.pose` file whose first joint counts its frames."""
+
+    def made(n_frames, fps=25.0, name="a.pose"):
+        joints = np.zeros((n_frames, 75, 3), np.float32)
+        joints[:, 0, 0] = np.arange(n_frames) / 1000
+        joints[:, 60] = np.nan
+        write_pose(tmp_path / name, PoseFile(keypoints=joints, fps=fps, height=1000, width=1000))
+        return tmp_path / name
+
+    return made
+
+
+def numbers(video):
+    return [round(1000 * float(row[0])) for row in joints_of(video)]
+
+
+def test_a_pose_file_is_a_video_without_pictures(pose):
+    video = open_posed(pose(50))
+    assert (video.info.fps, video.info.n_frames, video.info.height) == (25, 50, 1000)
+    rows = np.stack(list(joints_of(video)))
+    assert (rows.shape, rows.dtype) == ((50, 225), np.float32)
+    assert np.isnan(rows[:, 180:183]).all()
+    assert np.isfinite(rows[:, :180]).all()
+    with pytest.raises(UserError, match=r"a\.pose holds joints and no pictures"):
+        next(video.frames())
+
+
+def test_a_span_has_the_rows_it_shows(pose):
+    assert numbers(open_posed(pose(50), 0.4, 1.0)) == list(range(10, 25))
+    assert numbers(open_posed(pose(50), None, 0.2)) == list(range(5))
+    assert numbers(open_posed(pose(50), 1.8, None)) == list(range(45, 50))
+    with pytest.raises(UserError, match=r"a\.pose has no joints from 3 to 4 s"):
+        open_posed(pose(50), 3, 4)
+
+
+def test_rates_outside_the_usual_are_brought_to_it(pose):
+    assert numbers(to_working_rate(open_posed(pose(30, fps=30)))) == list(range(30))
+    fast = to_working_rate(open_posed(pose(100, fps=50)))
+    assert numbers(KeptVideo(fast)) == list(range(1, 100, 2))
+    assert fast.info.n_frames == 50
+    assert "runs at 50 frames per second" in fast.warnings[0]
+    assert numbers(to_working_rate(open_posed(pose(40, fps=10)))) == sorted([*range(40)] * 2 + [*range(1, 40, 2)])
+
+
+def test_with_its_video_it_has_pictures_too_and_their_rate(pose, tmp_path):
+    film = write_film(tmp_path / "film.mp4", n=20)
+    video = open_posed(film, 0.2, 0.6, pose=pose(40, fps=50))
+    assert (video.info.fps, video.info.path) == (25, film)
+    assert numbers(video) == list(range(11, 30, 2))
+    assert len(list(video.frames())) == 10
+    assert video.warnings == []
+
+
+def test_joints_nobody_knows_are_looked_for(tmp_path):
+    film = write_film(tmp_path / "film.mp4", n=3)
+    video = open_posed(film)
+    assert video.joints() is None
+    np.testing.assert_array_equal(
+        np.stack(list(joints_of(video))), find_keypoints(open_video(film).frames()).reshape(3, -1)
+    )
