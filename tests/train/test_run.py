@@ -144,14 +144,16 @@ def test_a_loss_that_explodes_ends_the_run(make, tmp_path, monkeypatch):
         finish(make(trainer={"epochs": 20}), tmp_path / "run")
 
 
-def test_memory_that_runs_out_is_explained(make, tmp_path, monkeypatch):
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_memory_that_runs_out_is_explained(make, tmp_path, monkeypatch, checkpointing):
     def greedy(self, batch):
         raise torch.OutOfMemoryError("tried to allocate 80 GiB")
 
     monkeypatch.setattr(Training, "encode", greedy)
     with pytest.raises(SltError, match=r"out of memory at a batch of \d clips × \d+ time steps: tried") as raised:
-        finish(make(), tmp_path / "run")
+        finish(make(encoder={"checkpointing": checkpointing}), tmp_path / "run")
     assert "halve data.batch_rows, now 64" in raised.value.fix
+    assert ("encoder.checkpointing=true" in raised.value.fix) is not checkpointing
 
 
 def test_several_devices_need_several_processes(make, tmp_path):

@@ -216,9 +216,10 @@ def _explained(module: Training) -> Iterator[None]:
         out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in said
         if not out_of_memory:
             raise
-        data = module.recipe.data
+        data, ways = module.recipe.data, ["trainer.precision=bf16"]
+        if getattr(module.recipe.encoder, "checkpointing", None) is False:
+            ways.insert(0, "encoder.checkpointing=true")
         raise SltError(
             f"out of memory at a batch of {module.batch.shape if module.batch else 'unknown size'}: {said}",
-            fix=f"halve data.batch_rows, now {data.batch_rows}, and double optim.accumulate; or set "
-            "encoder.checkpointing=true, trainer.precision=bf16",
+            fix=f"halve data.batch_rows, now {data.batch_rows}, and double optim.accumulate; or set {', '.join(ways)}",
         ) from error
