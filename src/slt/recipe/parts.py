@@ -66,12 +66,14 @@ class FusionEncoder:
         weights: see ``SonarT5Encoder``.
         shape: sizes that differ from ``FusionConfig``'s.
         frozen: leave its weights as they are.
+        checkpointing: recompute its activations in the backward pass.
     """
 
     kind: Literal["fusion"]
     weights: str | None = None
     shape: Mapping[str, Any] = field(default_factory=dict)
     frozen: bool = False
+    checkpointing: bool = False
 
     def __post_init__(self) -> None:
         _check_shape(self.kind, self.shape)
@@ -86,12 +88,14 @@ class TransformerEncoder:
         weights: see ``SonarT5Encoder``.
         shape: sizes that differ from ``TransformerConfig``'s.
         frozen: leave its weights as they are.
+        checkpointing: recompute its activations in the backward pass.
     """
 
     kind: Literal["transformer"]
     weights: str | None = None
     shape: Mapping[str, Any] = field(default_factory=dict)
     frozen: bool = False
+    checkpointing: bool = False
 
     def __post_init__(self) -> None:
         _check_shape(self.kind, self.shape)
