@@ -117,6 +117,20 @@ def test_training_ends_when_nothing_gets_better(make, tmp_path, capsys):
     assert torch.load(run.last, weights_only=True)["n_batches"] < 30 * 3
 
 
+@pytest.mark.parametrize(("monitor", "best"), [("mse", min), ("cosine", max)])
+def test_the_best_by_any_figure_are_kept_and_told_apart_from_the_last(make, tmp_path, monitor, best):
+    recipe = make(trainer={"epochs": 5, "keep": 2, "monitor": monitor}, optim={"lr": 3e-2, "schedule": "constant"})
+    run = finish(recipe, tmp_path / "run")
+    rows = [row for row in read_figures(run.metrics) if row["figure"] == f"val/{monitor}"]
+    found = {int(row["step"]): float(row["value"]) for row in rows}
+    assert len(found) == 5
+    first = best(found, key=found.__getitem__)
+    assert json.loads(run.outcome.read_text())["best"] == f"best-{first:08d}.safetensors"
+    second = best((step for step in found if step != first), key=found.__getitem__)
+    kept = {path.name for path in run.checkpoints.glob("best-*")}
+    assert kept == {f"best-{step:08d}.safetensors" for step in (first, second)}
+
+
 def test_a_loss_that_is_no_number_names_the_clips(make, tmp_path, monkeypatch):
     encode = Training.encode
 

@@ -56,16 +56,26 @@ class MlpEncoder(_Encoder):
 
 @dataclass(frozen=True, kw_only=True)
 class FusionEncoder(_Encoder):
-    """Keypoints and embeddings of pictures, through Squeezeformer blocks."""
+    """Keypoints and embeddings of pictures, through Squeezeformer blocks.
+
+    Attributes:
+        checkpointing: recompute its activations in the backward pass.
+    """
 
     kind: Literal["fusion"]
+    checkpointing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerEncoder(_Encoder):
-    """A small transformer over keypoints."""
+    """A small transformer over keypoints.
+
+    Attributes:
+        checkpointing: recompute its activations in the backward pass.
+    """
 
     kind: Literal["transformer"]
+    checkpointing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from slt import log
 from slt.assets.cards import CARD_NAME
@@ -124,9 +126,26 @@ def build_encoder(recipe: Encoder, widths: Widths) -> nn.Module:
     if recipe.frozen:
         model.requires_grad_(False)
     if getattr(recipe, "checkpointing", False):
-        for stack in (model.encoder, model.decoder):  # a T5's two
-            stack.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator, union-attr]
+        recompute(model)
     return model
+
+
+def recompute(model: nn.Module) -> None:
+    """Let each layer keep no more than what goes in, and work out the rest again in the backward pass."""
+    stacks = [part for part in model.children() if hasattr(part, "gradient_checkpointing_enable")]
+    for stack in stacks:  # transformers' own have a way of theirs
+        stack.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    for layer in () if stacks else outermost_layers(model):
+        layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+
+
+def outermost_layers(part: nn.Module) -> Iterator[nn.Module]:
+    """Yield the members of a part's outermost lists of modules."""
+    for child in part.children():
+        if isinstance(child, nn.ModuleList | nn.Sequential):
+            yield from child
+        else:
+            yield from outermost_layers(child)
 
 
 def output_widths(encoder: nn.Module | None) -> dict[str, int]:

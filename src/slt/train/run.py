@@ -140,7 +140,7 @@ def _fit(recipe: Recipe, run: Run, prepared: Prepared, module: Training, bars: l
     callbacks = [watch, *([ema] if ema else []), judge, keep]
     if resume:
         log.say(f"going on after update {step} of {prepared.n_steps}")
-    with _explained(module):
+    with explained(module):
         make_trainer(recipe, prepared, run, callbacks).fit(module, loader, ckpt_path=resume, weights_only=True)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()  # what comes now is the first process's alone
@@ -203,7 +203,7 @@ def _curves(recipe: Recipe, run: Run, step: int) -> Curves:
 
 
 @contextmanager
-def _explained(module: Training) -> Iterator[None]:
+def explained(module: Training) -> Iterator[None]:
     """Say of which batch memory ran out, and which setting to change.
 
     Raises:
