@@ -216,10 +216,18 @@ def explained(module: Training) -> Iterator[None]:
         out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in said
         if not out_of_memory:
             raise
-        data, ways = module.recipe.data, ["trainer.precision=bf16"]
-        if getattr(module.recipe.encoder, "checkpointing", None) is False:
-            ways.insert(0, "encoder.checkpointing=true")
         raise SltError(
             f"out of memory at a batch of {module.batch.shape if module.batch else 'unknown size'}: {said}",
-            fix=f"halve data.batch_rows, now {data.batch_rows}, and double optim.accumulate; or set {', '.join(ways)}",
+            fix="; or ".join(_ways_to_save_memory(module.recipe)),
         ) from error
+
+
+def _ways_to_save_memory(recipe: Recipe) -> Iterator[str]:
+    """Yield what a recipe may still change, what costs nothing first."""
+    if recipe.trainer.precision == "fp32":
+        yield "set trainer.precision=bf16"
+    yield f"halve data.batch_rows, now {recipe.data.batch_rows}, and double optim.accumulate"
+    if getattr(recipe.encoder, "checkpointing", None) is False:
+        yield "set encoder.checkpointing=true"
+    if getattr(recipe.extractor, "windows_at_once", 1) > 1 and not recipe.data.train.streams:
+        yield f"halve extractor.windows_at_once, now {getattr(recipe.extractor, 'windows_at_once', 1)}"
