@@ -16,7 +16,7 @@ from slt.train.objectives import OBJECTIVES
 from slt.train.optim import make_optimizer
 from slt.train.prepare import prepare, train_loader
 from slt.train.run import build_module
-from tests.train.conftest import SHAPE, only_keypoints
+from tests.train.conftest import HF, SHAPE, only_keypoints
 
 SMALL = {"d_model": 8, "num_heads": 2, "d_ff": 16}
 SHAPES = {
@@ -24,13 +24,6 @@ SHAPES = {
     "mlp": {"hidden_dim": 8},
     "fusion": {**SMALL, "num_visual_layers": 1, "num_blocks": 1, "kernel_size": 3},
     "transformer": {**SMALL, "num_layers": 1},
-}
-HF = {
-    "t5": {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2},
-    "mbart": {
-        **{"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32},
-        **{"encoder_attention_heads": 2, "decoder_attention_heads": 2, "max_position_embeddings": 64},
-    },
 }
 TERMS = ("mse", "cosine", "contrastive", "cross_entropy", "auto_encoding")
 SETTINGS = {"sonar-space": dict.fromkeys(TERMS, 1.0), "cross-entropy": {"noise": 0.1}, "contrastive": {}}
