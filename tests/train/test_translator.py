@@ -78,6 +78,9 @@ def test_it_leaves_a_bundle_that_translates_and_that_training_goes_on_with(make_
     translator = Translator(run.folder)
     found = translator.translate(write_clip(tmp_path / "clip.mp4"), LANGS[kind])
     assert set(found.texts) == set(translator.load().decoder.languages) == set(LANGS[kind])
+    if kind == "t5":
+        with pytest.raises(UserError, match="float16 for a T5's text: its feed-forward layers exceed float16's 65,504"):
+            Translator(run.folder, text_dtype="float16").load()
     weights = read_weights(run.bundle / "text_decoder.safetensors")
     begun = built(make_translator(kind, decoder={"kind": kind, "weights": str(run.folder)})).decoder.state_dict()
     assert set(begun) == set(weights)
