@@ -28,6 +28,7 @@ from slt.models.config import SonarT5Config
 from slt.models.sonar_t5 import SonarT5
 from slt.tensors import FeatureBatch
 from slt.train.batches import Batches
+from slt.train.parts import recompute
 
 VARIANTS = ("plain", "checkpointing", "compile", "unsorted", "packed")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -67,8 +68,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     torch.manual_seed(0)
     model = SonarT5(config).to(options.device)
     if options.only == "checkpointing":
-        for stack in (model.encoder, model.decoder):
-            stack.gradient_checkpointing_enable({"use_reentrant": False})
+        recompute(model)
     if options.only == "compile":
         model.compile(dynamic=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)

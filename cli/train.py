@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -25,85 +26,51 @@ DryOption = Annotated[
     bool, typer.Option("--dry-run", help="Show the whole recipe, what would be trained and how long; train nothing.")
 ]
 
-
-def train_encoder(
-    recipe: RecipeArgument = None,
-    changes: SetOption = None,
-    out: OutOption = None,
-    resume: ResumeOption = None,
-    dry_run: DryOption = False,
-) -> None:
-    """Train a sign encoder to land in SONAR's space, from stored features or from videos.
-
-    Prints the folder of the bundle that holds the best weights.
-
-    Example: slt train-encoder synthetic --set trainer.epochs=5 --out runs/first
-    """
-    _train("train-encoder", recipe, changes or (), out, resume, dry_run=dry_run)
-
-
-def train_features(
-    recipe: RecipeArgument = None,
-    changes: SetOption = None,
-    out: OutOption = None,
-    resume: ResumeOption = None,
-    dry_run: DryOption = False,
-) -> None:
-    """Train the last blocks of a video extractor, with a sign encoder on top, end to end from videos.
-
-    Prints the folder of the bundle that holds the best weights.
-
-    Example: slt train-features synthetic-features --out runs/features
-    """
-    _train("train-features", recipe, changes or (), out, resume, dry_run=dry_run)
+PRINTS_BUNDLE = "Prints the folder of the bundle that holds the best weights."
+# Each trainer's verb: what it trains, what it prints, an example.
+TRAINERS = {
+    "train-features": (
+        "Train the last blocks of a video extractor, with a sign encoder on top, end to end from videos.",
+        PRINTS_BUNDLE,
+        "Example: slt train-features synthetic-features --out runs/features",
+    ),
+    "train-encoder": (
+        "Train a sign encoder to land in SONAR's space, from stored features or from videos.",
+        PRINTS_BUNDLE,
+        "Example: slt train-encoder synthetic --set trainer.epochs=5 --out runs/first",
+    ),
+    "train-decoder": (
+        "Train SONAR's text decoder, whole or by adapters, to write the sentences whose embeddings it is given.",
+        PRINTS_BUNDLE,
+        "Example: slt train-decoder synthetic-decoder --out runs/decoder",
+    ),
+    "train-translator": (
+        "Train a sign encoder and a T5 or mBART behind it to write the sentences; SONAR's space plays no part.",
+        PRINTS_BUNDLE,
+        "Example: slt train-translator synthetic-t5 --out runs/t5",
+    ),
+    "train-vlp": (
+        "Align a sign encoder with a frozen text encoder, by telling each clip's sentence from the others of a batch.",
+        "Prints the file of the best encoder; a recipe for train-translator begins with it as encoder.weights=RUN.",
+        "Example: slt train-vlp synthetic-vlp --out runs/vlp",
+    ),
+}
 
 
-def train_decoder(
-    recipe: RecipeArgument = None,
-    changes: SetOption = None,
-    out: OutOption = None,
-    resume: ResumeOption = None,
-    dry_run: DryOption = False,
-) -> None:
-    """Train SONAR's text decoder, whole or by adapters, to write the sentences whose embeddings it is given.
+def trainer(verb: str) -> Callable[..., None]:
+    """Return the command of a verb of `TRAINERS`; all take the same."""
 
-    Prints the folder of the bundle that holds the best weights.
+    def train(
+        recipe: RecipeArgument = None,
+        changes: SetOption = None,
+        out: OutOption = None,
+        resume: ResumeOption = None,
+        dry_run: DryOption = False,
+    ) -> None:
+        _train(verb, recipe, changes or (), out, resume, dry_run=dry_run)
 
-    Example: slt train-decoder synthetic-decoder --out runs/decoder
-    """
-    _train("train-decoder", recipe, changes or (), out, resume, dry_run=dry_run)
-
-
-def train_translator(
-    recipe: RecipeArgument = None,
-    changes: SetOption = None,
-    out: OutOption = None,
-    resume: ResumeOption = None,
-    dry_run: DryOption = False,
-) -> None:
-    """Train a sign encoder and a T5 or mBART behind it to write the sentences; SONAR's space plays no part.
-
-    Prints the folder of the bundle that holds the best weights.
-
-    Example: slt train-translator synthetic-t5 --out runs/t5
-    """
-    _train("train-translator", recipe, changes or (), out, resume, dry_run=dry_run)
-
-
-def train_vlp(
-    recipe: RecipeArgument = None,
-    changes: SetOption = None,
-    out: OutOption = None,
-    resume: ResumeOption = None,
-    dry_run: DryOption = False,
-) -> None:
-    """Align a sign encoder with a frozen text encoder, by telling each clip's sentence from the others of a batch.
-
-    Prints the file of the best encoder; a recipe for train-translator begins with it as encoder.weights=RUN.
-
-    Example: slt train-vlp synthetic-vlp --out runs/vlp
-    """
-    _train("train-vlp", recipe, changes or (), out, resume, dry_run=dry_run)
+    train.__doc__ = "\n\n".join(TRAINERS[verb])
+    return train
 
 
 def _train(

@@ -82,34 +82,40 @@ def process_rank() -> int:
 def open_run(folder: Path, recipe: str) -> Run:
     """Begin a run in ``folder``, or go on with the one of the same recipe that is there.
 
-    Of several processes that were started together the first begins it, and the others wait for that.
+    Of several processes that were started together the first begins it, and the others wait for that. A recipe by
+    which nothing was trained, since it named what is not there say, makes room for another one.
 
     Args:
         folder: made when it is not there.
-        recipe: its text; equal to the one in the folder, if there is one.
+        recipe: its text; equal to the one in the folder, if anything was trained by that.
 
     Raises:
         UserError: the folder holds a run of another recipe, or something else; or cannot be written to.
     """
     run = Run(folder=folder)
     waited_until = time.monotonic() + WAIT_S
-    while process_rank() and not run.recipe.is_file() and time.monotonic() < waited_until:
+    while process_rank() and _differs(run, recipe) and not run.metrics.is_file() and time.monotonic() < waited_until:
         time.sleep(0.1)
-    if run.recipe.is_file():
-        before = run.recipe.read_text("utf-8").splitlines()
-        changed = [line.strip() for line in recipe.splitlines() if line not in before]
-        if changed or len(before) != len(recipe.splitlines()):
-            raise UserError(
-                f"{folder} holds a run of another recipe; this one says {'; '.join(changed[:5]) or 'less'}",
-                fix=f"choose another folder with --out, or go on with that run: --resume {folder}",
-            )
+    if not (told := _differs(run, recipe)):
         return run
-    if folder.exists() and any(folder.iterdir()):
+    if run.recipe.is_file() and run.metrics.is_file():
+        raise UserError(
+            f"{folder} holds a run of another recipe; this one says {told}",
+            fix=f"choose another folder with --out, or go on with that run: --resume {folder}",
+        )
+    if not run.recipe.is_file() and folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty, and no run", fix="choose another folder with --out")
     run.note(ENVIRONMENT, environment())
     with atomic_write(run.recipe) as file:  # last: from now on it is a run
         file.write(recipe.encode())
     return run
+
+
+def _differs(run: Run, recipe: str) -> str:
+    """Say what a recipe has that a run's has not; nothing: they are the same."""
+    before = run.recipe.read_text("utf-8").splitlines() if run.recipe.is_file() else []
+    changed = [line.strip() for line in recipe.splitlines() if line not in before]
+    return "; ".join(changed[:5]) or ("less" if len(before) != len(recipe.splitlines()) else "")
 
 
 def find_run(folder: Path) -> Run:

@@ -74,6 +74,10 @@ def test_what_a_folder_lacks_is_told(published, tmp_path):
     (folder / "config.json").write_text(json.dumps({**described, "d_ff": 64}))
     with pytest.raises(UserError, match=r"does not fit T5ForConditionalGeneration: .* of another shape"):
         published_text(folder, config)
+    for key, value in (("feed_forward_proj", "gated-nonsense"), ("d_model", "sixteen"), ("num_heads", -1)):
+        (folder / "config.json").write_text(json.dumps({**described, key: value}))
+        with pytest.raises(UserError, match=r"config\.json describes no t5 that can be built: \w+Error"):
+            published_text(folder, config)
     (folder / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"config\.json is not JSON"):
         published_text(folder, config)

@@ -23,6 +23,13 @@ from tests.bundles import FEATURE_DIM, bundle  # noqa: F401 - fixture
 WORDS = ("we", "is"), ("go", "the", "nice"), ("hiking", "weather", "today")
 VISUAL_DIM = 12
 SHAPE = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
+HF = {
+    "t5": {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2},
+    "mbart": {
+        **{"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32},
+        **{"encoder_attention_heads": 2, "decoder_attention_heads": 2, "max_position_embeddings": 64},
+    },
+}
 
 
 def write_corpus(folder: Path, split: str, n_clips: int, *, seed: int) -> dict[str, str]:

@@ -20,14 +20,9 @@ from slt.train.loop import check_compiler
 from slt.train.prepare import prepare
 from slt.train.run import build_module, train
 from tests.train.conftest import SHAPE
+from tests.train.whole import figures_of, finish
 
 SURE = {**SHAPE, "vocab_size": 4}  # no dropout
-
-
-def finish(recipe, folder) -> Run:
-    run = open_run(folder, to_yaml(recipe))
-    train(recipe, run)
-    return run
 
 
 def weights(run: Run):
@@ -68,7 +63,7 @@ def test_bf16_learns_and_goes_on_as_if_it_had_not_been_stopped(make, tmp_path, m
         trainer={"precision": "bf16", "epochs": 8, "validate_every": 2},
     )
     straight = finish(recipe, tmp_path / "straight")
-    losses = [float(row["value"]) for row in read_figures(straight.metrics) if row["figure"] == "val/mse"]
+    losses = figures_of(straight, "val/mse")
     assert losses[-1] < 0.5 * losses[0]
     assert all(weight.dtype == torch.float32 for weight in weights(straight).values())
     (tmp_path / "stop").touch()

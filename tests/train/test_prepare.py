@@ -80,6 +80,23 @@ def test_unknown_languages_are_refused(make):
         prepare(make(data={"langs": ["fra_Latn"]}), random_targets, processes=1)
 
 
+def test_every_language_a_clip_has_a_text_in_becomes_its_target_by_turns(make, splits, tmp_path):
+    alone = Clip(id="train-00", video=None, text="we go today", lang="eng_Latn")
+    clips = [alone, *read_manifest(Path(splits["train"]["manifest"])).clips[1:]]
+    write_manifest(tmp_path / "some.tsv", clips)
+    split = {"manifest": str(tmp_path / "some.tsv"), "features": splits["train"]["features"]}
+    prepared = prepare(make(data={"train": split, "langs": ["eng_Latn", "deu_Latn"]}), random_targets, processes=1)
+    clips = train_loader(make(data={"langs": ["eng_Latn", "deu_Latn"]}), prepared, (0, 1)).dataset
+    seen: dict[str, set[str]] = {}
+    for epoch in range(12):
+        batch = clips[(epoch, tuple(range(24)), 24)]
+        for name, text, lang, target in zip(batch.ids, batch.texts, batch.langs, batch.targets, strict=True):
+            seen.setdefault(name, set()).add(lang)
+            assert np.array_equal(target, prepared.targets.of(text, lang))
+    assert seen.pop("train-00") == {"eng_Latn"}
+    assert all(langs == {"eng_Latn", "deu_Latn"} for langs in seen.values())
+
+
 def test_broken_features_name_their_clip(make, splits, tmp_path):
     clips = read_manifest(Path(splits["train"]["manifest"])).clips
     with FeatureWriter(tmp_path / "bad", StoreHeader(feature_dim=FEATURE_DIM, dtype="float32")) as writer:

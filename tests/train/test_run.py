@@ -11,7 +11,7 @@ import torch
 from slt.errors import SltError, Stopped, UserError
 from slt.models.checkpoint import read_weights
 from slt.recipe.load import to_yaml
-from slt.runs import open_run
+from slt.runs import Run, open_run
 from slt.train.curves import read_figures
 from slt.train.module import Training
 from slt.train.run import train
@@ -117,6 +117,20 @@ def test_training_ends_when_nothing_gets_better(make, tmp_path, capsys):
     assert torch.load(run.last, weights_only=True)["n_batches"] < 30 * 3
 
 
+@pytest.mark.parametrize(("monitor", "best"), [("mse", min), ("cosine", max)])
+def test_the_best_by_any_figure_are_kept_and_told_apart_from_the_last(make, tmp_path, monitor, best):
+    recipe = make(trainer={"epochs": 5, "keep": 2, "monitor": monitor}, optim={"lr": 3e-2, "schedule": "constant"})
+    run = finish(recipe, tmp_path / "run")
+    rows = [row for row in read_figures(run.metrics) if row["figure"] == f"val/{monitor}"]
+    found = {int(row["step"]): float(row["value"]) for row in rows}
+    assert len(found) == 5
+    first = best(found, key=found.__getitem__)
+    assert json.loads(run.outcome.read_text())["best"] == f"best-{first:08d}.safetensors"
+    second = best((step for step in found if step != first), key=found.__getitem__)
+    kept = {path.name for path in run.checkpoints.glob("best-*")}
+    assert kept == {f"best-{step:08d}.safetensors" for step in (first, second)}
+
+
 def test_a_loss_that_is_no_number_names_the_clips(make, tmp_path, monkeypatch):
     encode = Training.encode
 
@@ -128,6 +142,25 @@ def test_a_loss_that_is_no_number_names_the_clips(make, tmp_path, monkeypatch):
     monkeypatch.setattr(Training, "encode", broken)
     with pytest.raises(SltError, match=r"loss became nan .* train-\d\d$"):
         finish(make(), tmp_path / "run")
+
+
+def test_a_gradient_that_is_no_number_ends_the_run_before_it_changes_a_weight(make, tmp_path, monkeypatch):
+    step, seen = Training.training_step, []
+
+    def broken(self, batch, batch_idx):
+        seen.append(batch.ids)
+        loss = step(self, batch, batch_idx)
+        nothing = (next(self.encoder.parameters()) * 0).square().sum()
+        return loss + nothing.sqrt() if len(seen) == 4 else loss  # whose derivative is 0 / 0
+
+    monkeypatch.setattr(Training, "training_step", broken)
+    recipe = make(optim={"accumulate": 2}, trainer={"epochs": 4, "save_every_s": 0})
+    with pytest.raises(SltError, match=r"the gradient became nan in batch 3, of clips train-") as raised:
+        finish(recipe, tmp_path / "run")
+    assert str(raised.value).endswith(", ".join(seen[2] + seen[3])), "those of the whole update"
+    kept = torch.load(Run(folder=tmp_path / "run").last, weights_only=True)
+    assert kept["n_batches"] == 2
+    assert all(weight.isfinite().all() for weight in kept["state_dict"].values())
 
 
 def test_a_loss_that_explodes_ends_the_run(make, tmp_path, monkeypatch):
@@ -144,14 +177,16 @@ def test_a_loss_that_explodes_ends_the_run(make, tmp_path, monkeypatch):
         finish(make(trainer={"epochs": 20}), tmp_path / "run")
 
 
-def test_memory_that_runs_out_is_explained(make, tmp_path, monkeypatch):
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_memory_that_runs_out_is_explained(make, tmp_path, monkeypatch, checkpointing):
     def greedy(self, batch):
         raise torch.OutOfMemoryError("tried to allocate 80 GiB")
 
     monkeypatch.setattr(Training, "encode", greedy)
     with pytest.raises(SltError, match=r"out of memory at a batch of \d clips × \d+ time steps: tried") as raised:
-        finish(make(), tmp_path / "run")
-    assert "halve data.batch_rows, now 64" in raised.value.fix
+        finish(make(encoder={"checkpointing": checkpointing}), tmp_path / "run")
+    ways = ["set trainer.precision=bf16", "halve data.batch_rows, now 64, and double optim.accumulate"]
+    assert raised.value.fix == "; or ".join([*ways, *([] if checkpointing else ["set encoder.checkpointing=true"])])
 
 
 def test_several_devices_need_several_processes(make, tmp_path):

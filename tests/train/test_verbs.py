@@ -7,12 +7,9 @@ import torch
 
 from slt.data.manifest import Clip, write_manifest
 from slt.models.checkpoint import read_weights
-from slt.recipe.load import to_yaml
-from slt.runs import open_run
-from slt.train.curves import read_figures
-from slt.train.run import train
 from slt.translate import Translator
 from tests.bundles import TEXTS, write_clip
+from tests.train.whole import figures_of, finish
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +24,6 @@ def videos(tmp_path_factory):
     return {"manifest": str(folder / "all.tsv")}
 
 
-def trained(recipe, folder):
-    run = open_run(folder, to_yaml(recipe))
-    train(recipe, run)
-    return run
-
-
-def of(run, figure):
-    return [float(row["value"]) for row in read_figures(run.metrics) if row["figure"] == figure]
-
-
 @pytest.mark.parametrize("how", ["lora", "full"])
 def test_a_decoder_learns_to_write_what_it_is_given(make, bundle, tmp_path, how):
     recipe = make(
@@ -48,8 +35,8 @@ def test_a_decoder_learns_to_write_what_it_is_given(make, bundle, tmp_path, how)
         optim={"lr": 1e-2},
         trainer={"epochs": 12, "monitor": "loss"},
     )
-    run = trained(recipe, tmp_path / "run")
-    losses = of(run, "val/loss")
+    run = finish(recipe, tmp_path / "run")
+    losses = figures_of(run, "val/loss")
     assert losses[-1] < 0.75 * losses[0]
     before, after = (read_weights(folder / "text_decoder.safetensors") for folder in (bundle, run.bundle))
     assert set(after) == set(before)
@@ -64,8 +51,8 @@ def test_training_from_videos(make, bundle, videos, tmp_path, frozen):
         data={"train": videos, "val": videos, "batch_rows": 40, "augment": {}},
         optim={"lr_factors": {"extractor": 0.1}},
     )
-    run = trained(recipe, tmp_path / "run")
-    assert of(run, "val/mse")[-1] < of(run, "val/mse")[0]
+    run = finish(recipe, tmp_path / "run")
+    assert figures_of(run, "val/mse")[-1] < figures_of(run, "val/mse")[0]
     before, after = (read_weights(folder / "extractor.safetensors") for folder in (bundle, run.bundle))
     changed = {".".join(name.split(".")[:2]) for name in before if not after[name].equal(before[name])}
     assert changed == ({"blocks.3"} if frozen < 1 else set())

@@ -1,15 +1,35 @@
-"""What of a recipe's parts does not go with its decoder."""
+"""What of a recipe's parts does not go together with its decoder, or with the figure that says what is best."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from slt.recipe.schema import Recipe
 
-IN_SPACE = ("cosine", "recall@1", "xsim")
+Monitor: TypeAlias = Literal[
+    "loss",
+    "mse",
+    "contrastive",
+    "cross_entropy",
+    "auto_encoding",
+    "cosine",
+    "recall@1",
+    "recall@5",
+    "xsim",
+    "bleu",
+    "chrf",
+]
+"""Figures of a validation that may say which weights are best."""
+
+BEST_IS_LEAST = ("loss", "mse", "contrastive", "cross_entropy", "auto_encoding", "xsim")
+
+IN_SPACE = ("cosine", "recall@1", "recall@5", "xsim")
 """Figures of a validation that only an encoder has whose embeddings are compared with those of the texts."""
+
+TERMS = ("mse", "contrastive", "cross_entropy", "auto_encoding")
+"""Figures of a validation that only an objective has that weighs them."""
 
 TOO_LARGE = "its feed-forward layers exceed float16's 65,504, and the loss becomes NaN; take bf16, or fp32"
 
@@ -21,6 +41,7 @@ def decoder_mistakes(recipe: Recipe) -> Iterator[tuple[bool, str]]:
     in_space = objective.kind != "cross-entropy"
     through = objective.kind == "cross-entropy" or bool(getattr(objective, "cross_entropy", 0))
     lands = encoder is not None and (decoder.kind == "sonar" or in_space)
+    weighed = bool(getattr(objective, trainer.monitor, 0))
     has_t5 = decoder.kind == "t5" or (encoder is not None and encoder.kind == "sonar-t5")
     yield trainer.precision == "fp16" and has_t5, f"precision fp16 with a T5: {TOO_LARGE}"
     yield (
@@ -35,6 +56,10 @@ def decoder_mistakes(recipe: Recipe) -> Iterator[tuple[bool, str]]:
         trainer.monitor in IN_SPACE and not lands,
         f"monitor {trainer.monitor} is a figure of embeddings beside those of the texts, and nothing lands beside "
         "them here; take loss, bleu or chrf",
+    )
+    yield (
+        trainer.monitor in TERMS and trainer.monitor != objective.kind.replace("-", "_") and not weighed,
+        f"monitor {trainer.monitor} is a term that the objective does not have; take loss, or give it a weight",
     )
     if decoder.kind == "sonar":
         return

@@ -15,86 +15,68 @@ ON_KEYPOINTS = ("fusion", "transformer")  # encoders whose features, or first st
 
 
 @dataclass(frozen=True, kw_only=True)
-class SonarT5Encoder:
-    """The published sign encoder's architecture, of any size.
+class _Encoder:
+    """What every kind of sign encoder is told.
 
     Attributes:
         kind: its name.
-        weights: a bundle's name or folder, or a checkpoint file, to start from; none: random weights.
-        shape: sizes that differ from the published ones, as in ``SonarT5Config``; with a bundle's weights its own
-            shape holds. The widths of features and embeddings are never given: they follow from the data.
+        weights: a bundle's name or folder, a run, or a checkpoint file, to start from; none: random weights.
+        shape: sizes that differ from those of its ``Config``; a bundle's or run's weights have their own, and only
+            ``dropout_rate`` may be another. The widths of features and embeddings are never given: they follow from
+            the data.
         frozen: leave its weights as they are.
+    """
+
+    kind: str
+    weights: str | None = None
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    frozen: bool = False
+
+    def __post_init__(self) -> None:
+        _check_shape(self.kind, self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SonarT5Encoder(_Encoder):
+    """The published sign encoder's architecture, of any size.
+
+    Attributes:
         checkpointing: recompute its activations in the backward pass.
     """
 
     kind: Literal["sonar-t5"]
-    weights: str | None = None
-    shape: Mapping[str, Any] = field(default_factory=dict)
-    frozen: bool = False
     checkpointing: bool = False
 
-    def __post_init__(self) -> None:
-        _check_shape(self.kind, self.shape)
-
 
 @dataclass(frozen=True, kw_only=True)
-class MlpEncoder:
-    """Two layers over single features, then their mean.
-
-    Attributes:
-        kind: its name.
-        weights: see ``SonarT5Encoder``.
-        shape: sizes that differ from ``MlpConfig``'s.
-        frozen: leave its weights as they are.
-    """
+class MlpEncoder(_Encoder):
+    """Two layers over single features, then their mean."""
 
     kind: Literal["mlp"]
-    weights: str | None = None
-    shape: Mapping[str, Any] = field(default_factory=dict)
-    frozen: bool = False
-
-    def __post_init__(self) -> None:
-        _check_shape(self.kind, self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FusionEncoder:
+class FusionEncoder(_Encoder):
     """Keypoints and embeddings of pictures, through Squeezeformer blocks.
 
     Attributes:
-        kind: its name.
-        weights: see ``SonarT5Encoder``.
-        shape: sizes that differ from ``FusionConfig``'s.
-        frozen: leave its weights as they are.
+        checkpointing: recompute its activations in the backward pass.
     """
 
     kind: Literal["fusion"]
-    weights: str | None = None
-    shape: Mapping[str, Any] = field(default_factory=dict)
-    frozen: bool = False
-
-    def __post_init__(self) -> None:
-        _check_shape(self.kind, self.shape)
+    checkpointing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerEncoder:
+class TransformerEncoder(_Encoder):
     """A small transformer over keypoints.
 
     Attributes:
-        kind: its name.
-        weights: see ``SonarT5Encoder``.
-        shape: sizes that differ from ``TransformerConfig``'s.
-        frozen: leave its weights as they are.
+        checkpointing: recompute its activations in the backward pass.
     """
 
     kind: Literal["transformer"]
-    weights: str | None = None
-    shape: Mapping[str, Any] = field(default_factory=dict)
-    frozen: bool = False
-
-    def __post_init__(self) -> None:
-        _check_shape(self.kind, self.shape)
+    checkpointing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

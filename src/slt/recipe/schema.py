@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from slt.recipe.checks import decoder_mistakes
+from slt.recipe.checks import Monitor, decoder_mistakes
 from slt.recipe.decoders import Decoder
 from slt.recipe.extractors import Extractor, complaint_about_pair
 from slt.recipe.parts import ON_KEYPOINTS, Contrastive, Encoder, Objective, refuse
@@ -14,7 +14,6 @@ from slt.recipe.parts import ON_KEYPOINTS, Contrastive, Encoder, Objective, refu
 VERBS = ("train-features", "train-encoder", "train-decoder", "train-translator", "train-vlp")
 STREAMS = ("keypoints", "siglip", "timesformer", "signhiera")  # what `slt extract-features` can make
 FEWEST_TO_CONTRAST = 4  # clips in a batch whose sentences are told from each other
-BEST_IS_LEAST = ("loss", "xsim")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +98,7 @@ class Data:
         max_rows: time steps at most; longer clips are left out, and listed.
         allow_missing: leave out clips without features, and list them; otherwise they end the run before it begins.
         workers: processes that read ahead.
-        augment: how training features are disturbed.
+        augment: how stored training features are disturbed.
     """
 
     train: Split
@@ -224,7 +223,7 @@ class Trainer:
     text_clips: int = 100
     samples: int = 3
     beam: int = 5
-    monitor: Literal["loss", "cosine", "recall@1", "xsim", "bleu", "chrf"] = "cosine"
+    monitor: Monitor = "cosine"
     patience: int = 0
     keep: int = 1
     save_every_s: float = 600.0
@@ -307,6 +306,10 @@ class Recipe:
                 self.aligns and self.data.batch_clips < FEWEST_TO_CONTRAST,
                 f"batch_clips {self.data.batch_clips}, but objective contrastive needs at least {FEWEST_TO_CONTRAST} "
                 "clips to tell apart",
+            ),
+            (
+                not self.data.train.streams and self.data.augment != Augment(),
+                "data.augment disturbs stored features, and data.train.features gives none: set data.augment={}",
             ),
             *decoder_mistakes(self),
         )

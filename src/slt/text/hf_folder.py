@@ -43,7 +43,13 @@ def published_text(folder: Path, config: HfTextConfig) -> HfText:
     _, weights, tokenizer = files_of(folder, config.kind)
     shape = published_shape(folder, config.kind)
     proto = pieces_of(tokenizer, config.kind) if tokenizer.name == TOKENIZER_AS_JSON else read_proto(tokenizer)
-    text = build_empty(lambda: HfText(replace(config, model=shape), proto))
+    try:
+        text = build_empty(lambda: HfText(replace(config, model=shape), proto))
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # transformers checks little
+        raise UserError(
+            f"{folder / CONFIG_NAME} describes no {config.kind} that can be built: {error!r}",
+            fix="give the configuration that the model's authors publish beside the weights",
+        ) from error
     own = {name: value.clone() for name, value in read_weights(weights).items()}  # to be trained, so not mapped
     not_needed = [USELESS] if config.text_encoder else [USELESS, "model.encoder.*"]
     load_strict(text.model, own, may_be_extra=not_needed, source=weights)
@@ -79,7 +85,7 @@ def files_of(folder: Path, kind: str) -> tuple[Path, Path, Path]:
     if config is None or weights is None or tokenizer is None:
         raise UserError(
             f"{folder} is not the folder of a {kind} of transformers: it lacks {', '.join(missing)}",
-            fix="put these files there as the model's authors publish them",
+            fix="put these files there as the model's authors publish them, the weights in one file",
         )
     return config, weights, tokenizer
 

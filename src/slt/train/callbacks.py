@@ -13,7 +13,7 @@ from torch import Tensor
 from slt import log
 from slt.errors import SltError
 from slt.models.checkpoint import read_weights, save_weights
-from slt.recipe.schema import BEST_IS_LEAST
+from slt.recipe.checks import BEST_IS_LEAST
 from slt.runs import Run
 from slt.stopping import StopRequests, stop_requests
 from slt.train.curves import Curves, draw_curves

@@ -49,19 +49,25 @@ class Given:
 
 
 def text_bundle(recipe: Recipe) -> Bundle | None:
-    """Return the bundle whose SONAR text models a recipe uses; None: its decoder is of another kind."""
-    return find_bundle(recipe.decoder.bundle) if isinstance(recipe.decoder, SonarDecoder) else None
-
-
-def check_langs(recipe: Recipe) -> None:
-    """See that a recipe's decoder can write the recipe's languages.
+    """Return the bundle whose SONAR text models a recipe uses; None: its decoder is of another kind.
 
     Raises:
-        UserError: it cannot.
+        UserError: there is no such bundle, or it has other text models.
     """
-    bundle = text_bundle(recipe)
+    return _sonar_bundle(recipe.decoder) if isinstance(recipe.decoder, SonarDecoder) else None
+
+
+def check_decoder(recipe: Recipe) -> None:
+    """See that a recipe's decoder is there, as far as that can be seen at once, and writes the recipe's languages.
+
+    Raises:
+        UserError: it is not, or does not.
+    """
+    decoder, bundle = recipe.decoder, text_bundle(recipe)
     known = {"t5": FLORES_200, "mbart": tuple(MBART_LANGUAGES)}
-    check_languages(recipe.data.langs, bundle.card.languages if bundle else known[recipe.decoder.kind])
+    check_languages(recipe.data.langs, bundle.card.languages if bundle else known[decoder.kind])
+    if isinstance(decoder, HfDecoder) and decoder.weights and not is_bundle(decoder.weights):
+        files_of(find_text_model(decoder.weights), decoder.kind)
 
 
 def reads_sentence(recipe: Recipe) -> bool:
@@ -90,10 +96,8 @@ def text_licence(recipe: Recipe) -> str | None:
 
 def build_sonar(recipe: SonarDecoder, given: Given) -> tuple[nn.Module, DecodeLoss]:
     """Load a bundle's text decoder, frozen, with adapters, or to be trained whole."""
-    bundle = find_bundle(recipe.bundle)
+    bundle = _sonar_bundle(recipe)
     card = bundle.card.decoder
-    if card.kind != recipe.kind:
-        raise UserError(f"the bundle {recipe.bundle} has a {card.kind} text decoder, expected {recipe.kind}")
     config = SonarTextConfig.from_json({**card.config, "languages": bundle.card.languages})
     text = SonarText.load(config, read_weights(bundle.path(card.weights)), bundle.path(card.tokenizer))
     text.float()
@@ -150,6 +154,16 @@ DECODERS: Mapping[str, Callable[[Any, Given], tuple[nn.Module, DecodeLoss]]] = {
 }
 
 
+def _sonar_bundle(recipe: SonarDecoder) -> Bundle:
+    bundle = find_bundle(recipe.bundle)
+    if (found := bundle.card.decoder.kind) != recipe.kind:
+        raise UserError(
+            f"decoder.bundle {recipe.bundle} has a {found} text decoder, expected {recipe.kind}",
+            fix=f"decoder: {{kind: {found}, weights: {recipe.bundle}}} and slt train-translator go on with it",
+        )
+    return bundle
+
+
 def _start(recipe: HfDecoder, config: HfTextConfig, texts: tuple[str, ...]) -> HfText:
     if recipe.weights is None:
         return new_text(texts, recipe.vocab_size, config)
@@ -166,7 +180,7 @@ def _of_bundle(bundle: Bundle, config: HfTextConfig) -> HfText:
     """
     card = bundle.card.decoder
     if card.kind != config.kind:
-        raise UserError(f"{bundle.folder} has a {card.kind} text decoder, expected {config.kind}")
+        raise UserError(f"decoder.weights {bundle.folder} has a {card.kind} text decoder, expected {config.kind}")
     before, source = read_hf_config(bundle), bundle.path(card.weights)
     text = HfText(
         dataclasses.replace(config, model=before.model, text_encoder=before.text_encoder),

@@ -20,7 +20,7 @@ from slt.train.loop import quiet, world
 from slt.train.module import Training
 from slt.train.optim import make_optimizer
 from slt.train.prepare import Prepared, prepare, train_loader
-from slt.train.run import build_module
+from slt.train.run import build_module, explained
 from slt.train.targets import Targets, TextSpace
 
 N_STEPS = 3
@@ -31,6 +31,7 @@ def dry_run(recipe: Recipe) -> None:
 
     Raises:
         UserError: as training itself would.
+        SltError: memory ran out.
     """
     log.result(to_yaml(recipe).rstrip())
     with quiet():
@@ -61,8 +62,13 @@ def _sizes(recipe: Recipe, prepared: Prepared) -> Iterable[str]:
     yield (
         f"{len(prepared.train.examples)} clips in {prepared.batches.per_epoch} batches, "
         f"{100 * prepared.batches.padding():.1f} % padding; "
-        f"{prepared.n_steps} updates in {recipe.trainer.epochs} epochs"
+        f"{prepared.n_steps} updates in {_epochs(recipe, prepared):.3g} epochs"
     )
+
+
+def _epochs(recipe: Recipe, prepared: Prepared) -> float:
+    """Return how often every clip will be seen: less than asked for where updates are limited."""
+    return min(recipe.trainer.epochs, prepared.n_steps * recipe.optim.accumulate / prepared.batches.per_epoch)
 
 
 def _costs(recipe: Recipe, prepared: Prepared, module: Training) -> Iterable[str]:
@@ -74,14 +80,16 @@ def _costs(recipe: Recipe, prepared: Prepared, module: Training) -> Iterable[str
     largest = prepared.batches.epoch(0)[int(np.argmax(sizes))]
     batch = loader.dataset[(0, tuple(largest), len(largest))].to(device)
     module.to(device).train()
-    seconds = _seconds_per_step(module, batch)
+    module.batch = batch
+    with explained(module):
+        seconds = _seconds_per_step(module, batch)
     weights = sum(4 * weight.numel() for weight in module.parameters())
     state = sum(12 * group.n_numbers for group in module.groups)  # a gradient and AdamW's two averages, in float32
     yield (
         f"memory: {log.size(weights)} of weights, {log.size(state)} of gradients and AdamW's averages; "
         f"{log.size(_peak(device))} in all at the peak of steps of {batch.shape}"
     )
-    whole = seconds * sum(sizes) / max(sizes) * recipe.trainer.epochs
+    whole = seconds * sum(sizes) / max(sizes) * _epochs(recipe, prepared)
     yield (
         f"time: {log.seconds(seconds)} for that batch on this {device.type}, so about {log.span(whole)} of training, "
         "without validation"

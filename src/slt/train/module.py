@@ -7,12 +7,14 @@ divided, so that neither the number of processes nor how a batch is cut changes 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torch.distributed.tensor import DTensor
+from torch.nn.utils import get_total_norm
 
 from slt.errors import SltError
 from slt.recipe.schema import Recipe
@@ -27,6 +29,7 @@ from slt.train.sharding import shard
 SEED_STEP = 7919
 SEEN_ENOUGH = 20  # batches before a loss can be called unusual
 SMOOTH = 0.95
+LOOK_AT = "look at these clips' features; or lower optim.lr, or set trainer.precision=fp32"
 
 
 class Training(LightningModule):
@@ -36,7 +39,7 @@ class Training(LightningModule):
         recipe: the recipe.
         extractor, encoder, decoder: the parts; frozen ones stay in evaluation mode.
         n_batches: batches of one process that were trained on, in all.
-        figures: of the last batch: loss, each term, cosine.
+        figures: of the last batch: loss, each term, cosine; and the length of the last update's gradient.
         groups: the weights that are trained.
         batch: the last one that was begun, for whoever explains a failure.
     """
@@ -55,6 +58,8 @@ class Training(LightningModule):
         self.figures: dict[str, float] = {}
         self.batch: Batch | None = None
         self._clips = 0.0  # in the gradients so far
+        self._ids: list[str] = []  # of these clips, the ones of this process
+        self._gradient: dict[str, float] = {}
         self._usual = 0.0  # loss
         self._seen = 0  # batches since this process began
 
@@ -126,25 +131,38 @@ class Training(LightningModule):
         """Return a loss whose gradients, summed over an update and divided by its clips, are those of the mean."""
         output, terms = self.terms(batch)
         means, counts = self._means(terms)
-        self.figures = {**means, "loss": _weighted(means, terms)}
+        self.figures = {**self._gradient, **means, "loss": _weighted(means, terms)}
         self._check(self.figures["loss"], output, batch)
         if output.sentence.shape == batch.targets.shape and self.encoder is not None:
             similar = torch.nn.functional.cosine_similarity(output.sentence.detach().float(), batch.targets)
             self.figures["cosine"] = float(similar.mean())
         self._clips += batch.n_clips
+        self._ids += batch.ids
         total = torch.stack([term.weight * term.total / counts[name] for name, term in terms.items()]).sum()
         # Lightning divides by the batches of an update, and processes average their gradients.
         return total * batch.n_clips * n_processes() * self.trainer.accumulate_grad_batches
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Make the gradients those of a mean over clips; drop those of weights whose stage has not come."""
+        """Make the gradients those of a mean over clips; drop those of weights whose stage has not come.
+
+        Raises:
+            SltError: a gradient is no number; fp16's own way with these is to leave an update out.
+        """
         for settings in optimizer.param_groups:
             for weight in settings["params"]:
                 if weight.grad is not None:
                     weight.grad.div_(self._clips)
                     if not settings["lr"]:
                         weight.grad = None
-        self._clips = 0.0
+        self._gradient = {"gradient": gradient_length(self.trained_weights().values())}
+        if not math.isfinite(self._gradient["gradient"]) and self.recipe.trainer.precision != "fp16":
+            named = [name for share in together(self._ids) for name in share]
+            raise SltError(
+                f"the gradient became {self._gradient['gradient']} in batch {self.n_batches}, of clips "
+                f"{', '.join(named)}",
+                fix=LOOK_AT,
+            )
+        self._clips, self._ids = 0.0, []
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep only weights that are trained; the others lie in the bundles they came from."""
@@ -179,7 +197,7 @@ class Training(LightningModule):
             named = [name for share in together(broken) for name in share] or batch.ids
             raise SltError(
                 f"the loss became {loss} in batch {self.n_batches}, of clips {', '.join(named)}",
-                fix="look at these clips' features; or lower optim.lr, or set trainer.precision=fp32",
+                fix=LOOK_AT,
             )
         limit = self.recipe.trainer.explosion
         if self._seen >= SEEN_ENOUGH and loss > limit * self._usual:
@@ -199,6 +217,12 @@ class Training(LightningModule):
         names: Sequence[str] = list(terms)
         means = {name: total / n for name, total, n in zip(names, sums, over, strict=True)}
         return means, dict(zip(names, over, strict=True))
+
+
+def gradient_length(weights: Iterable[Tensor]) -> float:
+    """Return the Euclidean length of all gradients together; shares of them are put together first."""
+    length = get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+    return float(length.full_tensor() if isinstance(length, DTensor) else length)
 
 
 def only(weights: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from slt.recipe.schema import FEWEST_TO_CONTRAST, Data, Recipe, Split
 from slt.runs import Run
 from slt.train.batches import Batches
 from slt.train.corpus import Corpus, all_texts, read_corpus, shared_sentences
-from slt.train.decoders import check_langs
+from slt.train.decoders import check_decoder
 from slt.train.extractors import choose_extractor
 from slt.train.loader import Clips, Loader, Positions, feature_spreads
 from slt.train.parts import Widths
@@ -71,7 +71,7 @@ def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepare
     Raises:
         UserError: files that are absent or do not fit each other, clips without features, languages nobody knows.
     """
-    check_langs(recipe)
+    check_decoder(recipe)
     train, val = _splits(recipe)
     _check_enough(train, val, processes)
     own_texts = tuple(text for text, _ in all_texts(train))

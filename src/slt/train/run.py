@@ -140,7 +140,7 @@ def _fit(recipe: Recipe, run: Run, prepared: Prepared, module: Training, bars: l
     callbacks = [watch, *([ema] if ema else []), judge, keep]
     if resume:
         log.say(f"going on after update {step} of {prepared.n_steps}")
-    with _explained(module):
+    with explained(module):
         make_trainer(recipe, prepared, run, callbacks).fit(module, loader, ckpt_path=resume, weights_only=True)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()  # what comes now is the first process's alone
@@ -203,7 +203,7 @@ def _curves(recipe: Recipe, run: Run, step: int) -> Curves:
 
 
 @contextmanager
-def _explained(module: Training) -> Iterator[None]:
+def explained(module: Training) -> Iterator[None]:
     """Say of which batch memory ran out, and which setting to change.
 
     Raises:
@@ -216,9 +216,18 @@ def _explained(module: Training) -> Iterator[None]:
         out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in said
         if not out_of_memory:
             raise
-        data = module.recipe.data
         raise SltError(
             f"out of memory at a batch of {module.batch.shape if module.batch else 'unknown size'}: {said}",
-            fix=f"halve data.batch_rows, now {data.batch_rows}, and double optim.accumulate; or set "
-            "encoder.checkpointing=true, trainer.precision=bf16",
+            fix="; or ".join(_ways_to_save_memory(module.recipe)),
         ) from error
+
+
+def _ways_to_save_memory(recipe: Recipe) -> Iterator[str]:
+    """Yield what a recipe may still change, what costs nothing first."""
+    if recipe.trainer.precision == "fp32":
+        yield "set trainer.precision=bf16"
+    yield f"halve data.batch_rows, now {recipe.data.batch_rows}, and double optim.accumulate"
+    if getattr(recipe.encoder, "checkpointing", None) is False:
+        yield "set encoder.checkpointing=true"
+    if getattr(recipe.extractor, "windows_at_once", 1) > 1 and not recipe.data.train.streams:
+        yield f"halve extractor.windows_at_once, now {getattr(recipe.extractor, 'windows_at_once', 1)}"

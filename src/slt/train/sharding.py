@@ -24,6 +24,7 @@ from torch.export import register_dataclass
 from torch.optim import Optimizer
 
 from slt.tensors import EncoderOutput, FeatureBatch
+from slt.train.parts import outermost_layers
 
 # Shares are put together when a gradient reaches a part's output, which torch looks for in what it knows to look into.
 for kind in (EncoderOutput, FeatureBatch):
@@ -74,7 +75,7 @@ class Sharded(ModelParallelStrategy):
 
 def shard(part: nn.Module, mesh: DeviceMesh) -> None:
     """Share a part's weights out over the processes of ``mesh``: layer by layer, then what is left."""
-    for layer in _layers(part):
+    for layer in outermost_layers(part):
         fully_shard(layer, mesh=mesh)
     fully_shard(part, mesh=mesh)
     if hasattr(part, "loss"):
@@ -116,12 +117,3 @@ def _whole(value: Any) -> Any:
         return value
     full = value.full_tensor().detach()
     return full.cpu() if dist.get_rank() == 0 else full.new_empty(0)
-
-
-def _layers(part: nn.Module) -> Iterator[nn.Module]:
-    """Yield the members of a part's outermost lists of modules."""
-    for child in part.children():
-        if isinstance(child, nn.ModuleList | nn.Sequential):
-            yield from child
-        else:
-            yield from _layers(child)

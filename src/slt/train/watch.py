@@ -24,10 +24,10 @@ class Watch(Callback):
 
     def __init__(self, curves: Curves | None, bars: log.Bars | None, loader: Loader, n_steps: int) -> None:
         self.curves, self.bars, self.loader, self.n_steps = curves, bars, loader, n_steps
-        self._begun = time.perf_counter()
+        self._begun: tuple[float, int] | None = None  # when, and after which update, the first batch had ended
         self._ended: float | None = None  # the batch before
         self._now, self._in_all = _Times(), _Times()  # since figures were last noted, and of all batches
-        self._first_step = self._noted = 0
+        self._noted = 0
         self._warned = False
 
     @property
@@ -36,9 +36,8 @@ class Watch(Callback):
         return self._in_all.wait
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
-        self._begun = time.perf_counter()
-        self._first_step = self._noted = trainer.global_step
+        """Remember where one goes on."""
+        self._noted = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -47,6 +46,7 @@ class Watch(Callback):
         module: Training = pl_module  # type: ignore[assignment]
         self._count(batch)
         step = trainer.global_step
+        self._begun = self._begun or (time.perf_counter(), step)  # what readers and compilers begin with tells nothing
         if self.curves and step % NOTED_EVERY == 0 and step != self._noted:
             figures = {f"train/{name}": value for name, value in module.figures.items()}
             rates = {f"lr/{group['name']}": group["lr"] for group in trainer.optimizers[0].param_groups}
@@ -71,14 +71,20 @@ class Watch(Callback):
         self._ended = now
 
     def _note(self, trainer: Trainer, module: Training) -> str:
-        done = trainer.global_step - self._first_step
-        left = (time.perf_counter() - self._begun) / max(done, 1) * (self.n_steps - trainer.global_step)
         rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
         shown = [f"loss {module.figures['loss']:.3g}"]
         shown += [f"cosine {module.figures['cosine']:.3f}"] if "cosine" in module.figures else []
-        shown += [f"lr {rate:.2g}", f"{self._in_all.speed:.0f} clips/s", f"{log.span(max(left, 0))} left"]
-        shown += [f"waiting {100 * self.wait:.0f} %"] if self.wait > LONG_WAIT else []
+        shown += [f"lr {rate:.2g}"]
+        shown += [f"{self._in_all.speed:.0f} clips/s"] if self._in_all.batches else []
+        shown += [f"{log.span(left)} left"] if (left := self._left(trainer.global_step)) is not None else []
         return " ".join(shown)  # 80 columns are just enough
+
+    def _left(self, step: int) -> float | None:
+        """Return the seconds until training ends, validation included; None: nothing tells yet."""
+        if self._begun is None or step <= self._begun[1]:
+            return None
+        since, first = self._begun
+        return (time.perf_counter() - since) / (step - first) * (self.n_steps - step)
 
 
 @dataclass

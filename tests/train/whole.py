@@ -1,0 +1,23 @@
+"""Whole trainings, and the figures that they noted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slt.recipe.load import to_yaml
+from slt.recipe.schema import Recipe
+from slt.runs import Run, open_run
+from slt.train.curves import read_figures
+from slt.train.run import train
+
+
+def finish(recipe: Recipe, folder: Path) -> Run:
+    """Train to the end, or to where it is stopped; return the run."""
+    run = open_run(folder, to_yaml(recipe))
+    train(recipe, run)
+    return run
+
+
+def figures_of(run: Run, name: str) -> list[float]:
+    """Return all values of a figure, in order."""
+    return [float(row["value"]) for row in read_figures(run.metrics) if row["figure"] == name]
