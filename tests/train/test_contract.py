@@ -7,6 +7,7 @@ from typing import get_args, get_type_hints
 import pytest
 import torch
 
+from slt.errors import UserError
 from slt.recipe.decoders import Decoder
 from slt.recipe.parts import ON_KEYPOINTS, CrossEntropy, Encoder, Objective, SonarSpace
 from slt.registry import ENCODERS
@@ -104,6 +105,38 @@ def test_it_takes_a_step_with_a_decoder_of_transformers(make, two_streams, encod
     assert any(name.startswith("encoder.") for name in changed)
     assert any(name.startswith("decoder.bridge.") for name in changed)
     assert any(name.startswith("decoder.model.") for name in changed) == (train == "full")
+
+
+@pytest.mark.parametrize("encoder", kinds(Encoder))
+@pytest.mark.parametrize("decoder", sorted(HF))
+def test_it_is_aligned_with_the_text_encoder_of_transformers(make, two_streams, encoder, decoder):
+    recipe = make(
+        **reading(encoder, two_streams),
+        decoder={"kind": decoder, "shape": HF[decoder], "vocab_size": 60, "train": "frozen"},
+        objective={"kind": "contrastive"},
+    )
+    batch, output, terms, changed = step(recipe)
+    assert output.sentence.shape == batch.targets.shape == (len(batch.ids), HF[decoder]["d_model"])
+    assert set(terms) == {"contrastive"}
+    assert {name.partition(".")[0] for name in changed} == {"encoder"}
+
+
+@pytest.mark.parametrize("decoder", sorted(HF))
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        ({"objective": {"kind": "sonar-space"}}, "objective sonar-space with a {}, which has no such space"),
+        ({"objective": {"kind": "contrastive"}}, "decoder.train full, but nothing of the objective goes through"),
+        ({"encoder": None, "extractor": None}, "decoder {} without an encoder: it would have nothing to read"),
+        ({"objective": {"kind": "cross-entropy", "noise": 0.1}}, "noise is on SONAR's embeddings, which a {} does not"),
+        ({"trainer": {"monitor": "cosine"}}, "monitor cosine is a figure of embeddings beside those of the texts"),
+    ],
+)
+def test_what_makes_no_sense_with_a_decoder_of_transformers_is_refused(make, decoder, groups, said):
+    usual = {"objective": {"kind": "cross-entropy"}, "trainer": {"monitor": "loss"}}
+    with pytest.raises(UserError) as raised:
+        make(**{**usual, "decoder": {"kind": decoder, "shape": HF[decoder]}, **groups})
+    assert said.format(decoder) in str(raised.value)
 
 
 def test_each_kinds_own_dataclass_is_what_parsing_gives(make):

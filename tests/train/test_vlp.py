@@ -106,6 +106,21 @@ def test_it_finds_the_sentences_and_leaves_an_encoder_that_another_run_begins_wi
     other = make_vlp(encoder={"kind": "transformer", "weights": str(run.folder)}, data=_keypoints(recipe)).encoder
     with pytest.raises(UserError, match=r"encoder\.weights .*run is a fusion, but encoder\.kind is transformer"):
         build_encoder(other, widths)
+    wider = {"kind": "fusion", "weights": str(run.folder), "shape": {"d_model": 64, "num_heads": 2}}
+    with pytest.raises(UserError, match="run has another shape: d_model 32 and not 64"):
+        build_encoder(make_vlp(encoder=wider).encoder, widths)
+    other_dropout = {**wider, "shape": {"d_model": 32, "num_heads": 2, "dropout_rate": 0.3}}
+    assert build_encoder(make_vlp(encoder=other_dropout).encoder, widths).config.dropout_rate == 0.3
+
+
+def test_weights_that_are_not_there_yet(make_vlp, tmp_path):
+    recipe = make_vlp()
+    open_run(tmp_path / "begun", to_yaml(recipe))
+    widths = Widths(feature_dim=225, visual_dim=12, target_dim=8, target_length=1.0)
+    for name, said in (("begun", "is a run that left no encoder"), ("absent", "there is no such file or run")):
+        encoder = make_vlp(encoder={"kind": "fusion", "weights": str(tmp_path / name)}).encoder
+        with pytest.raises(UserError, match=said):
+            build_encoder(encoder, widths)
 
 
 def _keypoints(recipe):

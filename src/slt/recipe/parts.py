@@ -20,9 +20,10 @@ class _Encoder:
 
     Attributes:
         kind: its name.
-        weights: a bundle's name or folder, or a checkpoint file, to start from; none: random weights.
-        shape: sizes that differ from those of its ``Config``; with a bundle's weights its own shape holds. The widths
-            of features and embeddings are never given: they follow from the data.
+        weights: a bundle's name or folder, a run, or a checkpoint file, to start from; none: random weights.
+        shape: sizes that differ from those of its ``Config``; a bundle's or run's weights have their own, and only
+            ``dropout_rate`` may be another. The widths of features and embeddings are never given: they follow from
+            the data.
         frozen: leave its weights as they are.
     """
 

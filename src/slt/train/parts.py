@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from slt import log
 from slt.assets.cards import CARD_NAME
-from slt.assets.store import find_bundle
+from slt.assets.store import find_bundle, is_bundle
 from slt.config import parse
 from slt.errors import SltError, UserError
 from slt.models.checkpoint import load_model, load_strict, read_notes, read_weights, rename
@@ -112,7 +112,7 @@ def build_encoder(recipe: Encoder, widths: Widths) -> nn.Module:
     if kind.Config is FusionConfig:
         fixed["visual_dim"] = widths.visual_dim
     start = _start_of(recipe)
-    shape = dict(start.shape if start and start.shape is not None else recipe.shape)
+    shape = {**(start.shape if start else {}), **recipe.shape}
     if widths.target_dim:
         fixed["output_dim"] = widths.target_dim
         if kind.Config is MlpConfig and "length" not in shape:
@@ -182,33 +182,67 @@ def is_trained(module: nn.Module) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class _Start:
-    """Where an encoder's first weights lie, and its shape, where that stands beside them."""
+    """Where an encoder's first weights lie.
+
+    Attributes:
+        path: their file.
+        kind: the encoder's; None: nothing beside the file says.
+        shape: its sizes, where they stand beside it.
+    """
 
     path: Path
-    shape: Mapping[str, Any] | None
+    kind: str | None = None
+    shape: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _start_of(recipe: Encoder) -> _Start | None:
-    """Return what ``weights`` names: a file, a run that trained an encoder alone, or a bundle.
+    """Return what ``weights`` names; None: the encoder begins at random.
 
     Raises:
-        UserError: no such thing, or it holds an encoder of another kind.
+        UserError: there is no such thing, or it holds an encoder of another kind or shape.
     """
     if recipe.weights is None:
         return None
-    path = Path(recipe.weights).expanduser()
-    if path.is_file() and path.name != CARD_NAME:
-        return _Start(path=path, shape=None)
-    if (alone := Run(folder=path).encoder).is_file() and not (path / CARD_NAME).is_file():
-        notes = read_notes(alone)
-        kind, start = notes["kind"], _Start(path=alone, shape=notes["config"])
-    else:
-        bundle = find_bundle(recipe.weights)
-        card = bundle.card.encoder
-        kind, start = card.kind, _Start(path=bundle.path(card.weights), shape=card.config)
-    if kind != recipe.kind:
-        raise UserError(f"encoder.weights {recipe.weights} is a {kind}, but encoder.kind is {recipe.kind}")
+    start = _find_start(recipe.weights)
+    if start.kind not in (None, recipe.kind):
+        raise UserError(f"encoder.weights {recipe.weights} is a {start.kind}, but encoder.kind is {recipe.kind}")
+    sizes = {name: size for name, size in recipe.shape.items() if name != "dropout_rate"}
+    wrong = [name for name, size in sizes.items() if start.shape.get(name, size) != size]
+    if wrong:
+        raise UserError(
+            f"encoder.weights {recipe.weights} has another shape: "
+            + ", ".join(f"{name} {start.shape[name]} and not {sizes[name]}" for name in wrong),
+            fix="leave encoder.shape away: such weights have their own",
+        )
     return start
+
+
+def _find_start(weights: str) -> _Start:
+    """Find a file, a run that trained an encoder alone, or a bundle.
+
+    Raises:
+        UserError: there is no such thing, or none yet.
+    """
+    path = Path(weights).expanduser()
+    if path.is_file() and path.name != CARD_NAME:
+        return _Start(path=path)
+    run = Run(folder=path)
+    if run.encoder.is_file() and not (path / CARD_NAME).is_file():
+        notes = read_notes(run.encoder)
+        return _Start(path=run.encoder, kind=notes["kind"], shape=notes["config"])
+    if run.recipe.is_file() and not is_bundle(path):
+        raise UserError(
+            f"encoder.weights {weights} is a run that left no encoder, or not yet",
+            fix=f"one that was stopped goes on with --resume {weights}",
+        )
+    if not path.exists() and not is_bundle(weights):
+        raise UserError(
+            f"encoder.weights {weights}: there is no such file or run, and no bundle of that name",
+            fix="where a first phase makes it, train that first",
+        )
+    bundle = find_bundle(weights)
+    card = bundle.card.encoder
+    return _Start(path=bundle.path(card.weights), kind=card.kind, shape=card.config)
 
 
 def _fill(model: nn.Module, path: Path) -> None:
