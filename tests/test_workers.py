@@ -1,6 +1,9 @@
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +49,21 @@ def test_an_interrupt_waits_for_no_worker():
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert time.monotonic() - began < 30
+
+
+def test_a_worker_does_not_outlive_a_parent_that_was_killed():
+    code = """
+import os, time
+from slt.workers import workers
+if __name__ == "__main__":
+    with workers(1) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        pool.submit(time.sleep, 60).result()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        worker = int(parent.stdout.readline())
+        parent.kill()
+    until = time.monotonic() + 30
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()

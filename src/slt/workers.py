@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 
 from slt.errors import SltError
 
@@ -25,9 +27,7 @@ def workers(n_jobs: int) -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(
         max(1, min(os.cpu_count() or 1, n_jobs)),
         mp_context=multiprocessing.get_context("spawn"),
-        # An interrupt reaches every process of the terminal; only the one that was started has something to say.
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),
+        initializer=_begin,
     )
     try:
         yield pool
@@ -42,3 +42,17 @@ def workers(n_jobs: int) -> Iterator[ProcessPoolExecutor]:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """Prepare a worker: it leaves interrupts to the process that started it, and does not outlive that one."""
+    # An interrupt reaches every process of the terminal; only the one that was started has something to say.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        wait([parent.sentinel])  # ready once the parent is gone, killed or not
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
