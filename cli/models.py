@@ -63,7 +63,8 @@ def fetch(
         list[str] | None,
         typer.Argument(
             metavar="[NAME]",
-            help="sonar-asl, which comes if none is named; dlib-cnn, a face detector; or blaser, for slt evaluate.",
+            help="sonar-asl, which comes if none is named; dlib-cnn, a face detector; blaser, for slt evaluate; "
+            "t5-small, mbart-large-50 and others of their kind, for slt train-translator.",
         ),
     ] = None,
     mirror: Annotated[

@@ -38,8 +38,8 @@ def translate(
         list[Path],
         typer.Argument(
             metavar="VIDEO",
-            help="Video files, folders of frames, or .pose files for a model that reads keypoints; -- goes before "
-            "names that begin with -.",
+            help="Video files, or folders of frames; for a model that reads keypoints .pose files too, alone or beside "
+            "the videos. -- goes before names that begin with -.",
         ),
     ],
     model: Annotated[
@@ -113,9 +113,9 @@ def translate(
     One video and one language: the text alone is printed. Several: lines of video, language and text, separated by
     tabs. Sentences and spans have their start and end, in seconds, before the text, or after the video; each is printed
     as soon as there is one. With --json: video, model, texts (by language, each with text, score and, with --rerank,
-    agreement and confidence), n_frames, fps, start_s, end_s, duration_s, signer, windows, feature_shape, embedding_dim,
-    timings_s and warnings; for what failed: video, error and fix. A published model that is not here yet is fetched and
-    imported first, after its size and its licence were told.
+    agreement and confidence), n_frames, fps, start_s, end_s, duration_s, signer, windows, feature_shape (of a second
+    stream visual_shape), embedding_dim, timings_s and warnings; for what failed: video, error and fix. A published
+    model that is not here yet is fetched and imported first, after its size and its licence were told.
 
     Subtitles in several languages go into one file each: talk.srt becomes talk.eng_Latn.srt and so on. They are whole
     at every moment, with all texts so far.

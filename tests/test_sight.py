@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,7 @@ from slt.extract.story import extract
 from slt.registry import EXTRACTORS
 from slt.sight import NOBODY, SIGHTS, sight_of
 from slt.stages import encode
-from slt.translate import Translator
+from slt.translate import BESIDE, Translator
 from slt.video.boxes import Box
 from tests.bundles import EMBEDDING_DIM, bundle, clip, write_clip
 from tests.frame_bundles import (
@@ -36,6 +38,12 @@ def first(drawn):
     """The video of a drawn clip, and its `.pose` file."""
     manifest = read_manifest(drawn)
     return manifest.video_path(manifest.clips[0]), manifest.pose_path(manifest.clips[0])
+
+
+@pytest.fixture
+def alone(first, tmp_path):
+    """The same video where no ``.pose`` file lies beside it."""
+    return shutil.copyfile(first[0], tmp_path / "alone.mp4")
 
 
 def stored(jobs, kind, model, folder):
@@ -66,14 +74,42 @@ def test_joints_in_a_pose_file_are_translated_as_they_are_stored(keypoint_bundle
     torch.testing.assert_close(seen.embedding, encoded.sentence[0], rtol=0, atol=0)
 
 
-def test_joints_in_a_video_are_translated_as_they_are_stored(keypoint_bundle, first, tmp_path):
-    video, _ = first
-    seen = Translator(keypoint_bundle, device="cpu").translate(video, start_s=0.4, end_s=0.8)
-    expected = stored([Job(id="a", path=video, start_s=0.4, end_s=0.8)], None, keypoint_bundle, tmp_path / "s")
+def test_joints_in_a_video_are_translated_as_they_are_stored(keypoint_bundle, alone, tmp_path):
+    seen = Translator(keypoint_bundle, device="cpu").translate(alone, start_s=0.4, end_s=0.8)
+    expected = stored([Job(id="a", path=alone, start_s=0.4, end_s=0.8)], None, keypoint_bundle, tmp_path / "s")
     assert expected.shape == (10, 225)
     assert np.isfinite(expected).any()
     np.testing.assert_array_equal(seen.features.numpy(), expected)
     assert (seen.start_s, seen.end_s, seen.n_frames) == (0.4, 0.8, 10)
+    assert BESIDE not in seen.warnings
+
+
+def test_joints_beside_a_video_are_taken_and_that_is_said(keypoint_bundle, both_bundle, first, tmp_path):
+    video, pose = first
+    expected = stored(gather_jobs([video]), None, keypoint_bundle, tmp_path / "s")
+    for path in (keypoint_bundle, both_bundle):
+        translator = Translator(path, device="cpu")
+        seen = translator.translate(video)
+        np.testing.assert_array_equal(seen.features.numpy(), expected)
+        assert seen.warnings[0] == BESIDE
+        assert BESIDE not in translator.translate(video, pose=pose).warnings
+    (sentence,) = Translator(keypoint_bundle, device="cpu").segments(video)
+    first_row = round(sentence.start_s * 25)
+    np.testing.assert_array_equal(sentence.features.numpy(), expected[first_row : first_row + sentence.n_frames])
+    assert BESIDE in sentence.warnings
+
+
+def test_joints_of_a_video_that_is_gone_are_enough_for_keypoints(keypoint_bundle, both_bundle, first, tmp_path):
+    translator = Translator(keypoint_bundle, device="cpu")
+    gone = translator.translate(tmp_path / "gone.mp4", pose=first[1])
+    torch.testing.assert_close(gone.embedding, translator.translate(first[1]).embedding, rtol=0, atol=0)
+    with pytest.raises(UserError, match=r"gone\.mp4"):
+        Translator(both_bundle, device="cpu").translate(tmp_path / "gone.mp4", pose=first[1])
+
+
+def test_models_without_keypoints_leave_a_pose_file_alone(siglip_bundle, alone):
+    alone.with_suffix(".pose").write_bytes(b"broken")
+    assert BESIDE not in Translator(siglip_bundle, device="cpu").translate(alone).warnings
 
 
 @pytest.mark.parametrize("detector", [None, "dlib-hog"])
@@ -103,9 +139,8 @@ def test_both_are_translated_as_they_are_stored(both_bundle, drawn, first, tmp_p
     assert seen.as_json()["visual_shape"] == list(pictures.shape)
 
 
-def test_both_look_at_every_frame_once(both_bundle, first):
-    video, _ = first
-    seen = Translator(both_bundle, device="cpu").translate(video, end_s=0.4)
+def test_both_look_at_every_frame_once(both_bundle, alone):
+    seen = Translator(both_bundle, device="cpu").translate(alone, end_s=0.4)
     assert seen.features.shape == (10, 225)
     assert torch.isfinite(seen.features).any()
     assert seen.visual.shape == (5, VISUAL_DIM)

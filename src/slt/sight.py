@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice, zip_longest
+from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
@@ -27,7 +28,7 @@ from slt.stages import extract_several
 from slt.video.base import Frame, Video
 from slt.video.crop import WHOLE_PICTURE, SignerBox, crop
 from slt.video.keypoints import Holistic
-from slt.video.posed import joints_of
+from slt.video.posed import joints_of, open_posed
 from slt.video.stream import cropped_frames, in_turn, late_starts
 from slt.video.windows import Window, plan_windows
 
@@ -66,13 +67,23 @@ class Sight(ABC):
     Attributes:
         unit: what its progress counts.
         on_crops: its glimpses are the signer's pictures, as those who look for sentences have them already.
+        on_joints: it looks at joints, and takes those that are known.
+        on_pictures: it looks at pictures even where joints are known.
     """
 
     unit: ClassVar[str] = "frames"
     on_crops: ClassVar[bool] = False
+    on_joints: ClassVar[bool] = False
+    on_pictures: ClassVar[bool] = True
 
     def __init__(self, bundle: LoadedBundle) -> None:
         self.bundle = bundle
+
+    def open(
+        self, path: Path, start_s: float | None = None, end_s: float | None = None, *, pose: Path | None = None
+    ) -> Video:
+        """Open a stretch of a video, or of a ``.pose`` file, for what it looks at; arguments as for ``open_posed``."""
+        return open_posed(path, start_s, end_s, pose=pose if self.on_joints else None, pictures=self.on_pictures)
 
     @abstractmethod
     def glimpses(self, source: Video, signer: SignerBox) -> Generator[Glimpse, None, None]:
@@ -128,6 +139,9 @@ class WindowSight(Sight):
 class JointSight(Sight):
     """Keypoints: the joints of every frame, as known or as MediaPipe Holistic sees them in the whole picture."""
 
+    on_joints = True
+    on_pictures = False
+
     def glimpses(self, source: Video, signer: SignerBox) -> Generator[NDArray[np.float32], None, None]:
         """Yield the joints, (225,) float32 each, NaN where one is not seen."""
         return joints_of(source)
@@ -177,6 +191,8 @@ class PictureSight(Sight):
 
 class JointAndPictureSight(Sight):
     """Keypoints of every frame, and SigLIP's embedding of every second one: two streams of their own lengths."""
+
+    on_joints = True
 
     def __init__(self, bundle: LoadedBundle) -> None:
         super().__init__(bundle)

@@ -20,10 +20,12 @@ from slt.stopwatch import Stopwatch
 from slt.text.languages import check_languages
 from slt.translation import Failure, Translation
 from slt.video.ahead import read_ahead
-from slt.video.posed import open_posed
+from slt.video.base import Video
+from slt.video.posed import open_posed, pose_beside
 from slt.video.stream import timed_crops
 
 DEFAULT_LANG = "eng_Latn"
+BESIDE = "its joints are those of the .pose file beside it"
 
 
 class Translator:
@@ -104,7 +106,8 @@ class Translator:
             langs: FLORES-200 codes; None is English, or the first language of a model without it.
             start_s: frames from then on, in seconds since the video's first frame; None is the beginning.
             end_s: frames before then, likewise; None is the end.
-            pose: a ``.pose`` file of the whole video, for a model that reads keypoints; None: they are looked for.
+            pose: a ``.pose`` file of the whole video, for a model that reads keypoints; None: the one beside the video,
+                of the same name; where there is none, joints are looked for.
             beam_size: hypotheses kept alive in the decoder's search.
             nbest: texts per language, at most ``beam_size``.
             rerank: read the video several times, and weigh the texts of all readings; needs a text encoder.
@@ -118,7 +121,7 @@ class Translator:
         langs = check_languages(langs or _default_langs(bundle.card), bundle.card.languages)
         clock = Stopwatch()
         with clock("signer"):
-            opened = open_posed(Path(video), start_s, end_s, pose=Path(pose) if pose else None)
+            opened = _open(bundle, Path(video), start_s, end_s, pose=Path(pose) if pose else None)
         signing = look_at(bundle, opened, video=str(video), clock=clock, detector=self.detector)
         signing = replace(signing, start_s=start_s or 0.0, end_s=end_s)
         return translate_signing(
@@ -166,7 +169,7 @@ class Translator:
             for sentence in clock.each("frames", find_sentences(crops, fps=fps, limits=limits)):
                 signing = Signing(video=str(video), source=source, signer=signer, glimpses=sentence.crops)
                 if not sight_of(bundle).on_crops:  # what it looks at was not kept: the sentence is read once more
-                    again = open_posed(Path(video), sentence.start_s, sentence.end_s)
+                    again = _open(bundle, Path(video), sentence.start_s, sentence.end_s)
                     signing = look_at(bundle, again, video=str(video), clock=clock, signer=signer)
                 signing = replace(signing, start_s=sentence.start_s, end_s=sentence.end_s)
                 yield translate_signing(bundle, signing, langs, clock=clock, **settings)
@@ -195,6 +198,18 @@ class Translator:
                 yield self.translate(video, langs, beam_size=beam_size, nbest=nbest, rerank=rerank, progress=progress)
             except Exception as error:  # a bug that one video meets must not cost the others; it is told, not hidden
                 yield Failure(video=str(video), error=as_slt_error(error))
+
+
+def _open(
+    bundle: LoadedBundle, video: Path, start_s: float | None, end_s: float | None, pose: Path | None = None
+) -> Video:
+    """Open a stretch of a video for what a bundle looks at, with the joints beside it where no others are given."""
+    sight = sight_of(bundle)
+    beside = pose_beside(video) if sight.on_joints and pose is None else None
+    opened = sight.open(video, start_s, end_s, pose=pose or beside)
+    if beside:
+        opened.warn(BESIDE)
+    return opened
 
 
 def _default_langs(card: BundleCard) -> tuple[str, ...]:

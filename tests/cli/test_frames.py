@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from slt.data.features.store import FeatureStore
 from slt.data.manifest import Clip, read_manifest, write_manifest
+from slt.video.keypoints import read_pose, write_pose
 from tests.frame_bundles import VISUAL_DIM, both_bundle, drawn, keypoint_bundle, siglip_bundle, siglip_folder
 
 CPU = ("--device", "cpu")
@@ -62,6 +65,30 @@ def test_a_model_is_evaluated_by_the_joints_that_the_manifest_names(slt, keypoin
     hypotheses = [[row.split("\t")[:3] for row in rows] for rows in texts]
     assert hypotheses[0] == hypotheses[1]
     assert len(hypotheses[0]) == 3
+
+
+def test_a_video_whose_joints_are_of_another_one_is_named(slt, keypoint_bundle, first, drawn, tmp_path):
+    manifest = read_manifest(drawn)
+    video = shutil.copyfile(first[0], tmp_path / "a.mp4")
+    joints = read_pose(first[1])
+    write_pose(tmp_path / "a.pose", replace(joints, keypoints=joints.keypoints[:20]))
+    good = manifest.video_path(manifest.clips[1])
+    outcome = slt("translate", video, good, "--model", keypoint_bundle, *CPU)
+    assert outcome.code == 3
+    assert "a.pose has joints for 0.80 s" in outcome.err
+    assert "its joints are those of the .pose file beside it" in outcome.err
+    assert outcome.out.startswith(f"{good}\t")
+
+
+def test_models_of_pictures_are_evaluated_whatever_the_joints(slt, siglip_bundle, drawn, tmp_path):
+    manifest = read_manifest(drawn)
+    clips = [
+        replace(clip, video=str(manifest.video_path(clip)), extra={"pose": "broken.pose"}) for clip in manifest.clips
+    ]
+    (tmp_path / "broken.pose").write_bytes(b"broken")
+    write_manifest(tmp_path / "m.tsv", clips)
+    outcome = slt("evaluate", "--model", siglip_bundle, "--manifest", tmp_path / "m.tsv", "--resamples", 100, *CPU)
+    assert outcome.code == 0, outcome.err
 
 
 def test_joints_alone_can_be_evaluated(slt, keypoint_bundle, drawn, tmp_path):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from slt.recipe.schema import Augment
+from slt.recipe.data import Augment
 from slt.train.augment import augment
 
 ROWS = np.random.default_rng(1).standard_normal((40, 6)).astype(np.float32)

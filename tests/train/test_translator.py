@@ -14,12 +14,13 @@ from slt.recipe.load import check_verb, to_yaml
 from slt.runs import open_run
 from slt.text.hf_folder import TOKENIZER_NAMES
 from slt.train.curves import read_figures
+from slt.train.decoders import Given, build_hf
 from slt.train.dry import random_targets
 from slt.train.prepare import prepare
 from slt.train.run import build_module, train
 from slt.translate import Translator
 from tests.bundles import write_clip
-from tests.text.hf_models import make_text
+from tests.text.hf_models import TEXTS, WIDTH, make_output, make_text
 from tests.train.conftest import HF
 from tests.train.drawn import write_drawn
 from tests.train.whole import figures_of, finish
@@ -55,6 +56,33 @@ def published(tmp_path):
     return folder
 
 
+DEEP = {"t5": {"num_layers": 3, "num_decoder_layers": 3}, "mbart": {"decoder_layers": 4}}
+
+
+def kept_and_gradients(make_translator, kind, *, checkpointing):
+    """Return how many numbers a decoder's loss keeps for the backward pass, and the gradients."""
+    decoder = {"kind": kind, "shape": HF[kind] | DEEP[kind], "vocab_size": 60, "checkpointing": checkpointing}
+    given = Given(output={"sequence": WIDTH}, texts=TEXTS, langs=LANGS[kind])
+    torch.manual_seed(0)
+    text, _ = build_hf(make_translator(kind, decoder=decoder).decoder, given)
+    torch.manual_seed(0)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda one: kept.append(one.numel()) or one, lambda one: one):
+        loss, _ = text.loss(make_output(30, 20), TEXTS[:2], ["eng_Latn"] * 2)
+    loss.backward()
+    return sum(kept), {name: weight.grad for name, weight in text.named_parameters() if weight.grad is not None}
+
+
+@pytest.mark.parametrize("kind", LANGS)
+def test_a_decoder_that_recomputes_keeps_less_and_changes_no_gradient(make_translator, kind):
+    kept, gradients = kept_and_gradients(make_translator, kind, checkpointing=False)
+    less, same = kept_and_gradients(make_translator, kind, checkpointing=True)
+    assert less < 0.7 * kept
+    assert same.keys() == gradients.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(same[name], gradient)
+
+
 def built(recipe):
     return build_module(recipe, prepare(recipe, random_targets, processes=1))
 
@@ -78,6 +106,9 @@ def test_it_leaves_a_bundle_that_translates_and_that_training_goes_on_with(make_
     translator = Translator(run.folder)
     found = translator.translate(write_clip(tmp_path / "clip.mp4"), LANGS[kind])
     assert set(found.texts) == set(translator.load().decoder.languages) == set(LANGS[kind])
+    if kind == "t5":
+        with pytest.raises(UserError, match="float16 for a T5's text: its feed-forward layers exceed float16's 65,504"):
+            Translator(run.folder, text_dtype="float16").load()
     weights = read_weights(run.bundle / "text_decoder.safetensors")
     begun = built(make_translator(kind, decoder={"kind": kind, "weights": str(run.folder)})).decoder.state_dict()
     assert set(begun) == set(weights)

@@ -7,7 +7,7 @@ from slt.errors import UserError
 from slt.video.decode import open_video
 from slt.video.kept import KeptVideo
 from slt.video.keypoints import PoseFile, find_keypoints, write_pose
-from slt.video.posed import joints_of, open_posed
+from slt.video.posed import joints_of, open_posed, pose_beside
 from slt.video.rate import to_working_rate
 from tests.video.films import write_film
 
@@ -65,6 +65,36 @@ def test_with_its_video_it_has_pictures_too_and_their_rate(pose, tmp_path):
     assert numbers(video) == list(range(11, 30, 2))
     assert len(list(video.frames())) == 10
     assert video.warnings == []
+
+
+def test_joints_of_another_length_are_refused(pose, tmp_path):
+    film = write_film(tmp_path / "film.mp4", n=20)
+    assert numbers(open_posed(film, pose=pose(23))) == list(range(23))
+    for pictures in (True, False):
+        with pytest.raises(UserError, match=r"a\.pose has joints for 1\.60 s of .*film\.mp4, which lasts 0\.80 s"):
+            open_posed(film, pose=pose(40), pictures=pictures)
+        with pytest.raises(UserError, match=r"joints for 0\.40 s of .*film\.mp4, which lasts 0\.80 s"):
+            open_posed(film, pose=pose(10), pictures=pictures)
+        with pytest.raises(UserError, match=r"joints for 0\.08 s of .*film\.mp4, which lasts 0\.40 s"):
+            open_posed(film, 0.4, 3.0, pose=pose(12), pictures=pictures)
+
+
+def test_where_pictures_are_not_looked_at_joints_keep_their_rate_and_need_no_video(pose, tmp_path):
+    film = write_film(tmp_path / "film.mp4", n=20)
+    video = open_posed(film, pose=pose(40, fps=50), pictures=False)
+    assert (video.info.fps, video.info.n_frames) == (50, 40)
+    assert numbers(open_posed(tmp_path / "gone.mp4", pose=pose(40), pictures=False)) == list(range(40))
+
+
+def test_a_pose_file_beside_a_video_has_its_name(pose, tmp_path):
+    beside = pose(3)
+    assert pose_beside(tmp_path / "a.mp4") == beside
+    assert pose_beside(tmp_path / "b.mp4") is None
+    assert pose_beside(beside) is None
+    frames = tmp_path / "a.b"
+    frames.mkdir()
+    assert pose_beside(frames) is None
+    assert pose(3, name="a.b.pose") == pose_beside(frames)
 
 
 def test_joints_nobody_knows_are_looked_for(tmp_path):

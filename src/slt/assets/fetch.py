@@ -218,7 +218,7 @@ def _offline(absent: Sequence[PublishedFile], folder: Path) -> UserError:
     names = ", ".join(f"{file.name} (about {log.size(file.about_bytes)})" for file in absent)
     return UserError(
         f"SLT_OFFLINE is set, and {folder} lacks {names}",
-        fix="where there is a network: `slt models fetch --to DIR`; then copy all that is in DIR into that folder",
+        fix="where there is a network: `slt models fetch NAME --to DIR`; then copy all that is in DIR into that folder",
     )
 
 

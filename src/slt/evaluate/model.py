@@ -18,12 +18,12 @@ from slt.bundle import LoadedBundle, load_bundle
 from slt.data.manifest import Clip, Manifest
 from slt.errors import SltError, UserError, as_slt_error
 from slt.evaluate.journal import Journal, packed
+from slt.sight import sight_of
 from slt.signing import look_at, translate_signing
 from slt.stopping import StopRequests
 from slt.stopwatch import Stopwatch
 from slt.text.languages import check_languages
 from slt.video.base import Frame, Video, VideoInfo
-from slt.video.posed import open_posed
 
 if TYPE_CHECKING:
     from slt.translation import Translation
@@ -112,7 +112,7 @@ class Reader:
         question = json.dumps([clip.id, str(path), clip.start_s, clip.end_s, *([str(pose)] if pose else [])])
 
         def open_it() -> Video:
-            return open_posed(_known(path or pose, clip), clip.start_s, clip.end_s, pose=pose)
+            return sight_of(self.bundle).open(_known(path or pose, clip), clip.start_s, clip.end_s, pose=pose)
 
         return self._answer(question, partial(self._from_video, open_it, clip.id))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from slt.data.manifest import complaint_about_id, read_manifest
 from slt.errors import UserError
+from slt.video.posed import pose_beside
 
 MANIFESTS = (".tsv", ".csv", ".txt")
 
@@ -62,7 +63,7 @@ def shard_of(id: str, count: int) -> int:
 
 def _jobs_of(path: Path) -> list[Job]:
     if path.suffix.lower() not in MANIFESTS or path.is_dir():
-        return [Job(id=_name(path), path=path)]
+        return [Job(id=_name(path), path=path, pose=pose_beside(path))]
     manifest = read_manifest(path)
     return [
         Job(

@@ -103,6 +103,7 @@ class T5Decoder:
         source: what it reads of the encoder: its states, or the sentence embedding alone.
         train: "full"; or "frozen", all but the projection stays as it is.
         dropout: of the projection and the T5.
+        checkpointing: recompute its activations in the backward pass.
     """
 
     kind: Literal["t5"]
@@ -112,6 +113,7 @@ class T5Decoder:
     source: Literal["sequence", "sentence"] = "sequence"
     train: Literal["frozen", "full"] = "full"
     dropout: float = 0.1
+    checkpointing: bool = False
 
     def __post_init__(self) -> None:
         _check_text(self)
@@ -130,6 +132,7 @@ class MBartDecoder:
         source: what it reads of the encoder: its states, or the sentence embedding alone.
         train: "full"; or "frozen", all but the adapter stays as it is.
         dropout: of the adapter and the mBART.
+        checkpointing: recompute its activations in the backward pass.
     """
 
     kind: Literal["mbart"]
@@ -139,6 +142,7 @@ class MBartDecoder:
     source: Literal["sequence", "sentence"] = "sequence"
     train: Literal["frozen", "full"] = "full"
     dropout: float = 0.1
+    checkpointing: bool = False
 
     def __post_init__(self) -> None:
         _check_text(self)

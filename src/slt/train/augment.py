@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.recipe.schema import Augment
+from slt.recipe.data import Augment
 
 Features = NDArray[np.float32]
 

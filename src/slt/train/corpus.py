@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from slt.data.manifest import Clip, Manifest
 from slt.errors import UserError
-from slt.recipe.schema import Data
+from slt.recipe.data import Data
 from slt.train.sources import Source
 
 NAMED_AT_MOST = 5

@@ -140,6 +140,8 @@ def build_hf(recipe: HfDecoder, given: Given) -> tuple[nn.Module, DecodeLoss]:
     text = make_hf(recipe, given).train()
     text.requires_grad_(True)
     text.model.requires_grad_(recipe.train == "full")
+    if recipe.checkpointing:
+        text.model.gradient_checkpointing_enable({"use_reentrant": False})
 
     def decode_loss(output: EncoderOutput, batch: Batch, *, label_smoothing: float = 0.0) -> tuple[Tensor, int]:
         return text.loss(output, batch.texts, batch.langs, label_smoothing=label_smoothing)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from slt.recipe.schema import Augment
+from slt.recipe.data import Augment
 from slt.tensors import FeatureBatch
 from slt.train.augment import augment
 from slt.train.batches import Batches

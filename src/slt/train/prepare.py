@@ -12,8 +12,9 @@ from slt.data.manifest import Manifest, read_manifest
 from slt.errors import UserError
 from slt.files import atomic_write
 from slt.models.config import KEYPOINTS_DIM
+from slt.recipe.data import Data, Split
 from slt.recipe.parts import ON_KEYPOINTS
-from slt.recipe.schema import FEWEST_TO_CONTRAST, Data, Recipe, Split
+from slt.recipe.schema import FEWEST_TO_CONTRAST, Recipe
 from slt.runs import Run
 from slt.train.batches import Batches
 from slt.train.corpus import Corpus, all_texts, read_corpus, shared_sentences

@@ -227,7 +227,8 @@ def _ways_to_save_memory(recipe: Recipe) -> Iterator[str]:
     if recipe.trainer.precision == "fp32":
         yield "set trainer.precision=bf16"
     yield f"halve data.batch_rows, now {recipe.data.batch_rows}, and double optim.accumulate"
-    if getattr(recipe.encoder, "checkpointing", None) is False:
-        yield "set encoder.checkpointing=true"
+    for where in ("encoder", "decoder"):
+        if getattr(getattr(recipe, where), "checkpointing", None) is False:
+            yield f"set {where}.checkpointing=true"
     if getattr(recipe.extractor, "windows_at_once", 1) > 1 and not recipe.data.train.streams:
         yield f"halve extractor.windows_at_once, now {getattr(recipe.extractor, 'windows_at_once', 1)}"

@@ -15,7 +15,7 @@ from slt.assets.cards import PreprocessCard
 from slt.data.features.open import open_features
 from slt.data.manifest import Clip, Manifest
 from slt.errors import UserError
-from slt.recipe.schema import Split
+from slt.recipe.data import Split
 from slt.video.crop import find_signer
 from slt.video.rate import to_working_rate
 from slt.video.span import open_span

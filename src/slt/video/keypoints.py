@@ -157,7 +157,7 @@ def read_pose(path: Path) -> PoseFile:
     except Exception as error:  # whatever its reader stumbles over: it checks nothing
         raise UserError(
             f"{path} is not a .pose file that can be read ({type(error).__name__}: {error})",
-            fix="make it again; `slt extract-features --extractor keypoints` does",
+            fix="make it again from its video, or do without it: joints are looked for in videos",
         ) from error
     lengths = {component.name: len(component.points) for component in pose.header.components}
     expected = {name.upper(): part.stop - part.start for name, part in _PARTS.items()}

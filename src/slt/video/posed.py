@@ -18,9 +18,27 @@ from slt.video.span import ROUNDING_S, open_span
 
 POSE = ".pose"
 
+# A header's count of frames is a claim, and a detector may drop a frame or two.
+SLACK_S, SLACK_SHARE = 0.2, 0.01
+
+
+def pose_beside(video: Path) -> Path | None:
+    """Return the ``.pose`` file of a video's name in its folder, None where there is none."""
+    if video.is_dir():
+        video = video.absolute()  # a folder may be called "."
+        found = video.parent / f"{video.name}{POSE}"
+    else:
+        found = video.with_suffix(POSE)
+    return found if found.is_file() and found != video else None
+
 
 def open_posed(
-    path: Path, start_s: float | None = None, end_s: float | None = None, *, pose: Path | None = None
+    path: Path,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    *,
+    pose: Path | None = None,
+    pictures: bool = True,
 ) -> Video:
     """Open a stretch of a video as ``open_span`` does; where there is a ``.pose`` file of it, its joints are known.
 
@@ -29,47 +47,68 @@ def open_posed(
         start_s: as for ``open_span``.
         end_s: likewise.
         pose: the ``.pose`` file of the whole video, where there is one.
+        pictures: they will be looked at. If not, joints that are known are enough: the video need not be there, and
+            only its length is seen to be theirs.
 
     Raises:
-        UserError: as for ``open_span`` and ``read_pose``; or the file knows nothing of the span.
+        UserError: as for ``open_span`` and ``read_pose``; or the file knows nothing of the span, or is not as long.
     """
     if path.suffix.lower() == POSE:
-        return PosedVideo(path, start_s, end_s)
+        return _read(path, start_s, end_s)
+    if pose is None:
+        return open_span(path, start_s, end_s)
+    posed = _read(pose, start_s, end_s)
+    if not pictures and not path.exists():
+        return posed
     video = open_span(path, start_s, end_s)
-    return PosedVideo(pose, start_s, end_s, pictures=video) if pose else video
+    _check_length(posed.info, video.info)
+    return posed.with_pictures(video) if pictures else posed
+
+
+def _read(pose: Path, start_s: float | None, end_s: float | None) -> PosedVideo:
+    found = read_pose(pose)
+    first, after = (
+        None if edge is None else max(math.ceil((edge - ROUNDING_S) * found.fps), 0) for edge in (start_s, end_s)
+    )
+    joints = found.keypoints.reshape(len(found.keypoints), -1)[first:after]
+    if not len(joints):
+        raise UserError(
+            f"{pose} has no joints from {start_s or 0:g} to {math.inf if end_s is None else end_s:g} s",
+            fix="mend the clip's times, or make the file of the whole video",
+        )
+    own = VideoInfo(path=pose, fps=found.fps, n_frames=len(joints), height=found.height, width=found.width)
+    return PosedVideo(joints, own)
+
+
+def _check_length(posed: VideoInfo, video: VideoInfo) -> None:
+    if posed.n_frames is None or video.n_frames is None:
+        return
+    known_s, lasts_s = posed.n_frames / posed.fps, video.n_frames / video.fps
+    if abs(known_s - lasts_s) > SLACK_S + SLACK_SHARE * lasts_s:
+        raise UserError(
+            f"{posed.path} has joints for {known_s:.2f} s of {video.path}, which lasts {lasts_s:.2f} s",
+            fix="make the file of this very video; or take it away, and joints are looked for",
+        )
 
 
 class PosedVideo(Video):
     """A stretch of a video, and where its joints are.
 
     Args:
-        pose: the ``.pose`` file of the whole video.
-        start_s: rows from then on, in seconds since its beginning; None is the beginning.
-        end_s: rows before then, likewise; None is the end.
+        joints: (T, 225) float32, of every frame.
+        info: of the file that they are from.
         pictures: the stretch itself; None: there are no pictures.
-
-    Raises:
-        UserError: the file cannot be read, or has no row in the span.
     """
 
-    def __init__(
-        self, pose: Path, start_s: float | None = None, end_s: float | None = None, *, pictures: Video | None = None
-    ) -> None:
-        found = read_pose(pose)
-        first, after = (
-            None if edge is None else max(math.ceil((edge - ROUNDING_S) * found.fps), 0) for edge in (start_s, end_s)
-        )
-        self._joints = found.keypoints.reshape(len(found.keypoints), -1)[first:after]
-        if not len(self._joints):
-            raise UserError(
-                f"{pose} has no joints from {start_s or 0:g} to {math.inf if end_s is None else end_s:g} s",
-                fix="mend the clip's times, or make the file of the whole video",
-            )
-        own = VideoInfo(path=pose, fps=found.fps, n_frames=len(self._joints), height=found.height, width=found.width)
-        super().__init__(pictures.info if pictures else own)
-        self._fps = found.fps
-        self._pose = pose
+    def __init__(self, joints: NDArray[np.float32], info: VideoInfo, pictures: Video | None = None) -> None:
+        super().__init__(pictures.info if pictures else info)
+        self._joints = joints
+        self._own = info
         self._pictures = pictures
+
+    def with_pictures(self, pictures: Video) -> PosedVideo:
+        """Return the same joints with the pictures they were made of."""
+        return PosedVideo(self._joints, self._own, pictures)
 
     @property
     def warnings(self) -> list[str]:
@@ -78,7 +117,7 @@ class PosedVideo(Video):
 
     def joints(self) -> NDArray[np.float32]:
         """Return the joints as the file has them, brought to the pictures' rate where they have another."""
-        return nearest_rows(self._joints, self._fps, self.info.fps)
+        return nearest_rows(self._joints, self._own.fps, self.info.fps)
 
     def timed_frames(self) -> Generator[tuple[float, Frame], None, None]:
         """Yield (time, frame) of the pictures.
@@ -88,7 +127,7 @@ class PosedVideo(Video):
         """
         if self._pictures is None:
             raise UserError(
-                f"{self._pose} holds joints and no pictures, and pictures are to be looked at",
+                f"{self._own.path} holds joints and no pictures, and pictures are to be looked at",
                 fix="give the video that it was made of",
             )
         with closing(self._pictures.timed_frames()) as timed:
