@@ -81,6 +81,7 @@ def slurm(
     if dry_run:
         log.result("\n".join(script(job, place, folder) for job in jobs).rstrip("\n"))
         return
+    place.make_home()
     scripts = write_scripts(jobs, place, folder)
     numbers = submit(jobs, scripts, after=after or ())
     for job in jobs:
@@ -131,6 +132,7 @@ def _here(words: Sequence[str], processes: int | None, place: Place, *, dry_run:
     program = "apptainer" if place.image else line[0]
     if shutil.which(program) is None:
         raise UserError(f"there is no {program} here", fix="install it, or look with --dry-run at what would be run")
+    place.make_home()
     os.execvp(line[0], line)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from slt.errors import UserError
+from slt.errors import SltError, UserError
 from slt.launch.plan import Job, Place, command
 
 
@@ -77,3 +77,17 @@ def test_files_that_the_container_would_not_see_are_named_with_the_way_to_show_t
     assert (caught.value.fix or "").startswith("--bind /")
     Place(image=place.image, folder=place.folder, binds=(tmp_path, Path("/elsewhere"))).check(("translate", word))
     place.check(("translate", "inside/a.mp4", "--lang", "eng_Latn"))
+
+
+def test_the_home_that_the_container_is_given_is_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLT_HOME", str(tmp_path / "cache/slt"))
+    Place(folder=tmp_path).make_home()
+    assert not (tmp_path / "cache").exists()  # nobody is given it
+    contained = Place(image=tmp_path / "slt.sif", folder=tmp_path)
+    contained.make_home()
+    contained.make_home()
+    assert (tmp_path / "cache/slt").is_dir()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SLT_HOME", str(tmp_path / "file/slt"))
+    with pytest.raises(SltError, match="file/slt"):
+        contained.make_home()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slt.errors import UserError
+from slt.files import cannot_write
 from slt.home import slt_home
 
 TRAINING = "train-"  # the verbs that use several processes at once begin so
@@ -130,6 +131,19 @@ class Place:
             path = Path(os.path.abspath(self.folder / word.rpartition("=")[2]))
             if ("/" in word or path.exists()) and not any(path.is_relative_to(folder) for folder in seen):
                 raise UserError(f"the container does not see {path}", fix=f"--bind {path.parent}")
+
+    def make_home(self) -> None:
+        """Make ``SLT_HOME``, which the container is given and Apptainer does not make.
+
+        Raises:
+            SltError: it cannot be made.
+        """
+        if self.image is None:
+            return
+        try:
+            slt_home().mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(slt_home(), error) from error
 
     def contained(self, *, gpus: bool) -> list[str]:
         """Return the words that run what follows them in the container; none without an image.
