@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from slt.errors import SltError, Stopped, UserError
+from slt.errors import SltError, Stopped
 from slt.models.checkpoint import read_weights
 from slt.recipe.load import to_yaml
 from slt.runs import Run, open_run
@@ -187,12 +187,6 @@ def test_memory_that_runs_out_is_explained(make, tmp_path, monkeypatch, checkpoi
         finish(make(encoder={"checkpointing": checkpointing}), tmp_path / "run")
     ways = ["set trainer.precision=bf16", "halve data.batch_rows, now 64, and double optim.accumulate"]
     assert raised.value.fix == "; or ".join([*ways, *([] if checkpointing else ["set encoder.checkpointing=true"])])
-
-
-def test_several_devices_need_several_processes(make, tmp_path):
-    with pytest.raises(UserError, match="a single process") as raised:
-        finish(make(trainer={"devices": 2}), tmp_path / "run")
-    assert "torchrun --nproc-per-node 2" in raised.value.fix
 
 
 @pytest.mark.parametrize("short", [{"epochs": 1}, {"epochs": 9, "max_steps": 2}])

@@ -26,7 +26,7 @@ from slt.train.callbacks import Ema, Judge, Keep, tell
 from slt.train.curves import Curves, draw_curves
 from slt.train.decoders import text_files
 from slt.train.extractors import WithSiglip, choose_extractor
-from slt.train.loop import check_compiler, make_trainer, quiet, world
+from slt.train.loop import check_compiler, check_machine, make_trainer, quiet, world
 from slt.train.module import Training
 from slt.train.parts import build_parts
 from slt.train.prepare import Prepared, prepare, tell_findings, train_loader, val_batches
@@ -55,24 +55,25 @@ def train(recipe: Recipe, run: Run) -> Path | None:
         Stopped: it was asked to stop, and saved where it was.
         SltError: the loss became NaN or exploded, or the machine failed.
     """
+    together = world()
     if run.outcome.is_file():
         made = run.encoder if recipe.aligns else run.bundle
         log.say(f"{run.folder} is finished; what it made is {made}")
         return made
+    check_machine(recipe)
     begun = time.monotonic()
     with quiet(), log.bars() as bars:
-        processes, rank = world(recipe)
         given = Path(recipe.data.embeddings) if recipe.data.embeddings else None
         beside = run.folder / "embeddings"
         targets_of = partial(read_targets, given=given, beside=beside, progress=bars.update)
-        prepared = prepare(recipe, targets_of, processes=processes)
-        if rank == 0:
+        prepared = prepare(recipe, targets_of, processes=together.processes)
+        if together.rank == 0:
             tell_findings(prepared, run)
             run.note(ASSETS, assets(recipe))
         module = build_module(recipe, prepared)
-        judge, wait = _fit(recipe, run, prepared, module, bars if rank == 0 else None)
+        judge, wait = _fit(recipe, run, prepared, module, None if together.rank else bars)
         part()  # the first goes on by itself, and must not wait for those that have left
-    if rank:
+    if together.rank:
         return None
     padding = round(prepared.batches.padding(), 4)
     took = {"seconds": round(time.monotonic() - begun, 1), "wait": round(wait, 4), "padding": padding}
@@ -120,7 +121,8 @@ def assets(recipe: Recipe) -> dict[str, Any]:
 
 def _fit(recipe: Recipe, run: Run, prepared: Prepared, module: Training, bars: log.Bars | None) -> tuple[Judge, float]:
     """Run the loop; return who chose the best weights, and the share of the time that was waiting for data."""
-    process = world(recipe)[::-1]
+    together = world()
+    process = together.rank, together.processes
     loader = train_loader(recipe, prepared, process)
     shown = _translated(recipe, prepared)
     reader = val_batches(recipe, prepared, process)
@@ -155,7 +157,7 @@ def _finish(
     recipe: Recipe, run: Run, prepared: Prepared, module: Training, judge: Judge, took: dict[str, float]
 ) -> Path | None:
     """Put the best weights back, look at them once more, and save them as a bundle; an encoder alone as a file."""
-    if recipe.trainer.strategy == "fsdp" and world(recipe)[0] > 1:
+    if recipe.trainer.strategy == "fsdp" and world().processes > 1:
         module = build_module(recipe, prepared)  # alone, this process has only its shares of the weights
     module.to(choose_device(recipe.trainer.device))  # Lightning leaves it on the CPU
     own = module.trained_weights()
