@@ -37,6 +37,7 @@ from slt.train.validation import Validation, validate
 from slt.train.watch import Watch
 
 KNOWN_CLIPS = 200  # whose features tell foreign videos from those that were trained on
+NO_BUNDLE = "no bundle was made: the recipe has no extractor, so nothing makes features of a video"
 
 
 def train(recipe: Recipe, run: Run) -> Path | None:
@@ -57,9 +58,7 @@ def train(recipe: Recipe, run: Run) -> Path | None:
     """
     together = world()
     if run.outcome.is_file():
-        made = run.encoder if recipe.aligns else run.bundle
-        log.say(f"{run.folder} is finished; what it made is {made}")
-        return made
+        return None if together.rank else _made_before(recipe, run)
     check_machine(recipe)
     begun = time.monotonic()
     with quiet(), log.bars() as bars:
@@ -78,6 +77,18 @@ def train(recipe: Recipe, run: Run) -> Path | None:
     padding = round(prepared.batches.padding(), 4)
     took = {"seconds": round(time.monotonic() - begun, 1), "wait": round(wait, 4), "padding": padding}
     return _finish(recipe, run, prepared, module, judge, took)
+
+
+def _made_before(recipe: Recipe, run: Run) -> Path | None:
+    """Return what a finished run made, and tell of it as when it was made."""
+    made = run.encoder if recipe.aligns else run.bundle
+    if made.exists():
+        log.say(f"{run.folder} is finished; what it made is {made}")
+        return made
+    log.say(f"{run.folder} is finished")
+    never = recipe.encoder is not None and recipe.extractor is None and not recipe.aligns
+    log.warn(NO_BUNDLE if never else f"{made} is no longer there")
+    return None
 
 
 def build_module(recipe: Recipe, prepared: Prepared) -> Training:
@@ -177,7 +188,7 @@ def _finish(
     outcome = {"figures": found.figures, "doubts": found.doubts, **took}
     run.note(run.outcome.name, {**outcome, "steps": prepared.n_steps, "best": judge.best[0][1]})
     if made is None:
-        log.warn("no bundle was made: the recipe has no extractor, so nothing makes features of a video")
+        log.warn(NO_BUNDLE)
     return made
 
 
