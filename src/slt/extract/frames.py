@@ -8,11 +8,12 @@ from contextlib import closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from slt.assets.cards import sha256_of
 from slt.assets.store import find_bundle, is_bundle
@@ -39,6 +40,12 @@ WHOLE_PICTURE = "none"
 Fit: TypeAlias = Callable[[Frame], Frame]
 """A frame as the model wants it."""
 
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def _placed(model: Model, settings: Settings) -> Model:
+    return model.to(choose_device(settings.device), choose_dtype(settings.dtype))
+
 
 class _TransformersExtractor(Extractor):
     """What SigLIP and TimeSformer have in common: a model of transformers, and pictures fitted to it.
@@ -57,10 +64,8 @@ class _TransformersExtractor(Extractor):
                 f"--extractor {self.kind} needs --model: the folder of a {self.kind} model",
                 fix="give --model DIR, with config.json, preprocessor_config.json and model.safetensors in it",
             )
-        device, dtype = choose_device(settings.device), choose_dtype(settings.dtype)
-        model, stream = self.load(settings.model)
-        self._model = model.to(device, dtype)
-        self._device = device
+        self._device = choose_device(settings.device)
+        self._model, stream = self.load(settings.model, settings)
         self._detector = settings.detector or stream.geometry["detector"]
         load_detector(self._detector)
         self._target_fps = stream.geometry["target_fps"]
@@ -72,7 +77,7 @@ class _TransformersExtractor(Extractor):
             geometry={**stream.geometry, "detector": self._detector},
         )
         height, width = self._model.pictures.fit(np.zeros((64, 64, 3), np.uint8)).shape[:2]
-        self.at_once = pieces_at_once(device.type, self.frames_per_piece * height * width * 3)
+        self.at_once = pieces_at_once(self._device.type, self.frames_per_piece * height * width * 3)
 
     @property
     @abstractmethod
@@ -80,8 +85,8 @@ class _TransformersExtractor(Extractor):
         """How many frames a piece has at most."""
 
     @abstractmethod
-    def load(self, model: str) -> tuple[Any, Stream]:
-        """Return the model that is named, and what it makes."""
+    def load(self, model: str, settings: Settings) -> tuple[Any, Stream]:
+        """Return the model that is named, on the device and in the dtype asked for, and what it makes."""
 
     @abstractmethod
     def cut(self, frames: Counted, fit: Fit, fps: float) -> Iterator[Piece]:
@@ -106,14 +111,16 @@ class SiglipExtractor(_TransformersExtractor):
     kind = "siglip"
     frames_per_piece = PICTURES_AT_ONCE
 
-    def load(self, model: str) -> tuple[Siglip, Stream]:
+    def load(self, model: str, settings: Settings) -> tuple[Siglip, Stream]:
         """See above."""
         if not is_bundle(model):
-            return Siglip.from_folder(Path(model)), picture_stream(weights_sha256=sha256_of(weights_of(Path(model))))
+            loaded = _placed(Siglip.from_folder(Path(model)), settings)
+            return loaded, picture_stream(weights_sha256=sha256_of(weights_of(Path(model))))
         card = find_bundle(model).card
         if not (streams := [stream for stream in bundle_streams(card) if stream.kind == self.kind]):
             raise UserError(f"the model {card.name} has no SigLIP", fix="give --model the folder of one")
-        return cast(Siglip, load_from_bundle(model, device="cpu")[1]), streams[0]
+        _, found = load_from_bundle(model, device=settings.device, dtype=settings.dtype)
+        return cast(Siglip, found), streams[0]
 
     def cut(self, frames: Counted, fit: Fit, fps: float) -> Iterator[Piece]:
         """Yield every second frame, some at a time."""
@@ -138,7 +145,7 @@ class TimesformerExtractor(_TransformersExtractor):
         """Frames of a window: those the model was made for."""
         return int(self._model.num_frames)
 
-    def load(self, model: str) -> tuple[Timesformer, Stream]:
+    def load(self, model: str, settings: Settings) -> tuple[Timesformer, Stream]:
         """See above; each window spans about 32 frames at 25 per second, however many the model sees."""
         folder = Path(model)
         loaded = Timesformer(folder)
@@ -150,7 +157,7 @@ class TimesformerExtractor(_TransformersExtractor):
         }
         self._windows = WindowGeometry(**geometry)
         made = {**geometry, "detector": WHOLE_PICTURE}
-        return loaded, Stream(kind=self.kind, geometry=made, weights_sha256=sha256_of(weights_of(folder)))
+        return _placed(loaded, settings), Stream(kind=self.kind, geometry=made, weights_sha256=sha256_of(weights_of(folder)))
 
     def cut(self, frames: Counted, fit: Fit, fps: float) -> Iterator[Piece]:
         """Yield the windows; the last one repeats its last frame where the clip ends."""

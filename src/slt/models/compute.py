@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 WEIGHTS_AT_ONCE = 2**22
 """How many weights in half precision are widened at a time: 16 MB, which a cache can hold until they are used."""
@@ -52,6 +53,8 @@ class Table(nn.Module):
 
 def is_linear(part: nn.Module) -> bool:
     """Return whether a part is ``x Wᵀ + b`` and nothing else: torch's, fairseq2's or ours."""
+    if isinstance(part, NonDynamicallyQuantizableLinear):
+        return False  # torch's attention never calls it, but multiplies its weight beside others of its own
     own = {*vars(part), *part._parameters}
     return isinstance(part, (nn.Linear, Product)) or {"input_dim", "output_dim", "weight", "bias"} <= own
 
