@@ -17,6 +17,7 @@ from slt.extract.base import Settings
 from slt.extract.jobs import Job, gather_jobs
 from slt.extract.kinds import load_extractor
 from slt.extract.story import extract
+from slt.models import compute
 from slt.registry import EXTRACTORS
 from slt.sight import NOBODY, SIGHTS, sight_of
 from slt.stages import encode
@@ -206,3 +207,12 @@ def test_half_precision_moves_no_joint(keypoint_bundle, first):
     half = Translator(keypoint_bundle, device="cpu", dtype="bfloat16").translate(first[1])
     whole = Translator(keypoint_bundle, device="cpu").translate(first[1])
     np.testing.assert_array_equal(half.features.numpy(), whole.features.numpy())
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_pictures_in_half_precision_lose_little(siglip_bundle, alone, dtype, monkeypatch):
+    monkeypatch.setattr(compute, "has_half", lambda asked: asked == torch.float32)
+    half, whole = (
+        Translator(siglip_bundle, device="cpu", dtype=name).translate(alone, end_s=0.4) for name in (dtype, "float32")
+    )
+    torch.testing.assert_close(half.features, whole.features, rtol=0, atol=0.05)

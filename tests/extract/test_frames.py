@@ -22,6 +22,7 @@ from slt.extract.base import Settings
 from slt.extract.jobs import gather_jobs
 from slt.extract.kinds import load_extractor
 from slt.extract.story import extract
+from slt.models import compute
 from slt.models.pictures import Pictures
 from slt.video.decode import open_video
 from slt.video.windows import WindowGeometry, plan_windows
@@ -86,6 +87,28 @@ def test_siglip_embeds_every_second_frame_as_transformers_does(siglip, videos, t
         np.testing.assert_allclose(store[video.stem], expected, atol=2e-3)
     assert store.header.geometry == {"target_fps": 25.0, "sampling_rate": 2, "detector": "none"}
     assert store.header.feature_dim == 16
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("has_half", [True, False])
+def test_a_bundles_siglip_computes_in_half_precision(both_bundle, videos, tmp_path, monkeypatch, dtype, has_half):
+    whole = load_extractor("siglip", Settings(model=str(both_bundle), device="cpu"))
+    monkeypatch.setattr(compute, "has_half", lambda asked: has_half or asked == torch.float32)
+    half = load_extractor("siglip", Settings(model=str(both_bundle), device="cpu", dtype=dtype))
+    for name, extractor in (("whole", whole), ("half", half)):
+        assert not extract(gather_jobs(videos[:1]), extractor, tmp_path / name).failures
+    exact, rounded = (FeatureStore.open(tmp_path / name)["v0"] for name in ("whole", "half"))
+    assert 0 < np.abs(rounded.astype(float) - exact).max() < 0.05
+    assert next(half._model.parameters()).dtype == (getattr(torch, dtype) if has_half else torch.float32)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_bundles_siglip_computes_on_a_gpu(both_bundle, videos, tmp_path):
+    for device in ("cpu", "cuda"):
+        extractor = load_extractor("siglip", Settings(model=str(both_bundle), device=device))
+        assert not extract(gather_jobs(videos[:1]), extractor, tmp_path / device).failures
+    there, here = (FeatureStore.open(tmp_path / device)["v0"] for device in ("cuda", "cpu"))
+    np.testing.assert_allclose(there, here, atol=5e-3)
 
 
 def test_the_image_half_of_a_whole_siglip_is_found(tmp_path, videos):

@@ -54,6 +54,17 @@ def test_without_instructions_only_the_weights_are_rounded(dtype, monkeypatch):
     assert half.norm.weight.dtype == half.out.bias.dtype == torch.float32
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_torchs_own_attention_computes_in_one_dtype(dtype, monkeypatch):
+    monkeypatch.setattr(compute, "has_half", lambda asked: asked == torch.float32)
+    half = nn.Sequential(nn.MultiheadAttention(8, 2, batch_first=True)).eval().to(dtype)
+    full = copy.deepcopy(half).float()
+    settle_on_cpu(half)
+    query, others = torch.randn(2, 1, 8), torch.randn(2, 5, 8)
+    torch.testing.assert_close(half[0](query, others, others), full[0](query, others, others), rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_with_instructions_of_its_own_half_precision_is_left_alone(dtype, monkeypatch):
     monkeypatch.setattr(compute, "has_half", lambda asked: True)

@@ -185,7 +185,10 @@ def test_memory_that_runs_out_is_explained(make, tmp_path, monkeypatch, checkpoi
     monkeypatch.setattr(Training, "encode", greedy)
     with pytest.raises(SltError, match=r"out of memory at a batch of \d clips × \d+ time steps: tried") as raised:
         finish(make(encoder={"checkpointing": checkpointing}), tmp_path / "run")
-    ways = ["set trainer.precision=bf16", "halve data.batch_rows, now 64, and double optim.accumulate"]
+    ways = [
+        "set trainer.precision=bf16",
+        "halve data.batch_rows, now 64, and data.batch_clips, now 256, and double optim.accumulate",
+    ]
     assert raised.value.fix == "; or ".join([*ways, *([] if checkpointing else ["set encoder.checkpointing=true"])])
 
 

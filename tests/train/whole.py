@@ -18,6 +18,6 @@ def finish(recipe: Recipe, folder: Path) -> Run:
     return run
 
 
-def figures_of(run: Run, name: str) -> list[float]:
-    """Return all values of a figure, in order."""
-    return [float(row["value"]) for row in read_figures(run.metrics) if row["figure"] == name]
+def figures_of(run: Run, name: str, of: str = "value") -> list[float]:
+    """Return all values of a figure, in order; or the updates or epochs ``of`` which they are."""
+    return [float(row[of]) for row in read_figures(run.metrics) if row["figure"] == name]

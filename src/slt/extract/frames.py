@@ -157,7 +157,8 @@ class TimesformerExtractor(_TransformersExtractor):
         }
         self._windows = WindowGeometry(**geometry)
         made = {**geometry, "detector": WHOLE_PICTURE}
-        return _placed(loaded, settings), Stream(kind=self.kind, geometry=made, weights_sha256=sha256_of(weights_of(folder)))
+        stream = Stream(kind=self.kind, geometry=made, weights_sha256=sha256_of(weights_of(folder)))
+        return _placed(loaded, settings), stream
 
     def cut(self, frames: Counted, fit: Fit, fps: float) -> Iterator[Piece]:
         """Yield the windows; the last one repeats its last frame where the clip ends."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from slt import log
-from slt.errors import SltError
+from slt.errors import SltError, UserError
 from slt.models.checkpoint import read_weights, save_weights
 from slt.recipe.checks import BEST_IS_LEAST
 from slt.runs import Run
@@ -24,13 +26,14 @@ from slt.train.sharding import put_together, share_of, whole
 from slt.train.validation import Validation
 
 DRAWN_EVERY_S = 30.0
+BEST = "best-{}.safetensors"  # by the update they are of
 
 
 class Keep(Callback):
     """Keeps the state to go on from: every so often, at the end of each stretch, and when asked to stop."""
 
-    def __init__(self, run: Run, loader: Loader, *, every_s: float) -> None:
-        self.run, self.loader, self.every_s = run, loader, every_s
+    def __init__(self, run: Run, loader: Loader, judge: Judge, *, every_s: float) -> None:
+        self.run, self.loader, self.judge, self.every_s = run, loader, judge, every_s
         self._saved_at = time.monotonic()
         self._listening: Any = None
         self._stop: StopRequests | None = None
@@ -48,12 +51,16 @@ class Keep(Callback):
         module.n_batches += 1
         self.loader.positions.position = module.n_batches
         in_the_middle = module._clips > 0 or module.n_batches % len(self.loader) == 0
-        if not in_the_middle and (self._stops(module) or time.monotonic() - self._saved_at > self.every_s):
-            self._save(trainer, module)
+        if in_the_middle:
+            return
+        stops, is_due = self._agree(module)
+        if stops or is_due:
+            self._save(trainer, stops=stops)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save."""
-        self._save(trainer, pl_module)  # type: ignore[arg-type]
+        stops, _ = self._agree(pl_module)
+        self._save(trainer, stops=stops)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Listen no longer."""
@@ -61,18 +68,39 @@ class Keep(Callback):
             self._listening.__exit__(None, None, None)
             self._listening = None
 
-    def _save(self, trainer: Trainer, module: Training) -> None:
-        stops = self._stops(module)
+    def _save(self, trainer: Trainer, *, stops: bool) -> None:
         trainer.save_checkpoint(self.run.last)
+        if trainer.is_global_zero:
+            self.judge.tidy()
         self._saved_at = time.monotonic()
         if stops and self._stop is not None and not trainer.should_stop:
             self._stop.check()
             raise SltError("another process was asked to stop")
 
-    def _stops(self, module: Training) -> bool:
-        """Tell whether any process was asked to stop."""
+    def _agree(self, module: LightningModule) -> tuple[bool, bool]:
+        """Tell whether any process was asked to stop, and whether it is time to save by the clock of any.
+
+        All processes must save together, and no two clocks are the same.
+        """
         asked = self._stop is not None and self._stop.requested
-        return bool(summed(torch.tensor(float(asked), device=module.device)) > 0)
+        is_due = time.monotonic() - self._saved_at > self.every_s
+        stops, due = summed(torch.tensor([float(asked), float(is_due)], device=module.device)).tolist()
+        return stops > 0, due > 0
+
+
+def steps_done(checkpoint: Path, processes: int) -> int:
+    """Return the updates that a run has done.
+
+    Raises:
+        UserError: so many processes cannot go on with it: its batches were made for another number.
+    """
+    state = torch.load(checkpoint, weights_only=True, mmap=True)
+    if state["n_processes"] != processes:
+        raise UserError(
+            f"this run was begun by {state['n_processes']} processes, found {processes}",
+            fix="go on with as many, or begin another run: --out DIR",
+        )
+    return int(state["global_step"])
 
 
 class Judge(Callback):
@@ -93,6 +121,10 @@ class Judge(Callback):
         self.last: Validation | None = None
         self.ended_early = False
         self._drawn_at = time.monotonic()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Train no more where a run had ended early, and was killed before it was finished."""
+        self._end_early(trainer, pl_module)  # type: ignore[arg-type]
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validate."""
@@ -136,23 +168,33 @@ class Judge(Callback):
             raise SltError("no validation took place, so there are no best weights")
         return read_weights(self.run.checkpoints / self.best[0][1])
 
+    def tidy(self) -> None:
+        """Remove weights that are no longer among the best; once no checkpoint goes on from them."""
+        names = {name for _, name in self.best}
+        for path in self.run.checkpoints.glob(BEST.format("*")):
+            if path.name not in names:
+                path.unlink(missing_ok=True)
+
     def _keep_best(self, trainer: Trainer, module: Training, found: Validation) -> None:
         settings = module.recipe.trainer
         value = found.figures[settings.monitor]
         score = -value if settings.monitor in BEST_IS_LEAST else value
+        score = score if math.isfinite(score) else -math.inf
         better = not self.best or score > self.best[0][0]
         self.n_worse = 0 if better else self.n_worse + 1
-        kept = sorted([*self.best, (score, f"best-{trainer.global_step:08d}.safetensors")], reverse=True)
-        kept, dropped = kept[: settings.keep], kept[settings.keep :]
-        if set(kept) != set(self.best):
+        new = (score, BEST.format(f"{trainer.global_step:08d}"))
+        # Of equals those that came first.
+        self.best = sorted([*self.best, new], key=lambda one: (-one[0], one[1]))[: settings.keep]
+        if new in self.best:
             weights = whole(module.trained_weights())
             if trainer.is_global_zero:
                 note = {"step": trainer.global_step, settings.monitor: value}
-                save_weights(self.run.checkpoints / f"best-{trainer.global_step:08d}.safetensors", weights, note)
-                for _, name in dropped:
-                    (self.run.checkpoints / name).unlink(missing_ok=True)
-        self.best = kept
-        if settings.patience and self.n_worse >= settings.patience:
+                save_weights(self.run.checkpoints / new[1], weights, note)
+        self._end_early(trainer, module)
+
+    def _end_early(self, trainer: Trainer, module: Training) -> None:
+        patience = module.recipe.trainer.patience
+        if patience and self.n_worse >= patience:
             trainer.should_stop = self.ended_early = True
 
 

@@ -1,7 +1,7 @@
 """The one module that Lightning trains: parts, an objective, and gradients that are means over clips.
 
-Each objective gives sums and counts. They are added over processes and over the batches of one update before they are
-divided, so that neither the number of processes nor how a batch is cut changes what is learnt.
+Each objective gives sums and counts, which are added over processes before they are divided, so that it does not matter
+how a batch is shared out. The batches of one update are weighed by their clips.
 """
 
 from __future__ import annotations
@@ -168,6 +168,7 @@ class Training(LightningModule):
         """Keep only weights that are trained; the others lie in the bundles they came from."""
         checkpoint["state_dict"] = only(checkpoint["state_dict"], self.trained_names())
         checkpoint["n_batches"] = self.n_batches
+        checkpoint["n_processes"] = n_processes()
         if self.n_batches % self.trainer.num_training_batches == 0:
             _begin_anew(checkpoint["loops"]["fit_loop"])
 

@@ -138,7 +138,7 @@ def val_batches(recipe: Recipe, prepared: Prepared, process: tuple[int, int]) ->
     return Loader(Clips(prepared.val, prepared.targets, settings.langs), positions, workers=0)
 
 
-def tell_findings(prepared: Prepared, run: Run) -> None:
+def tell_findings(recipe: Recipe, prepared: Prepared, run: Run) -> None:
     """Tell the person what was found; list what is left out in the run's folder."""
     train, val = prepared.train, prepared.val
     log.say(
@@ -154,6 +154,11 @@ def tell_findings(prepared: Prepared, run: Run) -> None:
         log.warn(
             f"{len(shared)} of {len(val.examples)} validation sentences are training sentences too, "
             f"{shared[0]!r:.80} for one: figures on them say less"
+        )
+    if recipe.optim.warmup_steps >= prepared.n_steps:
+        log.warn(
+            f"optim.warmup_steps is {recipe.optim.warmup_steps}, and there are {prepared.n_steps} updates in all: the "
+            "learning rate never reaches its peak"
         )
 
 

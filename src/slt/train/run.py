@@ -23,7 +23,7 @@ from slt.recipe.extractors import SignHieraExtractor
 from slt.recipe.load import plain
 from slt.recipe.schema import Recipe
 from slt.runs import ASSETS, Run
-from slt.train.callbacks import Ema, Judge, Keep, tell
+from slt.train.callbacks import Ema, Judge, Keep, steps_done, tell
 from slt.train.curves import Curves, draw_curves
 from slt.train.decoders import text_files
 from slt.train.extractors import WithSiglip, choose_extractor
@@ -68,7 +68,7 @@ def train(recipe: Recipe, run: Run) -> Path | None:
         targets_of = partial(read_targets, given=given, beside=beside, progress=bars.update)
         prepared = prepare(recipe, targets_of, processes=processes)
         if rank == 0:
-            tell_findings(prepared, run)
+            tell_findings(recipe, prepared, run)
             run.note(ASSETS, assets(recipe))
         module = build_module(recipe, prepared)
         judge, wait = _fit(recipe, run, prepared, module, bars if rank == 0 else None)
@@ -139,12 +139,12 @@ def _fit(recipe: Recipe, run: Run, prepared: Prepared, module: Training, bars: l
         return validate(model, reader, lang=recipe.data.langs[0], with_texts=wanted)
 
     resume = run.last if run.last.is_file() else None
-    step = int(torch.load(resume, weights_only=True, mmap=True)["global_step"]) if resume else 0
+    step = steps_done(resume, process[1]) if resume else 0
     curves = _curves(recipe, run, step) if bars else None
     ema = Ema(recipe.optim.ema) if recipe.optim.ema else None
     judge = Judge(run, look, every=prepared.every, curves=curves, ema=ema)
     watch = Watch(curves, bars, loader, prepared.n_steps)
-    keep = Keep(run, loader, every_s=recipe.trainer.save_every_s)
+    keep = Keep(run, loader, judge, every_s=recipe.trainer.save_every_s)
     callbacks = [watch, *([ema] if ema else []), judge, keep]
     if resume:
         log.say(f"going on after update {step} of {prepared.n_steps}")
@@ -234,7 +234,8 @@ def _ways_to_save_memory(recipe: Recipe) -> Iterator[str]:
     """Yield what a recipe may still change, what costs nothing first."""
     if recipe.trainer.precision == "fp32":
         yield "set trainer.precision=bf16"
-    yield f"halve data.batch_rows, now {recipe.data.batch_rows}, and double optim.accumulate"
+    rows, clips = recipe.data.batch_rows, recipe.data.batch_clips
+    yield f"halve data.batch_rows, now {rows}, and data.batch_clips, now {clips}, and double optim.accumulate"
     for where in ("encoder", "decoder"):
         if getattr(getattr(recipe, where), "checkpointing", None) is False:
             yield f"set {where}.checkpointing=true"

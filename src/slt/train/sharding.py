@@ -1,8 +1,7 @@
 """Weights spread over the processes that train them, each holding its share of every one (FSDP).
 
 What is trained lies in shares, with its gradients and AdamW's averages; a layer is put together while it computes.
-What is frozen lies whole in each process. Checkpoints are those of one process: a run may go on with another number of
-processes, or without shares.
+What is frozen lies whole in each process. Checkpoints are those of one process, and hold whole weights.
 
 Reference: Zhao et al. 2023, arXiv 2304.11277; torch's ``fully_shard``.
 """
