@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from slt import log
+from slt.assets.cards import sha256_of
 from slt.assets.store import find_bundle
 from slt.bundle import choose_device
 from slt.errors import SltError
@@ -28,7 +29,7 @@ from slt.train.decoders import text_files
 from slt.train.extractors import WithSiglip, choose_extractor
 from slt.train.loop import check_compiler, check_machine, make_trainer, quiet, world
 from slt.train.module import Training
-from slt.train.parts import build_parts
+from slt.train.parts import build_parts, start_of
 from slt.train.prepare import Prepared, prepare, tell_findings, train_loader, val_batches
 from slt.train.processes import part
 from slt.train.save import save_bundle, save_encoder
@@ -113,7 +114,11 @@ def build_module(recipe: Recipe, prepared: Prepared) -> Training:
 
 
 def assets(recipe: Recipe) -> dict[str, Any]:
-    """Return the hashes of the files of every bundle and model that a recipe names."""
+    """Return the hashes of the files of every bundle and model that a recipe names; the encoder's with its licence.
+
+    Raises:
+        UserError: one of them is not there, or is something else.
+    """
     extractor, decoder = recipe.extractor, recipe.decoder
     named = {
         "extractor": extractor.bundle if isinstance(extractor, SignHieraExtractor) else None,
@@ -127,6 +132,9 @@ def assets(recipe: Recipe) -> dict[str, Any]:
         noted["extractor"] = {"model": extractor.model, "sha256": {chosen.card.weights: chosen.sha256}}
     if not isinstance(decoder, SonarDecoder) and decoder.weights:
         noted["decoder"] = {"weights": decoder.weights, "sha256": text_files(decoder)}
+    if recipe.encoder is not None and (start := start_of(recipe.encoder)):
+        hashes = {start.path.name: start.sha256 or sha256_of(start.path)}
+        noted["encoder"] = {"weights": recipe.encoder.weights, "licence": start.licence, "sha256": hashes}
     return noted
 
 
