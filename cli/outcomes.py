@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from slt.translation import Failure, Translation
     from slt_cli.failures import ItemsFailed
 
+VISUAL = "visual"
+"""What the name of a second stream's features ends in."""
+
 
 def print_outcome(outcome: Translation | Failure, *, json: bool, several: bool, whole: bool) -> None:
     """Print one result; what failed is told at the end, to people, and here, to programs.
@@ -42,6 +45,16 @@ def output_name(video: str | Path) -> str:
     return f"{path.name if path.is_dir() else path.stem}.npy"
 
 
+def saved_names(video: str | Path, *, visual: bool) -> tuple[str, ...]:
+    """Return all names under which a whole video's arrays are saved; ``visual``: it has features of a second stream."""
+    name = output_name(video)
+    return (name, _name_of(name, VISUAL)) if visual else (name,)
+
+
+def _name_of(name: str, part: str) -> str:
+    return f"{name.removesuffix('.npy')}.{part}.npy"
+
+
 def save(folder: Path | None, outcome: Translation, array: NDArray[Any], *, whole: bool, of: str = "") -> None:
     """Write an array of ``outcome`` into ``folder``, unless there is none; stretches have their times in the name.
 
@@ -60,9 +73,9 @@ def save(folder: Path | None, outcome: Translation, array: NDArray[Any], *, whol
 
     name = output_name(outcome.video)
     if not whole:
-        name = f"{name.removesuffix('.npy')}.{outcome.start_s:.3f}-{outcome.end_s:.3f}.npy"
+        name = _name_of(name, f"{outcome.start_s:.3f}-{outcome.end_s:.3f}")
     if of:
-        name = f"{name.removesuffix('.npy')}.{of}.npy"
+        name = _name_of(name, of)
     with atomic_write(folder / name) as file:
         np.save(file, array)
 

@@ -128,7 +128,7 @@ def translate(
     from slt.obtain import check_embeds
     from slt.translation import Failure, Translation
     from slt.video.detect import check_detector
-    from slt_cli.outcomes import Report, print_outcome, save
+    from slt_cli.outcomes import VISUAL, Report, print_outcome, save
     from slt_cli.stretches import Stretches, Subtitles
 
     limits = {"min_length_s": min_length, "max_length_s": max_length, "min_pause_s": min_pause}
@@ -137,7 +137,8 @@ def translate(
     if save_embeddings:
         check_embeds(model)
     outputs = [save_features, save_embeddings]
-    missing = _check(videos, model, lang, beam=beam, nbest=nbest, outputs=outputs, subtitles=subtitles)
+    visual = save_features is not None and stretches.whole  # the names of stretches end in their times
+    missing = _check(videos, model, lang, beam=beam, nbest=nbest, outputs=outputs, subtitles=subtitles, visual=visual)
     if detector:
         check_detector(detector)
     several = len(videos) > 1 or len(lang or ()) > 1
@@ -161,7 +162,7 @@ def translate(
                     if isinstance(outcome, Translation):
                         save(save_features, outcome, outcome.features.numpy(), whole=stretches.whole)
                         if outcome.visual is not None:
-                            save(save_features, outcome, outcome.visual.numpy(), whole=stretches.whole, of="visual")
+                            save(save_features, outcome, outcome.visual.numpy(), whole=stretches.whole, of=VISUAL)
                         save(save_embeddings, outcome, outcome.embedding.numpy(), whole=stretches.whole)
                         subtitles.add(outcome)
                 if before == (report.n_translated, len(report.failures)):
@@ -188,8 +189,19 @@ def _check(
     nbest: int,
     outputs: Sequence[Path | None],
     subtitles: Subtitles,
+    visual: bool,
 ) -> dict[Path, SltError]:
     """Find every mistake that can be found without loading a model.
+
+    Args:
+        videos: as named.
+        model: likewise.
+        lang: likewise.
+        beam: likewise.
+        nbest: likewise.
+        outputs: folders that arrays go into.
+        subtitles: which are asked for.
+        visual: features of whole videos are saved, of a second stream too if the model has one.
 
     Returns:
         The videos that do not exist, each with the error that says so; the others can be translated all the same.
@@ -209,7 +221,7 @@ def _check(
         check_languages(lang, known)
     folders = [folder for folder in outputs if folder is not None]
     if subtitles.check(_check_folder) or folders:
-        _refuse_equal_names(videos)
+        _refuse_equal_names(videos, visual=visual and _has_two_streams(model))
     for folder in folders:
         _check_folder(folder)
     missing: dict[Path, SltError] = {}
@@ -221,18 +233,27 @@ def _check(
     return missing
 
 
-def _refuse_equal_names(videos: Sequence[Path]) -> None:
+def _refuse_equal_names(videos: Sequence[Path], *, visual: bool) -> None:
     from slt.errors import UserError
-    from slt_cli.outcomes import output_name
+    from slt_cli.outcomes import saved_names
 
     first: dict[str, Path] = {}
     for video in videos:
-        other = first.setdefault(output_name(video), video)
-        if other is not video:
-            raise UserError(
-                f"{other} and {video} would both be saved as {output_name(video)}",
-                fix="translate them one after the other, into different folders",
-            )
+        for name in saved_names(video, visual=visual):
+            other = first.setdefault(name, video)
+            if other is not video:
+                raise UserError(
+                    f"{other} and {video} would both be saved as {name}",
+                    fix="translate them one after the other, into different folders",
+                )
+
+
+def _has_two_streams(model: str) -> bool:
+    """Tell whether a model that is here reads two streams of features; no published one does."""
+    from slt.assets.store import find_bundle, is_bundle
+    from slt.streams import bundle_streams
+
+    return is_bundle(model) and len(bundle_streams(find_bundle(model).card)) > 1
 
 
 def _check_folder(folder: Path) -> None:

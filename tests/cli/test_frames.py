@@ -38,6 +38,19 @@ def test_a_pose_file_is_translated_and_so_is_a_span_of_it(slt, keypoint_bundle, 
     assert json.loads(spans.out.splitlines()[0])["feature_shape"] == [10, 225]
 
 
+def test_a_second_stream_overwrites_no_other_videos_features(slt, both_bundle, siglip_bundle, first, tmp_path):
+    names = [tmp_path / "a.mp4", tmp_path / "a.visual.mp4"]
+    for name in names:
+        shutil.copyfile(first[0], name)
+    out = ("--save-features", tmp_path / "out", *CPU)
+    outcome = slt("translate", *names, "--model", both_bundle, *out)
+    assert outcome.code == 2
+    assert f"{names[0]} and {names[1]} would both be saved as a.visual.npy" in outcome.err
+    outcome = slt("translate", *names, "--model", siglip_bundle, *out)
+    assert outcome.code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.npy", "a.visual.npy"]
+
+
 def test_both_streams_are_saved(slt, both_bundle, first, tmp_path):
     words = ("translate", first[0], "--model", both_bundle, "--span", "0-0.2", "--save-features", tmp_path, *CPU)
     outcome = slt(*words)
