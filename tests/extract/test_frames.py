@@ -61,6 +61,8 @@ def timesformer(tmp_path_factory):
     "processor",
     [
         SiglipImageProcessor(size={"height": 32, "width": 32}),
+        SiglipImageProcessor(size={"height": 32, "width": 32}, do_normalize=False),
+        SiglipImageProcessor(size={"height": 32, "width": 32}, do_rescale=False, image_mean=[127.5] * 3),
         VideoMAEImageProcessor(size={"shortest_edge": 40}, crop_size={"height": 32, "width": 32}),
         VideoMAEImageProcessor(size={"shortest_edge": 33}, do_center_crop=False, image_std=[0.2, 0.3, 0.4]),
     ],

@@ -56,7 +56,16 @@ class Pictures:
 
     @classmethod
     def of(cls, processor: Any) -> Pictures:
-        """Return the numbers of one of transformers' image processors."""
+        """Return the numbers of one of transformers' image processors; what it does not do is done by 1 and 0.
+
+        Raises:
+            UserError: it leaves pictures as large as they are, or its numbers are impossible.
+        """
+        if not processor.do_resize:
+            raise UserError(
+                "the picture configuration has do_resize false, and frames of videos are not of the model's size",
+                fix="set do_resize to true, and size to what the model takes",
+            )
         size = dict(processor.size)
         crop = processor.crop_size if getattr(processor, "do_center_crop", False) else None
         return cls(
@@ -65,9 +74,9 @@ class Pictures:
             shortest_edge=size.get("shortest_edge"),
             crop=(crop["height"], crop["width"]) if crop else None,
             resample=int(processor.resample),
-            rescale=processor.rescale_factor,
-            mean=tuple(processor.image_mean),
-            std=tuple(processor.image_std),
+            rescale=processor.rescale_factor if processor.do_rescale else 1.0,
+            mean=tuple(processor.image_mean) if processor.do_normalize else (0.0, 0.0, 0.0),
+            std=tuple(processor.image_std) if processor.do_normalize else (1.0, 1.0, 1.0),
         )
 
     def fit(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
