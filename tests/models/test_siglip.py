@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -12,7 +14,7 @@ from transformers import SiglipVisionModel
 from slt.config import parse
 from slt.errors import UserError
 from slt.models.checkpoint import load_model
-from slt.models.pictures import Pictures
+from slt.models.pictures import CONFIG_NAME, PROCESSOR_NAME, Pictures
 from slt.models.siglip import Siglip, SiglipConfig, siglip_config
 from tests.frame_bundles import VISUAL_DIM, siglip_folder
 
@@ -41,6 +43,30 @@ def test_a_configuration_goes_through_json_and_makes_the_same_model(siglip_folde
 def test_impossible_shapes_are_refused(siglip_folder, changed, said):
     with pytest.raises(UserError, match=said):
         replace(siglip_config(siglip_folder), **changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (PROCESSOR_NAME, "{", "cannot be read: "),
+        (PROCESSOR_NAME, [], "cannot be read: "),
+        (PROCESSOR_NAME, {"size": "large"}, "cannot be read: "),
+        (PROCESSOR_NAME, {"size": {"height": "32", "width": 32}}, "cannot be read: '<' not supported"),
+        (PROCESSOR_NAME, {"image_mean": 0.5}, "cannot be read: 'float' object is not iterable"),
+        (PROCESSOR_NAME, {"size": {"height": 0, "width": 32}}, "bad picture configuration: 0 pixels"),
+        (PROCESSOR_NAME, {"do_resize": False}, "the picture configuration has do_resize false"),
+        (CONFIG_NAME, {"hidden_size": "16"}, "cannot be read: "),
+        (CONFIG_NAME, {"hidden_size": [16]}, "cannot be read: "),
+        (CONFIG_NAME, {"patch_size": 0}, "bad SigLIP configuration: patch_size 0"),
+    ],
+)
+def test_a_file_that_is_broken_is_named(siglip_folder, tmp_path, name, content, said):
+    folder = shutil.copytree(siglip_folder, tmp_path / "siglip")
+    if isinstance(content, dict):
+        content = {**json.loads((folder / name).read_text()), **content}
+    (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(UserError, match=f"{re.escape(str(folder / name))}:? {said}"):
+        siglip_config(folder)
 
 
 @pytest.mark.parametrize(

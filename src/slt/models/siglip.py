@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 
 from slt.errors import UserError
 from slt.models.checkpoint import load_model
-from slt.models.pictures import Pictures, check_type, weights_of
+from slt.models.pictures import CONFIG_NAME, PROCESSOR_NAME, Pictures, check_type, weights_of
 
 TYPES = ("siglip", "siglip_vision_model")
 
@@ -129,7 +131,23 @@ def siglip_config(folder: Path) -> SiglipConfig:
     check_type(folder, TYPES)
     from transformers import SiglipImageProcessor, SiglipVisionConfig
 
-    found = SiglipVisionConfig.from_pretrained(folder, local_files_only=True).to_dict()
-    pictures = Pictures.of(SiglipImageProcessor.from_pretrained(folder, local_files_only=True))
-    shape = {field.name: found[field.name] for field in fields(SiglipConfig) if field.name != "pictures"}
-    return SiglipConfig(pictures=pictures, **shape)
+    with _reading(folder / CONFIG_NAME):
+        found = SiglipVisionConfig.from_pretrained(folder, local_files_only=True).to_dict()
+        shape = {field.name: found[field.name] for field in fields(SiglipConfig) if field.name != "pictures"}
+    with _reading(folder / PROCESSOR_NAME):
+        pictures = Pictures.of(SiglipImageProcessor.from_pretrained(folder, local_files_only=True))
+    with _reading(folder / CONFIG_NAME):
+        return SiglipConfig(pictures=pictures, **shape)
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Say of which file it is that something cannot be read."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{file}: {error.message}", fix=error.fix) from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:  # as transformers meets what it did not expect
+        raise UserError(
+            f"{file} cannot be read: {error}", fix="give --model the folder as the model's authors publish it"
+        ) from error
