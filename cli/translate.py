@@ -125,6 +125,7 @@ def translate(
     Example: slt translate talk.mp4 --segment --srt talk.srt
     """
     from slt import log
+    from slt.obtain import check_embeds
     from slt.translation import Failure, Translation
     from slt.video.detect import check_detector
     from slt_cli.outcomes import Report, print_outcome, save
@@ -133,6 +134,8 @@ def translate(
     limits = {"min_length_s": min_length, "max_length_s": max_length, "min_pause_s": min_pause}
     stretches = Stretches.of(segment, span or (), limits)
     subtitles = Subtitles({".srt": srt, ".vtt": vtt}, several=len(videos) > 1)
+    if save_embeddings:
+        check_embeds(model)
     outputs = [save_features, save_embeddings]
     missing = _check(videos, model, lang, beam=beam, nbest=nbest, outputs=outputs, subtitles=subtitles)
     if detector:

@@ -100,6 +100,29 @@ def add_domain(folder: Path, *, threshold: float) -> None:
     write_card(folder, replace(read_card(folder), domain=about))
 
 
+def let_write(folder: Path, kind: str, *, source: str = "sequence") -> Path:
+    """Give a bundle a T5 or mBART in place of SONAR's text models.
+
+    Args:
+        folder: the bundle.
+        kind: "t5" or "mbart".
+        source: what of the sign encoder's output it reads.
+    """
+    from slt.models.checkpoint import save_weights
+    from tests.text.hf_models import make_text
+
+    card = read_card(folder)
+    width = card.encoder.config["d_model" if source == "sequence" else "output_dim"]
+    text = make_text(kind, feature_dim=width, source=source, languages=LANGUAGES[:1])
+    save_weights(folder / "text_decoder.safetensors", text.state_dict())
+    (folder / "tokenizer.model").write_bytes(text.tokens.proto)
+    (folder / "text_encoder.safetensors").unlink()
+    config = {name: value for name, value in asdict(text.config).items() if name != "languages"}
+    decoder = replace(card.decoder, kind=kind, config=config, text_encoder=None)
+    write_card(folder, replace(card, languages=LANGUAGES[:1], decoder=decoder))
+    return folder
+
+
 def noise(n_frames: int, size: int = 48, seed: int = 0) -> NDArray[np.uint8]:
     """Return (n_frames, size, size, 3) uint8 of blocks that change from frame to frame."""
     coarse = np.random.default_rng(seed).integers(0, 256, (n_frames, size // 8, size // 8, 3), dtype=np.uint8)

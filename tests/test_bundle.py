@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from slt.assets.cards import read_card, write_card
-from slt.bundle import choose_device, load_bundle
+from slt.bundle import choose_device, load_bundle, load_text
 from slt.errors import UserError
 from slt.models import compute
 from slt.text.int8 import WholeProduct
-from tests.bundles import LANGUAGES, add_domain, bundle, own_bundle
+from tests.bundles import LANGUAGES, add_domain, bundle, let_write, own_bundle
 
 
 def test_a_bundle_becomes_models_that_are_ready_to_translate(bundle):
@@ -71,6 +71,14 @@ def test_whole_numbers_are_for_cpus(bundle, monkeypatch):
 def test_the_text_encoder_is_loaded_for_those_who_ask(bundle):
     loaded = load_bundle(bundle, device="cpu", text_encoder=True)
     assert loaded.decoder.embed(["we go hiking"], "eng_Latn").shape == (1, 32)
+
+
+@pytest.mark.parametrize("kind", ["t5", "mbart"])
+def test_texts_are_embedded_by_sonar_alone(own_bundle, kind):
+    let_write(own_bundle, kind)
+    with pytest.raises(UserError, match=f"writes with {kind}; embedding texts needs SONAR's text models") as caught:
+        load_text(own_bundle)
+    assert caught.value.fix == "take a bundle whose text decoder is SONAR's"
 
 
 def test_a_domain_is_loaded_where_there_is_one(own_bundle):

@@ -4,6 +4,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -15,10 +16,10 @@ from slt.assets.store import find_bundle
 from slt.errors import UserError
 from slt.home import slt_home
 from slt.importing import FETCHED, read_config
-from slt.obtain import languages_of, obtain
+from slt.obtain import check_embeds, languages_of, obtain
 from slt.text.languages import LANGUAGE_NAMES
 from slt.translate import Translator
-from tests.bundles import LANGUAGES, bundle, clip
+from tests.bundles import LANGUAGES, bundle, clip, let_write, own_bundle
 from tests.checkpoints import write_config, write_sources
 from tests.servers import FileServer, drops, server
 
@@ -82,6 +83,24 @@ def test_a_model_without_a_text_encoder_cannot_rank(public, clip):
     shutil.move(bundle, bundle.parent / "mine")
     with pytest.raises(UserError, match="the model mine came without a text encoder"):
         obtain("mine", text_encoder=True)
+
+
+@pytest.mark.parametrize("kind", ["t5", "mbart"])
+def test_no_import_makes_a_t5_or_mbart_rank_texts(own_bundle, clip, kind):
+    let_write(own_bundle, kind)
+    with pytest.raises(UserError, match=rf"writes with {kind}; ranking texts .* need SONAR's text models") as caught:
+        Translator(own_bundle).translate(clip, rerank=True)
+    assert "import" not in caught.value.fix
+    assert Translator(own_bundle, device="cpu").translate(clip).text()
+
+
+def test_only_what_was_taught_embeddings_is_said_to_make_them(public, bundle, own_bundle):
+    check_embeds(bundle)
+    check_embeds("sonar-asl")
+    assert public.seen == []
+    check_embeds(let_write(Path(shutil.copytree(own_bundle, own_bundle.parent / "mean")), "t5", source="sentence"))
+    with pytest.raises(UserError, match=r"its mbart reads the sign encoder's states, .* was never trained"):
+        check_embeds(let_write(own_bundle, "mbart"))
 
 
 def test_a_first_use_that_failed_goes_on_the_next_time(public):

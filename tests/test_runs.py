@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 from threading import Timer, current_thread
 
 import pytest
 
 from slt.errors import UserError
+from slt.recipe.load import load_recipe, to_yaml
 from slt.runs import environment, find_run, git_revision, open_run
 
 
@@ -20,11 +22,44 @@ def test_a_run_notes_what_it_stands_on(tmp_path):
 
 def test_another_recipe_does_not_go_on_with_it(tmp_path):
     open_run(tmp_path / "run", "name: a\nlr: 1\n").metrics.touch()
-    with pytest.raises(UserError, match=r"run of another recipe; this one says lr: 2") as raised:
+    with pytest.raises(UserError, match=r"run of another recipe; this one says lr 2, there 1$") as raised:
         open_run(tmp_path / "run", "name: a\nlr: 2\n")
     assert "--resume" in raised.value.fix
-    with pytest.raises(UserError, match="this one says less"):
+    with pytest.raises(UserError, match=r"this one says lr nothing, there 1$"):
         open_run(tmp_path / "run", "name: a\n")
+    many = "".join(f"key{number}: {number}\n" for number in range(6))
+    with pytest.raises(UserError, match=r"key3 3, there nothing; and 3 more$"):
+        open_run(tmp_path / "run", f"name: b\n{many}")
+    (tmp_path / "run" / "recipe.yaml").write_text("name: [a\n")
+    with pytest.raises(UserError, match=r'this one says name "a", there nothing$'):
+        open_run(tmp_path / "run", "name: a\n")
+
+
+def test_a_recipe_written_otherwise_is_the_same(tmp_path):
+    run = open_run(tmp_path / "run", "name: a\noptim: {lr: 1, ema: 0.9}\n")
+    run.metrics.touch()
+    assert open_run(tmp_path / "run", "optim:\n  ema: 0.9\n  lr: 1 # at its peak\nname: a\n") == run
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("encoder.checkpointing=true", "encoder.checkpointing true, there false"),
+        (
+            "data.train.features=features/how2sign-val",
+            'data.train.features "features/how2sign-val", there "features/how2sign-train"',
+        ),
+        ("data.val.manifest=how2sign/train.tsv", 'data.val.manifest "how2sign/train.tsv", there "how2sign/val.tsv"'),
+    ],
+)
+def test_a_value_that_stands_under_another_key_is_a_change_all_the_same(tmp_path, change, said):
+    def recipe(*changes):
+        # the extractor's own `checkpointing: true` is a line that the encoder's could be taken for
+        return to_yaml(load_recipe("how2sign", "train-encoder", ("extractor.checkpointing=true", *changes)))
+
+    open_run(tmp_path / "run", recipe()).metrics.touch()
+    with pytest.raises(UserError, match=f"this one says {re.escape(said)}$"):
+        open_run(tmp_path / "run", recipe(change))
 
 
 def test_a_recipe_by_which_nothing_was_trained_makes_room_for_a_better_one(tmp_path):

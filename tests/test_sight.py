@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from slt.sight import NOBODY, SIGHTS, sight_of
 from slt.stages import encode
 from slt.translate import BESIDE, Translator
 from slt.video.boxes import Box
+from slt.video.keypoints import read_pose, write_pose
 from tests.bundles import EMBEDDING_DIM, bundle, clip, write_clip
 from tests.frame_bundles import (
     VISUAL_DIM,
@@ -32,6 +34,8 @@ from tests.frame_bundles import (
     siglip_bundle,
     siglip_folder,
 )
+
+BOTH = ("keypoints", "siglip")
 
 
 @pytest.fixture
@@ -140,6 +144,19 @@ def test_both_are_translated_as_they_are_stored(both_bundle, drawn, first, tmp_p
     assert seen.as_json()["visual_shape"] == list(pictures.shape)
 
 
+@pytest.mark.parametrize("fps", [30.0, 50.0, 15.0])
+def test_joints_of_another_rate_are_translated_as_they_are_stored(both_bundle, first, alone, fps, tmp_path):
+    found = read_pose(first[1])
+    rows = (np.arange(int(len(found.keypoints) / 25 * fps)) * 25 / fps).astype(int)
+    write_pose(alone.with_suffix(".pose"), replace(found, keypoints=found.keypoints[rows], fps=fps))
+    joints, pictures = (stored(gather_jobs([alone]), kind, both_bundle, tmp_path / kind) for kind in BOTH)
+    seen = Translator(both_bundle, device="cpu").translate(alone, rerank=True)
+    np.testing.assert_array_equal(seen.features.numpy(), joints)
+    np.testing.assert_array_equal(seen.visual.numpy().astype(np.float16), pictures)
+    assert (len(joints) > len(found.keypoints)) == (fps == 30)
+    assert (seen.fps, seen.n_frames, len(pictures)) == (25, len(found.keypoints), -(-len(found.keypoints) // 2))
+
+
 def test_both_look_at_every_frame_once(both_bundle, alone):
     seen = Translator(both_bundle, device="cpu").translate(alone, end_s=0.4)
     assert seen.features.shape == (10, 225)
@@ -175,7 +192,7 @@ def test_several_readings_begin_a_step_later_each(keypoint_bundle, siglip_bundle
         rows = [torch.rand(225).numpy()] * 8 if "key" in path.name else [np.zeros((32, 32, 3), np.uint8)] * 8
         seen = sight_of(loaded).see(rows, 25.0, n_readings=4, on_done=None)
         assert [len(streams[0]) for streams in seen.readings] == [8 - late for late in lengths]
-    looked = [(torch.rand(225).numpy(), np.zeros((32, 32, 3), np.uint8) if i % 2 == 0 else None) for i in range(8)]
+    looked = [(torch.rand(1, 225).numpy(), np.zeros((32, 32, 3), np.uint8) if i % 2 == 0 else None) for i in range(8)]
     seen = sight_of(load_bundle(both_bundle, device="cpu")).see(looked, 25.0, n_readings=4, on_done=None)
     assert [tuple(map(len, streams)) for streams in seen.readings] == [(8, 4), (6, 3), (4, 2), (2, 1)]
 

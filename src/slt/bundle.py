@@ -123,9 +123,14 @@ def load_text(
     """Load the text models of a bundle alone, with what turns texts into embeddings; arguments as for ``load_bundle``.
 
     Raises:
-        UserError: as for ``load_bundle``; or the bundle has no text encoder.
+        UserError: as for ``load_bundle``; or the bundle has no text encoder of SONAR's.
     """
     bundle = find_bundle(name_or_path)
+    if (kind := bundle.card.decoder.kind) != SONAR:
+        raise UserError(
+            f"the bundle {bundle.card.name} writes with {kind}; embedding texts needs SONAR's text models",
+            fix="take a bundle whose text decoder is SONAR's",
+        )
     if bundle.card.decoder.text_encoder is None:
         raise UserError(
             f"the bundle {bundle.card.name} has no text encoder, which turns texts into embeddings",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from slt import log
+from slt.assets.cards import BundleCard
 from slt.assets.lock import folder_lock
 from slt.assets.models import Progress, fetch_model
 from slt.assets.published import PUBLISHED
 from slt.assets.store import find_bundle, list_bundles
 from slt.errors import UserError
 from slt.home import slt_home
+from slt.registry import SONAR
 from slt.text.languages import LANGUAGE_NAMES
 
 
@@ -35,8 +37,8 @@ def obtain(name_or_path: str | Path, *, text_encoder: bool = False, progress: Pr
             if name not in list_bundles():  # whoever held the lock before may have made it
                 log.say(f"the model {name} is not here yet; it is fetched and imported once")
                 _fetch_and_import(name, text_encoder=text_encoder, progress=progress)
-    if text_encoder and not find_bundle(name_or_path).card.decoder.text_encoder:
-        raise _without_text_encoder(name)
+    if text_encoder and not (card := find_bundle(name_or_path).card).decoder.text_encoder:
+        raise _without_text_encoder(name, card)
 
 
 def languages_of(name_or_path: str | Path) -> tuple[str, ...]:
@@ -51,6 +53,24 @@ def languages_of(name_or_path: str | Path) -> tuple[str, ...]:
     return find_bundle(name_or_path).card.languages
 
 
+def check_embeds(name_or_path: str | Path) -> None:
+    """See that the sentence embeddings a model makes of videos were taught anything.
+
+    Raises:
+        UserError: no such model, or one whose text decoder reads the sign encoder's states and never its embedding.
+    """
+    name = str(name_or_path)
+    if name in PUBLISHED and name not in list_bundles():
+        return
+    decoder = find_bundle(name_or_path).card.decoder
+    if decoder.kind != SONAR and decoder.config.get("source", "sequence") == "sequence":
+        raise UserError(
+            f"the model {name} has no embeddings of videos: its {decoder.kind} reads the sign encoder's states, one "
+            "per time step, and what would make one embedding of them was never trained",
+            fix="save its features instead, or take a model with SONAR's text decoder",
+        )
+
+
 def _fetch_and_import(name: str, *, text_encoder: bool, progress: Progress | None) -> None:
     from slt.importing import ImportConfig, find_sources, import_bundle
 
@@ -59,7 +79,13 @@ def _fetch_and_import(name: str, *, text_encoder: bool, progress: Progress | Non
     import_bundle(name, find_sources(), config, progress=progress)
 
 
-def _without_text_encoder(name: str) -> UserError:
+def _without_text_encoder(name: str, card: BundleCard) -> UserError:
+    if card.decoder.kind != SONAR:
+        return UserError(
+            f"the model {name} writes with {card.decoder.kind}; "
+            "ranking texts and embedding them need SONAR's text models",
+            fix="go without reranking, or take a model whose text decoder is SONAR's",
+        )
     message = f"the model {name} came without a text encoder, which ranking texts and embedding them need"
     if name not in PUBLISHED:
         return UserError(message, fix="import it again with --text-encoder, or train it with one")

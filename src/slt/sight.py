@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, cast
 
@@ -83,7 +83,14 @@ class Sight(ABC):
         self, path: Path, start_s: float | None = None, end_s: float | None = None, *, pose: Path | None = None
     ) -> Video:
         """Open a stretch of a video, or of a ``.pose`` file, for what it looks at; arguments as for ``open_posed``."""
-        return open_posed(path, start_s, end_s, pose=pose if self.on_joints else None, pictures=self.on_pictures)
+        return open_posed(
+            path,
+            start_s,
+            end_s,
+            pose=pose if self.on_joints else None,
+            pictures=self.on_pictures,
+            target_fps=self.bundle.geometry.target_fps,
+        )
 
     @abstractmethod
     def glimpses(self, source: Video, signer: SignerBox) -> Generator[Glimpse, None, None]:
@@ -199,14 +206,19 @@ class JointAndPictureSight(Sight):
         self._joints, self._pictures = JointSight(bundle), PictureSight(bundle)
 
     def glimpses(self, source: Video, signer: SignerBox) -> Generator[Glimpse, None, None]:
-        """Yield (joints, picture) of each frame; None for what is not to be had of it, or not looked at."""
+        """Yield (joints, picture) of each frame: (k, 225) float32 and what ``PictureSight`` yields.
+
+        Known joints, whose rate is their own, all come with the first frame.
+        """
         if (known := source.joints()) is not None:
             with closing(self._pictures.glimpses(source, signer)) as pictures:
-                yield from zip_longest(known, pictures)
+                for picture in pictures:
+                    yield known, picture
+                    known = known[:0]
             return
         with closing(source.frames()) as frames, Holistic() as find:
             for number, frame in enumerate(frames):
-                yield find(frame).reshape(-1), self._pictures.picture(number, frame, signer)
+                yield find(frame).reshape(1, -1), self._pictures.picture(number, frame, signer)
 
     def see(self, glimpses: Iterable[Glimpse], fps: float, *, n_readings: int, on_done: OnDone) -> Seen:
         """See ``Sight``."""
@@ -214,12 +226,13 @@ class JointAndPictureSight(Sight):
 
         def pictures() -> Iterator[Frame | None]:
             for joints, picture in glimpses:
-                if joints is not None:
-                    rows.append(joints)
+                rows.append(joints)
                 yield picture
 
         looked = self._pictures.see(pictures(), fps, n_readings=n_readings, on_done=on_done)
-        found = self._joints.seen(np.stack(rows), n_readings, step=self._pictures.rate)
+        joints = np.concatenate(rows)
+        step = max(1, round(self._pictures.rate * len(joints) / looked.n_frames))  # as long as a picture's
+        found = self._joints.seen(joints, n_readings, step=step)
         readings = [(*one, *other) for one, other in zip(found.readings, looked.readings, strict=False)]
         return Seen(readings=readings, n_frames=looked.n_frames, notes=found.notes)
 

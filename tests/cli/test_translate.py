@@ -15,7 +15,7 @@ import pytest
 from slt import files
 from slt.bundle import DTYPES
 from slt_cli.translate import Dtype
-from tests.bundles import WHAT_IT_KNOWS, add_domain, noise, write_clip
+from tests.bundles import WHAT_IT_KNOWS, add_domain, let_write, noise, write_clip
 
 FIELDS = {
     "video",
@@ -102,6 +102,18 @@ def test_features_and_embeddings_are_saved(translate, clip, tmp_path):
     assert list(saved.shape) == json.loads(outcome.out)["feature_shape"]
     assert np.load(embeddings / "clip.npy").shape == (json.loads(outcome.out)["embedding_dim"],)
     assert os.listdir(features) == ["clip.npy"]
+
+
+def test_an_embedding_that_nothing_taught_is_not_saved(slt, own_bundle, clip, tmp_path):
+    let_write(own_bundle, "t5")
+    words = "translate", clip, "--model", own_bundle, "--save-features", tmp_path / "features"
+    refused = slt(*words, "--save-embeddings", tmp_path / "embeddings")
+    assert (refused.code, refused.out) == (2, "")
+    assert "has no embeddings of videos: its t5 reads the sign encoder's states" in refused.err
+    assert not (tmp_path / "embeddings").exists()
+    assert not (tmp_path / "features").exists()
+    assert slt(*words).code == 0
+    assert os.listdir(tmp_path / "features") == ["clip.npy"]
 
 
 def test_a_folder_of_frames_is_saved_under_its_whole_name(translate, tmp_path):

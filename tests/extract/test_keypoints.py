@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from slt.extract.base import Settings
 from slt.extract.jobs import Job, gather_jobs
 from slt.extract.kinds import load_extractor
 from slt.extract.story import extract
-from slt.video.keypoints import PoseFile, find_keypoints, write_pose
+from slt.translate import BESIDE
+from slt.video.keypoints import PoseFile, find_keypoints, read_pose, write_pose
 from slt.video.span import open_span
 
 
@@ -40,6 +43,24 @@ def test_the_joints_of_a_drawn_corpus_are_read_where_its_manifest_says(tmp_path)
         _, performance, signer = draw_clip(clip)
         expected = joints(performance, signer).reshape(-1, 225)
         np.testing.assert_allclose(store[job.id], expected, atol=1e-6)
+
+
+def test_a_stale_pose_file_is_refused_as_when_translating(tmp_path):
+    manifest = write_corpus(tmp_path / "corpus", {"val": 2}, 1, with_joints=True)["val"]
+    named = gather_jobs([manifest])
+    fresh, stale = (read_pose(job.pose) for job in named)
+    write_pose(named[1].pose, replace(stale, keypoints=stale.keypoints[: len(stale.keypoints) // 2]))
+    beside = gather_jobs([job.path for job in named])
+    for name, jobs, notes in (("named", named, {}), ("beside", beside, {BESIDE: 1})):
+        report = extract(jobs, load_extractor("keypoints", Settings()), tmp_path / name)
+        ((failed, error),) = report.failures
+        assert failed == named[1].id
+        assert f"{named[1].pose} has joints for" in error.message
+        assert report.notes == notes
+    named[0].path.unlink()
+    extract(named[:1], load_extractor("keypoints", Settings()), tmp_path / "gone")
+    expected = fresh.keypoints.reshape(-1, 225)
+    np.testing.assert_array_equal(FeatureStore.open(tmp_path / "gone")[named[0].id], expected)
 
 
 def test_the_joints_in_a_video_are_features(tmp_path):

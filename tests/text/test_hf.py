@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from slt.errors import SltError, UserError
 from slt.models.checkpoint import read_weights, save_weights
 from slt.models.compute import settle_on_cpu
+from slt.text import hf_search
 from slt.text.hf import HfText
-from slt.text.hf_model import IGNORED, as_encoded, forced
+from slt.text.hf_model import IGNORED, as_encoded, forced, log_likelihoods
 from tests.text.hf_models import KINDS, LANGS, SHAPES, TEXTS, alone, make_output, make_text
 
 LENGTHS = (3, 9, 1, 6)
@@ -71,6 +72,42 @@ def test_search_and_scores_are_transformers_own(kind):
     assert [one.text for one in found] == [text.tokens.text(row) for row in ids]
     assert [one.truncated for one in found] == [text.tokens.end not in row for row in ids]
     torch.testing.assert_close(torch.tensor([one.score for one in found]), expected.sequences_scores, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_are_scored_in_parts_that_fit_into_memory(kind, tied):
+    text, output = make_text(kind, model={**SHAPES[kind], "tie_word_embeddings": tied}), make_output(5, 3, 4)
+    if kind == "mbart":
+        text.model.final_logits_bias.normal_()
+    targets = [text.tokens.target(words) for words in TEXTS]
+    given = (text._states(output), [text.tokens.prompt(LANGS[kind][0])] * len(TEXTS), targets)
+    logits, wanted = forced(text.model, text.tokens, *given)
+    losses = F.cross_entropy(logits.transpose(1, 2), wanted, reduction="none", ignore_index=IGNORED)
+    expected = -losses.sum(1) / (wanted != IGNORED).sum(1)
+    sizes = []
+    text.model.lm_head.register_forward_hook(lambda _, __, made: sizes.append(made.numel()))
+    n, vocabulary = sum(map(len, targets)), text.model.config.vocab_size
+    for tokens_at_once in (1, 4, n):
+        sizes.clear()
+        found = log_likelihoods(text.model, text.tokens, *given, at_once=tokens_at_once * vocabulary)
+        torch.testing.assert_close(torch.tensor(found), expected.detach(), rtol=0, atol=1e-5)
+        assert max(sizes) == tokens_at_once * vocabulary
+        assert sum(sizes) == n * vocabulary
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_search_makes_more_logits_at_once_than_it_may(kind, monkeypatch):
+    text, output = make_text(kind), make_output(5, 3)
+    free = text.translate(output, LANGS[kind], beam_size=3, nbest=3, max_tokens=12)
+    at_most = 3 * text.model.config.vocab_size
+    monkeypatch.setattr(hf_search, "LOGITS_PER_SEARCH", at_most)
+    sizes = []
+    text.model.lm_head.register_forward_hook(lambda _, __, made: sizes.append(made.numel()))
+    bounded = text.translate(output, LANGS[kind], beam_size=3, nbest=3, max_tokens=12)
+    assert max(sizes) == at_most * len(text.tokens.prompt("eng_Latn")), "its tokens go in together"
+    assert texts_of(bounded) == texts_of(free)
+    torch.testing.assert_close(scores_of(bounded), scores_of(free), rtol=0, atol=1e-5)
 
 
 def test_a_t5_may_write_with_more_layers_than_it_reads_with():

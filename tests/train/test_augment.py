@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from slt.recipe.data import Augment
-from slt.train.augment import augment
+from slt.train.augment import _read_at, augment
 
 ROWS = np.random.default_rng(1).standard_normal((40, 6)).astype(np.float32)
 SPREAD = np.ones(6, np.float32)
@@ -62,3 +62,20 @@ def test_what_is_hidden_in_keypoints_counts_as_not_seen(name):
     assert 0 < blank.sum() < blank.size
     assert np.array_equal(joints[~hidden], ROWS[~hidden])
     assert not np.array_equal(hidden, blank)
+
+
+@pytest.mark.parametrize("unseen", [0.1, 0.3])
+def test_playing_faster_or_slower_leaves_seen_what_was_seen(unseen):
+    rng = np.random.default_rng(4)
+    joints = rng.standard_normal((400, 60)).astype(np.float32)
+    joints[rng.random(joints.shape) < unseen] = np.nan
+    played = [disturbed(seed, rows=joints, rate=0.4) for seed in range(8)]
+    assert {len(rows) > 400 for rows in played} == {True, False}
+    assert [np.isnan(rows).mean() for rows in played] == pytest.approx([unseen] * 8, abs=0.02)
+    assert np.array_equal(_read_at(joints, 400), joints, equal_nan=True)
+    twice = _read_at(joints, 799)  # every row, and one between each and the next
+    assert np.array_equal(twice[::2], joints, equal_nan=True)
+    one_seen = np.isnan(joints[:-1]) != np.isnan(joints[1:])
+    assert np.array_equal(twice[1::2][one_seen], joints[1:][one_seen], equal_nan=True)
+    both_seen = ~np.isnan(joints[:-1] + joints[1:])
+    assert twice[1::2][both_seen] == pytest.approx(((joints[:-1] + joints[1:]) / 2)[both_seen], abs=1e-5)

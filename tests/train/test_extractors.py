@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from slt.assets.cards import read_card, sha256_of
+from slt.assets.store import find_bundle
 from slt.config import parse
 from slt.data.features.open import open_features
 from slt.data.features.writer import FeatureWriter
@@ -22,11 +23,12 @@ from slt.recipe.extractors import KeypointSiglipExtractor, SignHieraExtractor
 from slt.recipe.load import to_yaml
 from slt.recipe.schema import Recipe
 from slt.runs import open_run
-from slt.train.extractors import choose_extractor
+from slt.train.extractors import choose_extractor, of_bundle
 from slt.train.prepare import prepare
 from slt.train.run import train
 from slt.translate import Translator
-from tests.frame_bundles import VISUAL_DIM, drawn, keypoint_bundle, siglip_bundle, siglip_folder
+from tests.frame_bundles import VISUAL_DIM, both_bundle, drawn, keypoint_bundle, siglip_bundle, siglip_folder
+from tests.train.whole import finish
 
 SHAPE = {"d_model": 16, "num_heads": 2, "d_ff": 32}
 ENCODERS = {
@@ -114,6 +116,31 @@ def test_a_siglip_comes_from_a_folder_or_a_bundle(siglip_bundle, siglip_folder):
     assert folder.widths == bundle.widths == (225, VISUAL_DIM)
     assert folder.streams == bundle.streams
     assert (folder.licence, bundle.licence) == (f"unknown (of the SigLIP {siglip_folder.name})", "Apache-2.0")
+
+
+@pytest.mark.parametrize("kind", list(ENCODERS))
+def test_a_decoder_alone_is_trained_on_a_bundle_of_any_extractor(
+    kind, make, keypoint_bundle, siglip_bundle, both_bundle, tmp_path
+):
+    bundle = {"keypoints": keypoint_bundle, "siglip": siglip_bundle, "keypoints+siglip": both_bundle}[kind]
+    recipe = make(
+        encoder=None,
+        extractor=None,
+        decoder={"kind": "sonar", "bundle": str(bundle), "train": "full"},
+        objective={"kind": "cross-entropy"},
+        trainer={"epochs": 1, "monitor": "loss"},
+    )
+    run = finish(recipe, tmp_path / "run")
+    before, after = read_card(bundle), read_card(run.bundle)
+    assert (after.extractor, after.encoder) == (before.extractor, before.encoder)
+    assert (after.preprocess, after.licence) == (before.preprocess, before.licence)
+    kept = {name: digest for name, digest in before.sha256.items() if not name.startswith("text_decoder")}
+    assert kept.items() <= after.sha256.items()
+    assert after.sha256["text_decoder.safetensors"] != before.sha256["text_decoder.safetensors"]
+    assert of_bundle(find_bundle(bundle)).widths == {"keypoints": (225,), "siglip": (VISUAL_DIM,)}.get(
+        kind, (225, VISUAL_DIM)
+    )
+    Translator(run.folder, device="cpu").load()
 
 
 def test_bundles_without_what_is_asked_for_are_refused(keypoint_bundle):

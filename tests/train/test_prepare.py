@@ -24,7 +24,7 @@ from slt.train.callbacks import Judge
 from slt.train.dry import random_targets
 from slt.train.prepare import prepare, tell_findings, train_loader
 from slt.train.run import train
-from tests.bundles import EMBEDDING_DIM, FEATURE_DIM
+from tests.bundles import EMBEDDING_DIM, FEATURE_DIM, write_clip
 from tests.train.conftest import VISUAL_DIM, only_keypoints
 
 
@@ -46,6 +46,38 @@ def test_missing_features_are_found_or_left_out_and_listed(make, splits, tmp_pat
     tell_findings(prepared, run)
     assert "2 clips are left out" in capsys.readouterr().err
     assert "silent\tno text in eng_Latn" in (run.folder / "left-out.tsv").read_text()
+
+
+def test_videos_that_show_nothing_are_found_or_left_out_and_listed(make, tmp_path, capsys):
+    write_clip(tmp_path / "whole.mp4", 40)
+    (tmp_path / "cut.mp4").write_bytes((tmp_path / "whole.mp4").read_bytes()[:2000])
+    (tmp_path / "empty.mp4").touch()
+
+    def clip(id, video, start_s=None, end_s=None):
+        return Clip(id=id, video=video, start_s=start_s, end_s=end_s, text="we go", lang="eng_Latn")
+
+    good = [clip(f"good-{number}", "whole.mp4", 0.2 * number, 1.6) for number in range(4)]
+    last = clip("last", "whole.mp4", 1.56, 9.0)
+    past = [clip("past-0", "whole.mp4", 1.6, 2.0), clip("past-1", "whole.mp4", 7.0, 8.0)]
+    bad = [clip("cut", "cut.mp4"), clip("empty", "empty.mp4", 0.0, 1.0), clip("gone", "gone.mp4")]
+    write_manifest(tmp_path / "good.tsv", good)
+    write_manifest(tmp_path / "all.tsv", [*good, last, *past, *bad])
+    splits = {"train": {"manifest": str(tmp_path / "all.tsv")}, "val": {"manifest": str(tmp_path / "good.tsv")}}
+    data = {**splits, "augment": {}}
+    with pytest.raises(UserError, match=r"no video, of 1 of 10 clips of .*: gone") as raised:
+        prepare(make(data=data), random_targets, processes=1)
+    said = str(raised.value)
+    assert "no frame of its video between its times, of 2 of 10 clips" in said
+    assert ": past-0, past-1" in said
+    assert "its video is empty (0 bytes), expected a video, of 1 of 10" in said
+    assert "its video is not a video that FFmpeg can read" in said
+    recipe = make(data={**data, "allow_missing": True}, trainer={"epochs": 1})
+    run = open_run(tmp_path / "run", to_yaml(recipe))
+    train(recipe, run)  # what is left can all be read
+    assert "5 clips are left out" in capsys.readouterr().err
+    left_out = dict(line.split("\t") for line in (run.folder / "left-out.tsv").read_text().splitlines())
+    assert set(left_out) == {"past-0", "past-1", "cut", "empty", "gone"}
+    assert left_out["past-1"] == "no frame of its video between its times"
 
 
 def test_clips_that_are_too_long_are_left_out_and_none_left_is_an_error(make):

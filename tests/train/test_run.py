@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from slt.errors import SltError, Stopped, UserError
+from slt.errors import SltError, Stopped
 from slt.models.checkpoint import read_weights
 from slt.recipe.load import to_yaml
 from slt.runs import Run, open_run
@@ -192,10 +192,24 @@ def test_memory_that_runs_out_is_explained(make, tmp_path, monkeypatch, checkpoi
     assert raised.value.fix == "; or ".join([*ways, *([] if checkpointing else ["set encoder.checkpointing=true"])])
 
 
-def test_several_devices_need_several_processes(make, tmp_path):
-    with pytest.raises(UserError, match="a single process") as raised:
-        finish(make(trainer={"devices": 2}), tmp_path / "run")
-    assert "torchrun --nproc-per-node 2" in raised.value.fix
+def test_a_finished_run_without_a_bundle_names_none(make, tmp_path, capsys, monkeypatch):
+    recipe = make(extractor=None, trainer={"epochs": 1})
+    run = open_run(tmp_path / "run", to_yaml(recipe))
+    assert train(recipe, run) is None
+    assert "no bundle was made" in capsys.readouterr().err
+    assert train(recipe, run) is None
+    said = capsys.readouterr().err
+    assert "is finished\n" in said
+    assert "no bundle was made: the recipe has no extractor" in said
+    assert str(run.bundle) not in said
+    whole = make(trainer={"epochs": 1})
+    assert train(whole, run) is None
+    assert f"{run.bundle} is no longer there" in capsys.readouterr().err
+    run.bundle.mkdir()
+    assert train(whole, run) == run.bundle
+    for name, value in {"LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "2", "RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert train(whole, run) is None, "of several processes one tells of it"
 
 
 @pytest.mark.parametrize("short", [{"epochs": 1}, {"epochs": 9, "max_steps": 2}])

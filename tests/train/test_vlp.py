@@ -64,6 +64,17 @@ def test_the_objective_is_that_of_a_plain_loop(smoothing):
     assert sentences.grad.isfinite().all()
 
 
+def test_half_precision_changes_neither_the_objective_nor_which_sentences_are_the_same():
+    torch.manual_seed(0)
+    sentences, targets = torch.randn(6, 16), torch.randn(6, 16)
+    targets[3:] = targets[:3]
+    expected = info_nce(sentences, targets, temperature=0.07)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = info_nce(sentences, targets, temperature=0.07)
+    assert found.dtype == torch.float32
+    assert found.equal(expected)
+
+
 def test_targets_are_seen_from_the_mean_of_the_training_sentences():
     rows = {("a", "x"): 0, ("b", "x"): 1, ("c", "x"): 2}
     targets = Targets(table=np.array([[3.0, 0.0], [1.0, 2.0], [9.0, 9.0]], np.float32), rows=rows)

@@ -58,13 +58,24 @@ def test_rates_outside_the_usual_are_brought_to_it(pose):
     assert numbers(to_working_rate(open_posed(pose(40, fps=10)))) == sorted([*range(40)] * 2 + [*range(1, 40, 2)])
 
 
-def test_with_its_video_it_has_pictures_too_and_their_rate(pose, tmp_path):
+def test_with_its_video_it_has_pictures_too_and_each_their_own_rate(pose, tmp_path):
     film = write_film(tmp_path / "film.mp4", n=20)
-    video = open_posed(film, 0.2, 0.6, pose=pose(40, fps=50))
+    video = open_posed(film, 0.2, 0.6, pose=pose(24, fps=30))
     assert (video.info.fps, video.info.path) == (25, film)
-    assert numbers(video) == list(range(11, 30, 2))
+    assert numbers(video) == list(range(6, 18))
     assert len(list(video.frames())) == 10
     assert video.warnings == []
+
+
+def test_rates_of_joints_and_pictures_are_brought_to_the_usual_each_by_itself(pose, tmp_path):
+    film = write_film(tmp_path / "film.mp4", n=20)
+    assert numbers(open_posed(film, 0.2, 0.6, pose=pose(40, fps=50))) == list(range(11, 30, 2))
+    fast = write_film(tmp_path / "fast.mp4", n=40, fps=50)
+    video = open_posed(fast, pose=pose(24, fps=30))
+    assert to_working_rate(video) is video
+    assert numbers(video) == list(range(24))
+    assert (video.info.fps, len(list(video.frames()))) == (25, 20)
+    assert "runs at 50 frames per second" in video.warnings[0]
 
 
 def test_joints_of_another_length_are_refused(pose, tmp_path):

@@ -17,8 +17,9 @@ from slt.errors import UserError
 from slt.extract.base import Extractor, Notes, Piece, Settings, video_of
 from slt.extract.jobs import Job
 from slt.streams import bundle_streams, keypoint_stream
+from slt.translate import BESIDE
 from slt.video.keypoints import N_JOINTS, Holistic
-from slt.video.posed import joints_of, open_posed
+from slt.video.posed import joints_of, open_posed, pose_beside
 from slt.video.rate import to_working_rate
 
 FRAMES_PER_PIECE = 256
@@ -58,8 +59,11 @@ class KeypointExtractor(Extractor):
 
     def pieces(self, job: Job, notes: Notes) -> Generator[Piece, None, None]:
         """Yield one clip's joints, some seconds at a time."""
-        path = job.pose or video_of(job)
-        video = to_working_rate(open_posed(path, job.start_s, job.end_s), target_fps=self._target_fps)
+        path = job.path or job.pose or video_of(job)
+        opened = open_posed(path, job.start_s, job.end_s, pose=job.pose, pictures=False)
+        video = to_working_rate(opened, target_fps=self._target_fps)
+        if _is_beside(job):
+            notes.append(BESIDE)
         n_seen = 0
         with closing(joints_of(video, self._holistic)) as joints:
             while rows := list(islice(joints, FRAMES_PER_PIECE)):
@@ -68,7 +72,8 @@ class KeypointExtractor(Extractor):
         notes += video.warnings
         if not n_seen:
             raise UserError(
-                f"{path}: nobody is seen in any frame of {job.id}", fix="look at the video, and leave it out"
+                f"{job.pose or path}: nobody is seen in any frame of {job.id}",
+                fix="look at the video, and leave it out",
             )
 
     def features(self, pieces: Sequence[Piece]) -> list[NDArray[np.float32]]:
@@ -84,3 +89,10 @@ class KeypointExtractor(Extractor):
         else:
             here.holistic.restart()
         yield here.holistic
+
+
+def _is_beside(job: Job) -> bool:
+    """Tell whether a whole video's joints are read from the ``.pose`` file of its name, which maybe nobody named."""
+    if job.path is None or job.pose is None or (job.start_s, job.end_s) != (None, None):
+        return False
+    return job.pose == pose_beside(job.path)

@@ -83,8 +83,6 @@ class Trainer:
         epochs: times that every clip is seen.
         max_steps: updates at most; 0: as many as the epochs have.
         device: auto, cpu or cuda.
-        devices: processes on this machine, each with a GPU of its own where there are any; 0: all GPUs, else 1.
-        nodes: machines.
         strategy: of several processes: "ddp", each has all weights; "fsdp", each has a share of those that are trained
             and puts a layer together while it computes: less memory, more talk.
         precision: what is computed in; bf16 and fp16 keep the weights in fp32.
@@ -106,8 +104,6 @@ class Trainer:
     epochs: int = 20
     max_steps: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: int = 0
-    nodes: int = 1
     strategy: Literal["ddp", "fsdp"] = "ddp"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False
@@ -125,8 +121,8 @@ class Trainer:
     wandb: str | None = None
 
     def __post_init__(self) -> None:
-        least = {"epochs": 1, "nodes": 1, "text_clips": 1, "beam": 1, "keep": 1, "save_every_s": 0, "max_steps": 0}
-        least |= {"devices": 0, "seed": 0, "text_every": 0, "samples": 0, "patience": 0}
+        least = {"epochs": 1, "text_clips": 1, "beam": 1, "keep": 1, "save_every_s": 0, "max_steps": 0}
+        least |= {"seed": 0, "text_every": 0, "samples": 0, "patience": 0}
         found = {name: getattr(self, name) for name in least}
         refuse(
             *((found[name] < low, f"{name} {found[name]}, expected at least {low}") for name, low in least.items()),

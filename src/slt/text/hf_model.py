@@ -81,16 +81,68 @@ def forced(
         (B, S, V) logits, and the (B, S) tokens that should be predicted, ``IGNORED`` where none.
     """
     states, mask = seen
-    pairs = list(zip(prompts, targets, strict=True))
-    inputs = padded([prompt + target[:-1] for prompt, target in pairs], tokens.pad, states.device)
-    wanted = padded([[IGNORED] * (len(prompt) - 1) + target for prompt, target in pairs], IGNORED, states.device)
+    inputs, wanted = _fed(tokens, prompts, targets, states.device)
     logits: Tensor = model(
-        encoder_outputs=as_encoded(states),
-        attention_mask=mask,
-        decoder_input_ids=inputs,  # padding comes last, where what is real does not look
-        use_cache=False,
+        encoder_outputs=as_encoded(states), attention_mask=mask, decoder_input_ids=inputs, use_cache=False
     ).logits
     return logits, wanted
+
+
+def log_likelihoods(
+    model: Any,
+    tokens: Tokens,
+    seen: tuple[Tensor, Tensor],
+    prompts: Sequence[list[int]],
+    targets: Sequence[list[int]],
+    *,
+    at_once: int,
+) -> list[float]:
+    """Return the mean log-probability of each target's tokens, without keeping the logits.
+
+    Args:
+        model: of transformers.
+        tokens: its tokenizer.
+        seen: as for ``forced``.
+        prompts: B prompts.
+        targets: what follows each.
+        at_once: logits at most, unless one token's are more.
+    """
+    states, mask = seen
+    inputs, wanted = _fed(tokens, prompts, targets, states.device)
+    written: Tensor = model.get_decoder()(
+        input_ids=inputs, encoder_hidden_states=states, encoder_attention_mask=mask, use_cache=False
+    ).last_hidden_state
+    real = wanted != IGNORED
+    parts = zip(
+        *(one.split(max(1, at_once // model.config.vocab_size)) for one in (written[real], wanted[real])), strict=True
+    )
+    found = [_log_probabilities(_logits(model, rows), ids) for rows, ids in parts]  # text after text
+    return [one.mean().item() for one in torch.cat(found).split(real.sum(1).tolist())]
+
+
+def _log_probabilities(logits: Tensor, ids: Tensor) -> Tensor:
+    """Return (T,) log-probabilities of T tokens, of their (T, V) logits."""
+    logits = logits.float()
+    return logits.gather(1, ids[:, None])[:, 0] - logits.logsumexp(1)
+
+
+def _logits(model: Any, states: Tensor) -> Tensor:
+    """Return (…, V), of what a decoder's last layer made, as the model itself does with all of it at once."""
+    if not isinstance(model, T5ForConditionalGeneration):
+        return model.lm_head(states) + model.final_logits_bias[0]
+    scale = model.model_dim**-0.5 if model.config.tie_word_embeddings else 1.0
+    return model.lm_head(states * scale)
+
+
+def _fed(
+    tokens: Tokens, prompts: Sequence[list[int]], targets: Sequence[list[int]], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return the (B, S) tokens that are fed, and those that should follow each, ``IGNORED`` where none."""
+    pairs = list(zip(prompts, targets, strict=True))
+    # Padding comes last, where what is real does not look.
+    inputs = padded([prompt + target[:-1] for prompt, target in pairs], tokens.pad, device)
+    wanted = padded([[IGNORED] * (len(prompt) - 1) + target for prompt, target in pairs], IGNORED, device)
+    return inputs, wanted
 
 
 def padded(rows: Sequence[Sequence[int]], value: int, device: torch.device) -> Tensor:

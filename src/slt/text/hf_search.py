@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.generation.configuration_utils import GenerationConfig
 
 from slt.text.decoder import Hypothesis
-from slt.text.hf_model import IGNORED, as_encoded, forced
+from slt.text.hf_model import as_encoded, log_likelihoods
 from slt.text.hf_tokens import Tokens
 
-# A search's float32 logits stay under 256 MB: 53 clips at once with beam 5 and mBART's 250,054 tokens.
+# A step's float32 logits stay under 256 MB, 53 clips at once with beam 5 and mBART's 250,054 tokens; and so do those
+# of the tokens that are scored at once.
 LOGITS_PER_SEARCH = 2**26
 # No phrase of so many tokens twice, in the search that follows one that went round in circles.
 REPEATED_AT_MOST = 4
@@ -94,17 +94,14 @@ class BeamSearch:
         for number in range(len(states)):
             own = texts[number * self._beam_size : (number + 1) * self._beam_size]
             n = len(own)
-            logits, targets = forced(
+            scores += log_likelihoods(
                 self._model,
                 self._tokens,
                 (states[number : number + 1].expand(n, -1, -1), mask[number : number + 1].expand(n, -1)),
                 [prompts[number].tolist()] * n,
                 own,
+                at_once=LOGITS_PER_SEARCH,
             )
-            losses = F.cross_entropy(
-                logits.float().transpose(1, 2), targets, reduction="none", ignore_index=IGNORED
-            )  # (n, S)
-            scores += (-losses.sum(1) / (targets != IGNORED).sum(1)).tolist()
         return scores
 
     def _hypothesis(self, ids: list[int], score: float) -> Hypothesis:

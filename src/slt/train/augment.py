@@ -72,7 +72,10 @@ def _read_at(rows: Features, n: int) -> Features:
     before = places.astype(int)
     after = np.minimum(before + 1, len(rows) - 1)
     share = (places - before)[:, None].astype(np.float32)
-    return rows[before] * (1 - share) + rows[after] * share
+    between = rows[before] * (1 - share) + rows[after] * share
+    # What was not seen in one of the two rows has nothing in between: the nearer row's then, seen or not, so that
+    # neither what was seen is lost nor what was not seen is made up.
+    return np.where(np.isnan(between), np.where(share < 0.5, rows[before], rows[after]), between)
 
 
 def _cropped(streams: Sequence[Features], share: float, rng: np.random.Generator) -> list[Features]:

@@ -16,7 +16,7 @@ from slt.bundle import choose_device
 from slt.recipe.load import to_yaml
 from slt.recipe.schema import Recipe
 from slt.train.loader import Batch
-from slt.train.loop import quiet, world
+from slt.train.loop import check_machine, quiet, world
 from slt.train.module import Training
 from slt.train.optim import make_optimizer
 from slt.train.prepare import Prepared, prepare, train_loader
@@ -33,9 +33,10 @@ def dry_run(recipe: Recipe) -> None:
         UserError: as training itself would.
         SltError: memory ran out.
     """
+    check_machine(recipe)
     log.result(to_yaml(recipe).rstrip())
     with quiet():
-        prepared = prepare(recipe, random_targets, processes=world(recipe)[0])
+        prepared = prepare(recipe, random_targets, processes=world().processes)
     module = build_module(recipe, prepared)
     log.result("")
     for line in (*_groups(module), *_sizes(recipe, prepared), *_costs(recipe, prepared, module)):

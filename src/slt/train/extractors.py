@@ -70,31 +70,37 @@ def choose_extractor(recipe: Extractor) -> Chosen:
         return Chosen(card=card, preprocess=FRAMES[recipe.kind], widths=(KEYPOINTS_DIM,))
     if isinstance(recipe, WithSiglip):
         return _with_siglip(recipe)
-    return of_bundle(find_bundle(recipe.bundle))
+    bundle = find_bundle(recipe.bundle)
+    if (kind := bundle.card.extractor.kind) != recipe.kind:
+        raise UserError(
+            f"the extractor of {bundle.card.name} is {kind}, expected {recipe.kind}",
+            fix=f"give the recipe extractor.kind {kind}, or another bundle",
+        )
+    return of_bundle(bundle)
 
 
 def of_bundle(bundle: Bundle) -> Chosen:
-    """Return the extractor of a bundle.
-
-    Raises:
-        UserError: it is none of those that read windows.
-    """
+    """Return the extractor of a bundle, whatever its kind."""
     card = bundle.card.extractor
-    if card.kind != "signhiera" or card.weights is None:
-        raise UserError(
-            f"the extractor of {bundle.card.name} is {card.kind}, expected signhiera",
-            fix=f"give the recipe extractor.kind {card.kind}, or another bundle",
-        )
-    config = parse(SignHieraConfig, card.config, where=f"the extractor in the card of {bundle.card.name}")
     return Chosen(
         card=card,
         preprocess=bundle.card.preprocess,
-        weights=bundle.path(card.weights),
-        sha256=bundle.card.sha256.get(card.weights),
-        licence=bundle.card.licence,
+        weights=bundle.path(card.weights) if card.weights else None,
+        sha256=bundle.card.sha256.get(card.weights) if card.weights else None,
+        licence=bundle.card.licence if card.weights else None,
         origin=str(bundle.folder),
-        widths=(config.feature_dim,),
+        widths=_widths(bundle),
     )
+
+
+def _widths(bundle: Bundle) -> tuple[int, ...]:
+    card, where = bundle.card.extractor, f"the extractor in the card of {bundle.card.name}"
+    if card.kind == "keypoints":
+        return (KEYPOINTS_DIM,)
+    if card.kind == "signhiera":
+        return (parse(SignHieraConfig, card.config, where=where).feature_dim,)
+    pictures = parse(SiglipConfig, card.config, where=where).feature_dim
+    return (KEYPOINTS_DIM, pictures) if card.kind == "keypoints+siglip" else (pictures,)
 
 
 def _with_siglip(recipe: WithSiglip) -> Chosen:

@@ -9,16 +9,22 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
+from slt import log
+from slt.bundle import choose_device
 from slt.errors import UserError
 from slt.files import atomic_write
 from slt.recipe.schema import Recipe
@@ -30,31 +36,87 @@ COMPILERS = {"cpu": ("CXX", "g++"), "cuda": ("CC", "gcc")}  # the variable that 
 PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
-def world(recipe: Recipe) -> tuple[int, int]:
-    """Return how many processes train together, and which of them this is."""
-    if "WORLD_SIZE" in os.environ:  # torchrun's
-        return int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
-    if SLURMEnvironment.detect() and int(os.environ.get("SLURM_NTASKS", 1)) > 1:
-        return int(os.environ["SLURM_NTASKS"]), int(os.environ["SLURM_PROCID"])
-    if recipe.trainer.devices > 1 or recipe.trainer.nodes > 1:
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """The processes that train together.
+
+    Attributes:
+        starter: what started them; none: this one is alone.
+        processes: how many.
+        per_node: how many on each machine.
+        rank: which of them this is, from 0.
+    """
+
+    starter: Literal["torchrun", "srun"] | None = None
+    processes: int = 1
+    per_node: int = 1
+    rank: int = 0
+
+
+def world() -> World:
+    """Return which processes train together: those that torchrun or else srun started, by its own word.
+
+    What sbatch says of tasks does not count, since it starts its script once all the same.
+
+    Raises:
+        UserError: there are not equally many on each node, or srun was not told how many.
+    """
+    said = os.environ
+    if "LOCAL_WORLD_SIZE" in said:
+        processes, per_node = int(said["WORLD_SIZE"]), int(said["LOCAL_WORLD_SIZE"])
+        found = World(starter="torchrun", processes=processes, per_node=per_node, rank=int(said["RANK"]))
+        even = processes % per_node == 0
+    elif (processes := int(said.get("SLURM_STEP_NUM_TASKS", 1))) > 1:
+        per_node = int(said.get("SLURM_NTASKS_PER_NODE", 0))
+        found = World(starter="srun", processes=processes, per_node=per_node, rank=int(said["SLURM_PROCID"]))
+        even = processes == per_node * int(said["SLURM_STEP_NUM_NODES"])
+    else:
+        return World()
+    if not even:
         raise UserError(
-            f"trainer.devices {recipe.trainer.devices} on {recipe.trainer.nodes} nodes, but this is a single process",
-            fix=f"torchrun --nproc-per-node {recipe.trainer.devices} -m slt_cli.main …, or srun",
+            f"{found.starter} started {processes} processes, expected a number for each node and as many on all",
+            fix="srun --ntasks-per-node N, or torchrun --nproc-per-node N",
         )
-    return 1, 0
+    return found
+
+
+def check_machine(recipe: Recipe) -> None:
+    """See before anything is computed that this machine can do what a recipe asks; tell of GPUs that will lie idle.
+
+    Raises:
+        UserError: it cannot.
+    """
+    settings = recipe.trainer
+    try:
+        device = choose_device(settings.device)
+    except UserError as error:
+        fix = "--set trainer.device=auto takes what there is; `slt doctor` says why a GPU is not seen"
+        raise UserError(f"trainer.device: {error}", fix=fix) from error
+    if device.type == "cpu":
+        if settings.precision == "fp16":
+            raise UserError("trainer.precision fp16 needs a GPU, and torch sees none here", fix="take bf16 or fp32")
+        return
+    together, gpus = world(), torch.cuda.device_count()
+    if together.per_node > gpus:
+        raise UserError(
+            f"{together.per_node} processes train on this machine, but torch sees {gpus} GPUs in each",
+            fix="start one for each GPU; srun's --gpus-per-task hides the others', --gpus-per-node does not",
+        )
+    if together.processes == 1 and gpus > 1:
+        log.say(f"training on one of {gpus} GPUs; on all of them: slt launch torchrun --processes {gpus} -- train-…")
 
 
 def make_trainer(recipe: Recipe, prepared: Prepared, run: Run, callbacks: list[Any]) -> Trainer:
     """Return what runs the loop."""
     settings = recipe.trainer
-    processes = world(recipe)[0]
+    together = world()
     return Trainer(
-        accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[settings.device],
-        devices=max(processes // settings.nodes, 1),
-        num_nodes=settings.nodes,
-        strategy=_strategy(settings.strategy, processes),
+        accelerator=choose_device(settings.device).type,
+        devices=together.per_node,
+        num_nodes=together.processes // together.per_node,
+        strategy=_strategy(settings.strategy, together.processes),
         precision=PRECISIONS[settings.precision],
-        plugins=[Files(), *_scheduler()],
+        plugins=[Files(), _environment(together)],
         max_epochs=prepared.n_stretches,
         max_steps=prepared.n_steps,
         accumulate_grad_batches=recipe.optim.accumulate,
@@ -70,10 +132,11 @@ def make_trainer(recipe: Recipe, prepared: Prepared, run: Run, callbacks: list[A
     )
 
 
-def _scheduler() -> list[SLURMEnvironment]:
-    """Return Slurm's view of the processes where srun started each; torchrun inside srun has a view of its own."""
-    alone = SLURMEnvironment.detect() and "WORLD_SIZE" not in os.environ
-    return [SLURMEnvironment(auto_requeue=False)] if alone else []
+def _environment(together: World) -> ClusterEnvironment:
+    """Return how the processes find one another, lest Lightning guess from variables that are another job's."""
+    if together.starter == "srun":
+        return SLURMEnvironment(auto_requeue=False)
+    return TorchElasticEnvironment() if together.starter else LightningEnvironment()
 
 
 def _strategy(name: str, processes: int) -> Strategy | str:

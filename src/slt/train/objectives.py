@@ -130,11 +130,18 @@ def _contrastive(step: Step) -> tuple[Tensor, int]:
 def _info_nce(step: Step, *, label_smoothing: float) -> tuple[Tensor, int]:
     """Half from the clips to the sentences and half back; a sentence that comes twice is no negative.
 
+    In float32 whatever the rest is computed in: bfloat16 rounds `SAME` to 1, and finds no sentence that comes twice.
+
     Reference: van den Oord et al. 2018, arXiv 1807.03748; both ways as in Radford et al. 2021, arXiv 2103.00020.
     """
+    sentences = step.output.sentence
+    with torch.autocast(sentences.device.type, enabled=False):
+        return _contrasted(step, sentences.float(), step.batch.targets.float(), label_smoothing)
+
+
+def _contrasted(step: Step, ours: Tensor, theirs: Tensor, label_smoothing: float) -> tuple[Tensor, int]:
     sizes = share_sizes(step.batch.n_clips)
-    ours = F.normalize(step.output.sentence.float())
-    theirs = F.normalize(step.batch.targets)
+    ours, theirs = F.normalize(ours), F.normalize(theirs)
     all_ours, all_theirs = gathered(ours, sizes), gathered(theirs, sizes)
     first = sum(sizes[: torch.distributed.get_rank()]) if len(sizes) > 1 else 0
     own = torch.arange(first, first + len(ours), device=ours.device)

@@ -111,7 +111,7 @@ def build_encoder(recipe: Encoder, widths: Widths) -> nn.Module:
     fixed: dict[str, Any] = {"feature_dim": widths.feature_dim}
     if kind.Config is FusionConfig:
         fixed["visual_dim"] = widths.visual_dim
-    start = _start_of(recipe)
+    start = start_of(recipe)
     shape = {**(start.shape if start else {}), **recipe.shape}
     if widths.target_dim:
         fixed["output_dim"] = widths.target_dim
@@ -181,21 +181,25 @@ def is_trained(module: nn.Module) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Start:
+class Start:
     """Where an encoder's first weights lie.
 
     Attributes:
         path: their file.
+        licence: of them, as far as it is known.
+        sha256: of their file; None: nothing beside it says.
         kind: the encoder's; None: nothing beside the file says.
         shape: its sizes, where they stand beside it.
     """
 
     path: Path
+    licence: str
+    sha256: str | None = None
     kind: str | None = None
     shape: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _start_of(recipe: Encoder) -> _Start | None:
+def start_of(recipe: Encoder) -> Start | None:
     """Return what ``weights`` names; None: the encoder begins at random.
 
     Raises:
@@ -217,7 +221,7 @@ def _start_of(recipe: Encoder) -> _Start | None:
     return start
 
 
-def _find_start(weights: str) -> _Start:
+def _find_start(weights: str) -> Start:
     """Find a file, a run that trained an encoder alone, or a bundle.
 
     Raises:
@@ -225,11 +229,12 @@ def _find_start(weights: str) -> _Start:
     """
     path = Path(weights).expanduser()
     if path.is_file() and path.name != CARD_NAME:
-        return _Start(path=path)
+        return Start(path=path, licence=f"unknown (began with {path.name})")
     run = Run(folder=path)
     if run.encoder.is_file() and not (path / CARD_NAME).is_file():
         notes = read_notes(run.encoder)
-        return _Start(path=run.encoder, kind=notes["kind"], shape=notes["config"])
+        licence = notes.get("licence", f"unknown (began with the run {path.name})")
+        return Start(path=run.encoder, licence=licence, kind=notes["kind"], shape=notes["config"])
     if run.recipe.is_file() and not is_bundle(path):
         raise UserError(
             f"encoder.weights {weights} is a run that left no encoder, or not yet",
@@ -242,7 +247,13 @@ def _find_start(weights: str) -> _Start:
         )
     bundle = find_bundle(weights)
     card = bundle.card.encoder
-    return _Start(path=bundle.path(card.weights), kind=card.kind, shape=card.config)
+    return Start(
+        path=bundle.path(card.weights),
+        licence=bundle.card.licence,
+        sha256=bundle.card.sha256.get(card.weights),
+        kind=card.kind,
+        shape=card.config,
+    )
 
 
 def _fill(model: nn.Module, path: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from slt import log
+from slt.assets.cards import sha256_of
 from slt.assets.store import find_bundle
 from slt.bundle import choose_device
 from slt.errors import SltError
@@ -26,9 +27,9 @@ from slt.train.callbacks import Ema, Judge, Keep, steps_done, tell
 from slt.train.curves import Curves, draw_curves
 from slt.train.decoders import text_files
 from slt.train.extractors import WithSiglip, choose_extractor
-from slt.train.loop import check_compiler, make_trainer, quiet, world
+from slt.train.loop import check_compiler, check_machine, make_trainer, quiet, world
 from slt.train.module import Training
-from slt.train.parts import build_parts
+from slt.train.parts import build_parts, start_of
 from slt.train.prepare import Prepared, prepare, tell_findings, train_loader, val_batches
 from slt.train.processes import part
 from slt.train.save import save_bundle, save_encoder
@@ -37,6 +38,7 @@ from slt.train.validation import Validation, validate
 from slt.train.watch import Watch
 
 KNOWN_CLIPS = 200  # whose features tell foreign videos from those that were trained on
+NO_BUNDLE = "no bundle was made: the recipe has no extractor, so nothing makes features of a video"
 
 
 def train(recipe: Recipe, run: Run) -> Path | None:
@@ -55,28 +57,39 @@ def train(recipe: Recipe, run: Run) -> Path | None:
         Stopped: it was asked to stop, and saved where it was.
         SltError: the loss became NaN or exploded, or the machine failed.
     """
+    together = world()
     if run.outcome.is_file():
-        made = run.encoder if recipe.aligns else run.bundle
-        log.say(f"{run.folder} is finished; what it made is {made}")
-        return made
+        return None if together.rank else _made_before(recipe, run)
+    check_machine(recipe)
     begun = time.monotonic()
     with quiet(), log.bars() as bars:
-        processes, rank = world(recipe)
         given = Path(recipe.data.embeddings) if recipe.data.embeddings else None
         beside = run.folder / "embeddings"
         targets_of = partial(read_targets, given=given, beside=beside, progress=bars.update)
-        prepared = prepare(recipe, targets_of, processes=processes)
-        if rank == 0:
+        prepared = prepare(recipe, targets_of, processes=together.processes)
+        if together.rank == 0:
             tell_findings(recipe, prepared, run)
             run.note(ASSETS, assets(recipe))
         module = build_module(recipe, prepared)
-        judge, wait = _fit(recipe, run, prepared, module, bars if rank == 0 else None)
+        judge, wait = _fit(recipe, run, prepared, module, None if together.rank else bars)
         part()  # the first goes on by itself, and must not wait for those that have left
-    if rank:
+    if together.rank:
         return None
     padding = round(prepared.batches.padding(), 4)
     took = {"seconds": round(time.monotonic() - begun, 1), "wait": round(wait, 4), "padding": padding}
     return _finish(recipe, run, prepared, module, judge, took)
+
+
+def _made_before(recipe: Recipe, run: Run) -> Path | None:
+    """Return what a finished run made, and tell of it as when it was made."""
+    made = run.encoder if recipe.aligns else run.bundle
+    if made.exists():
+        log.say(f"{run.folder} is finished; what it made is {made}")
+        return made
+    log.say(f"{run.folder} is finished")
+    never = recipe.encoder is not None and recipe.extractor is None and not recipe.aligns
+    log.warn(NO_BUNDLE if never else f"{made} is no longer there")
+    return None
 
 
 def build_module(recipe: Recipe, prepared: Prepared) -> Training:
@@ -101,7 +114,11 @@ def build_module(recipe: Recipe, prepared: Prepared) -> Training:
 
 
 def assets(recipe: Recipe) -> dict[str, Any]:
-    """Return the hashes of the files of every bundle and model that a recipe names."""
+    """Return the hashes of the files of every bundle and model that a recipe names; the encoder's with its licence.
+
+    Raises:
+        UserError: one of them is not there, or is something else.
+    """
     extractor, decoder = recipe.extractor, recipe.decoder
     named = {
         "extractor": extractor.bundle if isinstance(extractor, SignHieraExtractor) else None,
@@ -115,12 +132,16 @@ def assets(recipe: Recipe) -> dict[str, Any]:
         noted["extractor"] = {"model": extractor.model, "sha256": {chosen.card.weights: chosen.sha256}}
     if not isinstance(decoder, SonarDecoder) and decoder.weights:
         noted["decoder"] = {"weights": decoder.weights, "sha256": text_files(decoder)}
+    if recipe.encoder is not None and (start := start_of(recipe.encoder)):
+        hashes = {start.path.name: start.sha256 or sha256_of(start.path)}
+        noted["encoder"] = {"weights": recipe.encoder.weights, "licence": start.licence, "sha256": hashes}
     return noted
 
 
 def _fit(recipe: Recipe, run: Run, prepared: Prepared, module: Training, bars: log.Bars | None) -> tuple[Judge, float]:
     """Run the loop; return who chose the best weights, and the share of the time that was waiting for data."""
-    process = world(recipe)[::-1]
+    together = world()
+    process = together.rank, together.processes
     loader = train_loader(recipe, prepared, process)
     shown = _translated(recipe, prepared)
     reader = val_batches(recipe, prepared, process)
@@ -155,7 +176,7 @@ def _finish(
     recipe: Recipe, run: Run, prepared: Prepared, module: Training, judge: Judge, took: dict[str, float]
 ) -> Path | None:
     """Put the best weights back, look at them once more, and save them as a bundle; an encoder alone as a file."""
-    if recipe.trainer.strategy == "fsdp" and world(recipe)[0] > 1:
+    if recipe.trainer.strategy == "fsdp" and world().processes > 1:
         module = build_module(recipe, prepared)  # alone, this process has only its shares of the weights
     module.to(choose_device(recipe.trainer.device))  # Lightning leaves it on the CPU
     own = module.trained_weights()
@@ -175,7 +196,7 @@ def _finish(
     outcome = {"figures": found.figures, "doubts": found.doubts, **took}
     run.note(run.outcome.name, {**outcome, "steps": prepared.n_steps, "best": judge.best[0][1]})
     if made is None:
-        log.warn("no bundle was made: the recipe has no extractor, so nothing makes features of a video")
+        log.warn(NO_BUNDLE)
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from slt.models.domain import fit_domain
 from slt.recipe.extractors import SignHieraExtractor
 from slt.recipe.load import plain
 from slt.recipe.schema import Recipe
-from slt.runs import Run
+from slt.runs import ASSETS, Run
 from slt.text.hf import HfText
 from slt.text.sonar.model import SonarText
 from slt.train.decoders import text_bundle, text_licence
@@ -57,7 +58,6 @@ def save_bundle(
         chosen = of_bundle(text)
     else:
         return None
-    licences = (chosen.licence, text_licence(recipe))
     draft = run.folder / ".bundle"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -69,7 +69,7 @@ def save_bundle(
     card = BundleCard(
         name=recipe.name,
         summary=f"Trained by the recipe {recipe.name}.",
-        licence=" AND ".join(dict.fromkeys(one for one in licences if one)) or OWN_LICENCE,
+        licence=_all_of(chosen.licence, _encoder_licence(run), text_licence(recipe)),
         languages=text.card.languages if text else recipe.data.langs,
         preprocess=chosen.preprocess,
         extractor=_extractor(draft, module, chosen),
@@ -93,8 +93,23 @@ def save_encoder(run: Run, module: Training, recipe: Recipe) -> Path:
     if module.encoder is None or recipe.encoder is None:
         raise SltError("there is no encoder to be saved")
     config = plain(dataclasses.asdict(module.encoder.config))  # type: ignore[call-overload]
-    save_weights(run.encoder, module.encoder.state_dict(), {"kind": recipe.encoder.kind, "config": config})
+    notes = {"kind": recipe.encoder.kind, "config": config, "licence": _all_of(_encoder_licence(run))}
+    save_weights(run.encoder, module.encoder.state_dict(), notes)
     return run.encoder
+
+
+def _all_of(*licences: str | None) -> str:
+    """Join licences, each told once; what began at random adds nothing to another's."""
+    each = dict.fromkeys(part for one in licences if one for part in one.split(" AND "))
+    each.pop(OWN_LICENCE, None)
+    return " AND ".join(each) or OWN_LICENCE
+
+
+def _encoder_licence(run: Run) -> str | None:
+    """Return the licence of what a run's encoder began with, as noted then: it may be gone by now; None: at random."""
+    noted = json.loads((run.folder / ASSETS).read_text("utf-8"))
+    licence: str | None = noted.get("encoder", {}).get("licence")
+    return licence
 
 
 def _extractor(folder: Path, module: Training, chosen: Chosen) -> ExtractorCard:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -16,6 +17,7 @@ from slt.data.features.open import open_features
 from slt.data.manifest import Clip, Manifest
 from slt.errors import UserError
 from slt.recipe.data import Split
+from slt.video.base import Video
 from slt.video.crop import find_signer
 from slt.video.rate import to_working_rate
 from slt.video.span import open_span
@@ -112,16 +114,11 @@ class VideoSource:
 
     def length(self, clip: Clip, texts: Mapping[str, str]) -> int:
         """See ``Source``; by what the video's header claims."""
-        path = self.manifest.video_path(clip)
-        if path is None or not path.exists():
-            return 0
-        video = to_working_rate(open_span(path, clip.start_s, clip.end_s), target_fps=self.geometry.target_fps)
-        windows = plan_windows(video.info.n_frames or 1, video.info.fps, self.geometry)
-        return feature_rows(windows, self.geometry)
+        return self._look(clip)[0]
 
     def missing(self, clip: Clip) -> str:
-        """See ``Source``."""
-        return "no video"
+        """See ``Source``; what ails several clips is told in the same words, so that they can be counted."""
+        return self._look(clip)[1]
 
     def read(self, clip: Clip) -> Windows:
         """See ``Source``."""
@@ -134,6 +131,35 @@ class VideoSource:
         cut = list(WindowStream(frames, fps=video.info.fps, geometry=self.geometry))
         padding = np.array([window.padding for window, _ in cut])
         return Windows(pixels=np.stack([pixels for _, pixels in cut]), padding=padding)
+
+    def _look(self, clip: Clip) -> tuple[int, str]:
+        """Return how long a clip is, and why where that is 0.
+
+        Raises:
+            SltError: the machine could not read its video.
+        """
+        path = self.manifest.video_path(clip)
+        if path is None or not path.exists():
+            return 0, "no video"
+        try:
+            span = open_span(path, clip.start_s, clip.end_s)
+        except UserError as error:
+            return 0, error.message.replace(str(path), "its video")
+        if (span.info.n_frames or 1) == 1 and not _shows_anything(span):
+            return 0, "no frame of its video between its times"
+        video = to_working_rate(span, target_fps=self.geometry.target_fps)
+        windows = plan_windows(video.info.n_frames or 1, video.info.fps, self.geometry)
+        return feature_rows(windows, self.geometry), ""
+
+
+def _shows_anything(video: Video) -> bool:
+    """Tell whether there is a frame; a span claims one even where it lies past its video's end."""
+    try:
+        with closing(video.timed_frames()) as timed:
+            next(timed)
+    except UserError:
+        return False
+    return True
 
 
 class TextSource:

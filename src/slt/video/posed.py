@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from slt.errors import UserError
 from slt.video.base import Frame, Video, VideoInfo
 from slt.video.keypoints import Holistic, read_pose
-from slt.video.rate import nearest_rows
+from slt.video.rate import to_working_rate
 from slt.video.span import ROUNDING_S, open_span
 
 POSE = ".pose"
@@ -39,6 +39,7 @@ def open_posed(
     *,
     pose: Path | None = None,
     pictures: bool = True,
+    target_fps: float = 25.0,
 ) -> Video:
     """Open a stretch of a video as ``open_span`` does; where there is a ``.pose`` file of it, its joints are known.
 
@@ -49,6 +50,8 @@ def open_posed(
         pose: the ``.pose`` file of the whole video, where there is one.
         pictures: they will be looked at. If not, joints that are known are enough: the video need not be there, and
             only its length is seen to be theirs.
+        target_fps: frames per second the models were made for, which pictures and known joints are brought to, each
+            from their own rate. What has only one of them keeps its rate, for the caller to change.
 
     Raises:
         UserError: as for ``open_span`` and ``read_pose``; or the file knows nothing of the span, or is not as long.
@@ -62,7 +65,7 @@ def open_posed(
         return posed
     video = open_span(path, start_s, end_s)
     _check_length(posed.info, video.info)
-    return posed.with_pictures(video) if pictures else posed
+    return posed.with_pictures(video, target_fps) if pictures else posed
 
 
 def _read(pose: Path, start_s: float | None, end_s: float | None) -> PosedVideo:
@@ -94,8 +97,10 @@ def _check_length(posed: VideoInfo, video: VideoInfo) -> None:
 class PosedVideo(Video):
     """A stretch of a video, and where its joints are.
 
+    Joints and pictures keep each their own number per second: they are features of their own.
+
     Args:
-        joints: (T, 225) float32, of every frame.
+        joints: (T, 225) float32, of every frame of their file.
         info: of the file that they are from.
         pictures: the stretch itself; None: there are no pictures.
     """
@@ -106,9 +111,10 @@ class PosedVideo(Video):
         self._own = info
         self._pictures = pictures
 
-    def with_pictures(self, pictures: Video) -> PosedVideo:
-        """Return the same joints with the pictures they were made of."""
-        return PosedVideo(self._joints, self._own, pictures)
+    def with_pictures(self, pictures: Video, target_fps: float) -> PosedVideo:
+        """Return the joints with the pictures they were made of, both at their working rates near ``target_fps``."""
+        joints = np.stack(list(joints_of(to_working_rate(self, target_fps=target_fps))))
+        return PosedVideo(joints, self._own, to_working_rate(pictures, target_fps=target_fps))
 
     @property
     def warnings(self) -> list[str]:
@@ -116,8 +122,8 @@ class PosedVideo(Video):
         return [*(self._pictures.warnings if self._pictures else []), *self._warnings]
 
     def joints(self) -> NDArray[np.float32]:
-        """Return the joints as the file has them, brought to the pictures' rate where they have another."""
-        return nearest_rows(self._joints, self._own.fps, self.info.fps)
+        """Return the joints at their own rate; beside pictures there may be more or fewer than frames."""
+        return self._joints
 
     def timed_frames(self) -> Generator[tuple[float, Frame], None, None]:
         """Yield (time, frame) of the pictures.
