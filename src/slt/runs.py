@@ -8,18 +8,21 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from slt.errors import UserError
 from slt.files import atomic_write
 
 RECIPE, ENVIRONMENT, ASSETS, OUTCOME = "recipe.yaml", "environment.json", "assets.json", "outcome.json"
 WAIT_S = 300.0  # for the first process; longer than any file system takes to show a new file
+NAMED_AT_MOST = 5
 TOLD = ("slt", "torch", "fairseq2", "sonar-space", "transformers", "timm", "lightning", "numpy", "sacrebleu")
 
 
@@ -112,10 +115,30 @@ def open_run(folder: Path, recipe: str) -> Run:
 
 
 def _differs(run: Run, recipe: str) -> str:
-    """Say what a recipe has that a run's has not; nothing: they are the same."""
-    before = run.recipe.read_text("utf-8").splitlines() if run.recipe.is_file() else []
-    changed = [line.strip() for line in recipe.splitlines() if line not in before]
-    return "; ".join(changed[:5]) or ("less" if len(before) != len(recipe.splitlines()) else "")
+    """Say which keys of a recipe are others than in a run's, and what they are there; nothing: they are the same."""
+    if not run.recipe.is_file():
+        return "all"
+    there, here = (dict(_keys(_values(text))) for text in (run.recipe.read_text("utf-8"), recipe))
+    changed = [key for key in {**here, **there} if here.get(key) != there.get(key)]
+    told = [f"{key} {here.get(key, 'nothing')}, there {there.get(key, 'nothing')}" for key in changed]
+    more = [f"and {len(told) - NAMED_AT_MOST} more"] if len(told) > NAMED_AT_MOST else []
+    return "; ".join(told[:NAMED_AT_MOST] + more)
+
+
+def _values(recipe: str) -> Any:
+    try:
+        return yaml.safe_load(recipe) or {}
+    except yaml.YAMLError:
+        return {}  # somebody broke the run's file: then nothing in it is the same
+
+
+def _keys(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each key of a recipe, dotted as ``--set`` takes it, with its value as JSON."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _keys(item, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, json.dumps(value, ensure_ascii=False, default=str)
 
 
 def find_run(folder: Path) -> Run:

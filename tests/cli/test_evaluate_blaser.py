@@ -17,7 +17,7 @@ from slt.evaluate import blaser
 from slt.evaluate.blaser import SHAPES, judge, part_names
 from slt.evaluate.results import read_results
 from slt.models.blaser import Blaser
-from tests.bundles import EMBEDDING_DIM, write_clip
+from tests.bundles import EMBEDDING_DIM, let_write, write_clip
 
 FILES = PUBLISHED_JUDGES["blaser"].files
 ROWS = np.random.default_rng(1).normal(size=(3, 4, EMBEDDING_DIM)).astype(np.float32)
@@ -121,6 +121,10 @@ def test_texts_without_embeddings_are_not_judged(slt, own_bundle, weights, manif
     outcome = slt(*words_for(own_bundle, manifest, "--metrics", "blaser_ref"))
     assert outcome.code == 2
     assert "came without a text encoder" in outcome.err
+    let_write(own_bundle, "t5")
+    outcome = slt(*words_for(own_bundle, manifest, "--metrics", "blaser_ref"))
+    assert outcome.code == 2
+    assert "blaser_ref judges embeddings of SONAR's, and the model tiny writes with t5" in outcome.err
 
 
 def test_changed_weights_are_refused(slt, bundle, weights, manifest):

@@ -15,7 +15,7 @@ from slt.errors import UserError
 from slt.evaluate.space import Judged, Table
 from slt.models.blaser import Blaser, BlaserConfig
 from slt.models.checkpoint import load_model
-from slt.registry import did_you_mean
+from slt.registry import SONAR, did_you_mean
 from slt.text.config import SonarTextConfig
 
 NAME = "blaser"
@@ -68,6 +68,11 @@ def _hindrance(name: str, bundle: Bundle | None) -> UserError | None:
     if bundle is None:
         return UserError(f"{name} judges embeddings, which texts from files come without", fix="give --model")
     card = bundle.card
+    if card.decoder.kind != SONAR:
+        return UserError(
+            f"{name} judges embeddings of SONAR's, and the model {card.name} writes with {card.decoder.kind}",
+            fix="leave it out of --metrics",
+        )
     if card.decoder.text_encoder is None:
         return UserError(
             f"{name} judges embeddings of texts, and the model {card.name} came without a text encoder",

@@ -81,8 +81,9 @@ def common_sides(names: Sequence[str], read: Sequence[Material]) -> tuple[list[S
     for name, material in zip(names, read, strict=True):
         if material.predicted is None or material.targets is None:
             raise UserError(
-                f"the model {name} came without a text encoder, so there is nothing to hold its embeddings against",
-                fix="import or train it with one",
+                f"the model {name} came without a text encoder of SONAR's, so there is nothing to hold its embeddings "
+                "against",
+                fix="import it with one; a model that writes with a T5 or mBART has no place here",
             )
         sides.append(Side(name=name, predicted=material.predicted[good], targets=material.targets[good]))
     sentences = read[0].sentences
