@@ -58,7 +58,7 @@ def main() -> None:
             continue
         found = json.loads(done.stdout.splitlines()[-1])
         print(
-            f"| {variant} | {found['rows']:.0f} | {found['clips']:.1f} | {found['padding']:.1%} | "
+            f"| {variant} | {found['rows']:.0f} | {found['clips']:.3g} | {found['padding']:.1%} | "
             f"{found['memory']:.2f} | {found['flops'] / peak:.1%} |"
         )
 
