@@ -12,7 +12,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 
 from slt.errors import UserError
 from slt.recipe.load import to_yaml
-from slt.runs import open_run
+from slt.runs import Run, open_run
 from slt.train.dry import dry_run
 from slt.train.loop import World, check_machine, make_trainer, world
 from slt.train.run import train
@@ -68,7 +68,7 @@ def test_how_it_was_started_says_how_many_train_on_how_many_nodes(
     together = world()
     assert (together.processes, together.rank) == (processes, rank)
     recipe = make()
-    run = open_run(tmp_path / "run", "")
+    run = Run(folder=tmp_path / "run")  # not opened: others than the first process wait for that one
     trainer = make_trainer(recipe, SimpleNamespace(n_stretches=1, n_steps=1), run, [])
     assert (trainer.num_nodes, trainer.num_devices, trainer.world_size) == (nodes, processes // nodes, processes)
     connected = trainer._accelerator_connector.cluster_environment

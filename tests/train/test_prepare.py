@@ -43,7 +43,7 @@ def test_missing_features_are_found_or_left_out_and_listed(make, splits, tmp_pat
     prepared = prepare(recipe, random_targets, processes=1)
     assert len(prepared.train.examples) == 24
     run = open_run(tmp_path / "run", to_yaml(recipe))
-    tell_findings(prepared, run)
+    tell_findings(recipe, prepared, run)
     assert "2 clips are left out" in capsys.readouterr().err
     assert "silent\tno text in eng_Latn" in (run.folder / "left-out.tsv").read_text()
 
