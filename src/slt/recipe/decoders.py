@@ -91,24 +91,24 @@ class MBartShape:
 
 
 @dataclass(frozen=True, kw_only=True)
-class T5Decoder:
-    """A T5: what the encoder returns goes through a projection into T5's own encoder, as if it were text.
+class HfDecoder:
+    """What a T5 and an mBART are told alike.
 
     Attributes:
         kind: its name.
-        weights: to start from: a name (t5-small, t5-base, flan-t5-small, flan-t5-base), a folder as transformers has
-            them, or a bundle or run with such a decoder; none: random weights.
+        weights: to start from: a name, a folder as transformers has them, or a bundle or run with such a decoder; none:
+            random weights.
         shape: sizes of one that begins at random; the others have their own.
         vocab_size: of the tokenizer that is then learnt from the training texts, at most.
         source: what it reads of the encoder: its states, or the sentence embedding alone.
-        train: "full"; or "frozen", all but the projection stays as it is.
-        dropout: of the projection and the T5.
+        train: "full"; or "frozen", all but the layers between it and the encoder stays as it is.
+        dropout: of these layers and of itself.
         checkpointing: recompute its activations in the backward pass.
     """
 
-    kind: Literal["t5"]
+    kind: Literal["t5", "mbart"]
     weights: str | None = None
-    shape: T5Shape | None = None
+    shape: T5Shape | MBartShape | None = None
     vocab_size: int = 8000
     source: Literal["sequence", "sentence"] = "sequence"
     train: Literal["frozen", "full"] = "full"
@@ -116,48 +116,36 @@ class T5Decoder:
     checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        _check_text(self)
+        refuse(
+            (bool(self.weights and self.shape), f"shape is that of the weights, {self.weights}: leave it away"),
+            (self.vocab_size < 1, f"vocab_size {self.vocab_size}, expected at least 1"),
+            (not 0 <= self.dropout < 1, f"dropout {self.dropout}, expected 0 or more, below 1"),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
-class MBartDecoder:
+class T5Decoder(HfDecoder):
+    """A T5: what the encoder returns goes through a projection into T5's own encoder, as if it were text.
+
+    By name there are t5-small, t5-base, flan-t5-small and flan-t5-base.
+    """
+
+    kind: Literal["t5"]
+    shape: T5Shape | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MBartDecoder(HfDecoder):
     """An mBART's decoder, which attends to what an adapter makes of what the encoder returns.
 
-    Attributes:
-        kind: its name.
-        weights: to start from: a name (mbart-large-cc25, mbart-large-50), a folder as transformers has them, or a
-            bundle or run with such a decoder; none: random weights.
-        shape: sizes of one that begins at random; the others have their own.
-        vocab_size: of the tokenizer that is then learnt from the training texts, at most.
-        source: what it reads of the encoder: its states, or the sentence embedding alone.
-        train: "full"; or "frozen", all but the adapter stays as it is.
-        dropout: of the adapter and the mBART.
-        checkpointing: recompute its activations in the backward pass.
+    By name there are mbart-large-cc25 and mbart-large-50.
     """
 
     kind: Literal["mbart"]
-    weights: str | None = None
     shape: MBartShape | None = None
-    vocab_size: int = 8000
-    source: Literal["sequence", "sentence"] = "sequence"
-    train: Literal["frozen", "full"] = "full"
-    dropout: float = 0.1
-    checkpointing: bool = False
-
-    def __post_init__(self) -> None:
-        _check_text(self)
 
 
-HfDecoder: TypeAlias = T5Decoder | MBartDecoder
 Decoder: TypeAlias = SonarDecoder | T5Decoder | MBartDecoder
-
-
-def _check_text(decoder: HfDecoder) -> None:
-    refuse(
-        (bool(decoder.weights and decoder.shape), f"shape is that of the weights, {decoder.weights}: leave it away"),
-        (decoder.vocab_size < 1, f"vocab_size {decoder.vocab_size}, expected at least 1"),
-        (not 0 <= decoder.dropout < 1, f"dropout {decoder.dropout}, expected 0 or more, below 1"),
-    )
 
 
 def _check_sizes(sizes: dict[str, int]) -> None:
