@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
@@ -93,13 +94,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-            notes = json.loads((file.metadata() or {}).get(OURS, "{}"))
+    with _safetensors(path) as (file, notes):
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         return weights | {name: weights[first] for name, first in notes.get("shared", {}).items()}
-    except (SafetensorError, ValueError, LookupError, AttributeError) as error:
-        raise UserError(f"{path} is a damaged safetensors file: {error}", fix=FETCH_AGAIN) from error
 
 
 def read_notes(path: Path) -> dict[str, Any]:
@@ -108,12 +105,18 @@ def read_notes(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file cannot be read.
     """
+    with _safetensors(path) as (_, notes):
+        return {name: value for name, value in notes.items() if name != "shared"}
+
+
+@contextmanager
+def _safetensors(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Open a file, with our notes in it."""
     try:
         with safe_open(path, framework="pt") as file:
-            notes: dict[str, Any] = json.loads((file.metadata() or {}).get(OURS, "{}"))
-    except (SafetensorError, ValueError, OSError) as error:
+            yield file, json.loads((file.metadata() or {}).get(OURS, "{}"))
+    except (SafetensorError, ValueError, LookupError, AttributeError, OSError) as error:
         raise UserError(f"{path} is a damaged safetensors file: {error}", fix=FETCH_AGAIN) from error
-    return {name: value for name, value in notes.items() if name != "shared"}
 
 
 def _read_torch(path: Path, *, mapped: bool) -> object:
