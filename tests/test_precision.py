@@ -13,9 +13,9 @@ from slt.data.synthetic.grammar import LANGUAGES
 from slt.data.synthetic.labels import read_clips
 from slt.demo.show import CLIPS
 from slt.models import compute
-from slt.models.checkpoint import build_empty, load_strict
 from slt.models.compute import settle_on_cpu
 from slt.models.config import SonarT5Config
+from slt.models.fitting import build_empty, load_strict
 from slt.models.signhiera import SignHiera, SignHieraConfig, normalise
 from slt.models.sonar_t5 import SonarT5
 from slt.tensors import FeatureBatch

@@ -13,10 +13,11 @@ from slt.assets.cards import BundleCard, DomainCard, ExtractorCard, PreprocessCa
 from slt.assets.store import Bundle, find_bundle
 from slt.config import parse
 from slt.errors import UserError
-from slt.models.checkpoint import model_with, read_weights
+from slt.models.checkpoint import read_weights
 from slt.models.compute import settle_on_cpu
 from slt.models.copies import read_in
 from slt.models.domain import Domain
+from slt.models.fitting import model_with
 from slt.registry import DECODERS, ENCODERS, EXTRACTORS, SONAR, resolve
 from slt.text.config import SonarTextConfig
 from slt.text.decoder import TextDecoder

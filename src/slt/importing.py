@@ -27,8 +27,9 @@ from slt.config import parse
 from slt.errors import UserError
 from slt.files import atomic_write
 from slt.home import slt_home
-from slt.models.checkpoint import ModelKind, build_empty, fit, read_weights, rename, save_weights
+from slt.models.checkpoint import read_weights, save_weights
 from slt.models.config import SonarT5Config
+from slt.models.fitting import ModelKind, build_empty, fit, rename
 from slt.models.signhiera import SignHiera, SignHieraConfig
 from slt.models.sonar_t5 import SonarT5
 from slt.text.config import SonarTextConfig

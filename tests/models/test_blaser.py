@@ -5,7 +5,7 @@ import torch
 
 from slt.errors import UserError
 from slt.models.blaser import Blaser, BlaserConfig
-from slt.models.checkpoint import load_model
+from slt.models.fitting import load_model
 
 EMBEDDINGS = torch.randn(3, 5, 1024, generator=torch.Generator().manual_seed(1)) * 0.2
 

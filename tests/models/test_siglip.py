@@ -13,7 +13,7 @@ from transformers import SiglipVisionModel
 
 from slt.config import parse
 from slt.errors import UserError
-from slt.models.checkpoint import load_model
+from slt.models.fitting import load_model
 from slt.models.pictures import CONFIG_NAME, PROCESSOR_NAME, Pictures
 from slt.models.siglip import Siglip, SiglipConfig, siglip_config
 from tests.frame_bundles import VISUAL_DIM, siglip_folder

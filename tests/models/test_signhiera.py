@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from slt.config import parse
 from slt.errors import UserError
-from slt.models.checkpoint import build_empty, load_strict
+from slt.models.fitting import build_empty, load_strict
 from slt.models.signhiera import SignHiera, SignHieraConfig, normalise
 
 GOLDEN = Path(__file__).parents[1] / "golden"

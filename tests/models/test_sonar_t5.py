@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 
 from slt.config import parse
 from slt.errors import UserError
-from slt.models.checkpoint import build_empty, load_strict, rename
 from slt.models.config import SonarT5Config
+from slt.models.fitting import build_empty, load_strict, rename
 from slt.models.sonar_t5 import SonarT5
 from slt.tensors import FeatureBatch
 

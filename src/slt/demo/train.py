@@ -22,7 +22,8 @@ from slt.demo.pixels import LabelledWindow, read_windows
 from slt.demo.plan import ENCODER, EXTRACTOR, PREPROCESS, TEXT, DemoPlan
 from slt.demo.score import Score, score_bundle
 from slt.demo.text import train_text
-from slt.models.checkpoint import load_model, read_weights, save_weights
+from slt.models.checkpoint import read_weights, save_weights
+from slt.models.fitting import load_model
 from slt.models.signhiera import SignHiera
 from slt.models.sonar_t5 import SonarT5
 from slt.text.sonar.model import SonarText

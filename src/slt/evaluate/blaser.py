@@ -14,7 +14,7 @@ from slt.assets.store import Bundle, fetched_file
 from slt.errors import UserError
 from slt.evaluate.space import Judged, Table
 from slt.models.blaser import Blaser, BlaserConfig
-from slt.models.checkpoint import load_model
+from slt.models.fitting import load_model
 from slt.registry import SONAR, did_you_mean
 from slt.text.config import SonarTextConfig
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from slt.errors import UserError
-from slt.models.checkpoint import load_model
+from slt.models.fitting import load_model
 from slt.models.pictures import CONFIG_NAME, PROCESSOR_NAME, Pictures, check_type, weights_of
 
 TYPES = ("siglip", "siglip_vision_model")

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from slt.models.checkpoint import load_strict, read_weights, rename
+from slt.models.checkpoint import read_weights
+from slt.models.fitting import load_strict, rename
 from slt.models.pictures import Pictures, check_type, weights_of
 
 

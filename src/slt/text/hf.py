@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from slt.errors import SltError
 from slt.log import warn
-from slt.models.checkpoint import build_empty, load_strict
+from slt.models.fitting import build_empty, load_strict
 from slt.tensors import EncoderOutput
 from slt.text.contexts import evaluating
 from slt.text.decoder import Hypothesis, by_length, check_search

@@ -13,7 +13,8 @@ from transformers.models.mbart.configuration_mbart import MBartConfig
 from transformers.models.t5.configuration_t5 import T5Config
 
 from slt.errors import UserError
-from slt.models.checkpoint import build_empty, load_strict, read_weights
+from slt.models.checkpoint import read_weights
+from slt.models.fitting import build_empty, load_strict
 from slt.text.hf import HfText
 from slt.text.hf_config import HfTextConfig
 from slt.text.hf_model import make_bridge

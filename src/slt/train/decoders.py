@@ -15,7 +15,8 @@ from slt.assets.store import Bundle, find_bundle, is_bundle
 from slt.assets.text_models import find_text_model, licence_of
 from slt.bundle import read_hf_config
 from slt.errors import UserError
-from slt.models.checkpoint import load_strict, read_weights
+from slt.models.checkpoint import read_weights
+from slt.models.fitting import load_strict
 from slt.recipe.decoders import HfDecoder, MBartShape, SonarDecoder, T5Shape
 from slt.recipe.schema import Recipe
 from slt.tensors import EncoderOutput

@@ -18,8 +18,9 @@ from slt.assets.cards import CARD_NAME
 from slt.assets.store import find_bundle, is_bundle
 from slt.config import parse
 from slt.errors import SltError, UserError
-from slt.models.checkpoint import load_model, load_strict, read_notes, read_weights, rename
+from slt.models.checkpoint import read_notes, read_weights
 from slt.models.config import FusionConfig, MlpConfig
+from slt.models.fitting import load_model, load_strict, rename
 from slt.models.signhiera import SignHiera, normalise
 from slt.recipe.extractors import SignHieraExtractor
 from slt.recipe.parts import Encoder

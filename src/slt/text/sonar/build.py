@@ -15,7 +15,7 @@ from sonar.models.sonar_text.model import SonarTextTransformerEncoderModel
 from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
 from torch import Tensor, nn
 
-from slt.models.checkpoint import fit, load_strict
+from slt.models.fitting import fit, load_strict
 from slt.text.config import SonarTextConfig, StackConfig
 from slt.text.contexts import made_on
 from slt.text.sonar.tokens import load_tokenizer
