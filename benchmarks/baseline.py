@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from benchmarks.extractor import timm_model
 from slt.assets.store import find_bundle
-from slt.config import parse
-from slt.models.compute import Product, replace
+from slt.core.config import parse
 from slt.models.config import SonarT5Config
+from slt.models.cpu_kernels import Product, replace
 from slt.models.signhiera import SignHiera, SignHieraConfig
 from slt.models.sonar_t5 import SonarT5
-from slt.models.standin import StandIn
+from slt.models.swap import StandIn
 from slt.text.config import SonarTextConfig
 from slt.text.decoder import Hypothesis
 from slt.text.sonar.build import create_decoder

@@ -23,10 +23,10 @@ import av
 import numpy as np
 import torch
 
-from slt.extract.base import Settings
 from slt.extract.jobs import Job
-from slt.extract.pipeline import extracted
-from slt.extract.signhiera import SignHieraExtractor
+from slt.frontend.base import Settings
+from slt.frontend.run import extracted
+from slt.frontend.signhiera import SignHieraExtractor
 from slt.models.signhiera import normalise
 from slt.video.crop import crop_resize, find_signer
 from slt.video.decode import open_video

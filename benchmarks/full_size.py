@@ -84,7 +84,7 @@ def make(scratch: Path, layout: str) -> None:
 
 
 def import_one(scratch: Path, layout: str) -> None:
-    from slt.importing import Sources, import_bundle
+    from slt.bundle.convert import Sources, import_bundle
     from tests.published import KEYS
 
     folder = scratch / layout
@@ -102,7 +102,7 @@ def film(scratch: Path, _: str) -> None:
 def load(_: Path, dtype: str) -> None:
 
     import slt.text.sonar.model  # noqa: F401 - these three are imported so that what follows is the loading alone
-    from slt.bundle import load_bundle
+    from slt.bundle.load import load_bundle
 
     before = time.perf_counter()
     load_bundle("today", device="cpu", dtype=dtype)
@@ -111,7 +111,7 @@ def load(_: Path, dtype: str) -> None:
 
 def translate(scratch: Path, dtype: str) -> None:
     """Translate as ``slt translate`` does; random weights write until the length limit, 148 tokens here."""
-    from slt.translate import Translator
+    from slt.pipeline.translator import Translator
 
     timings = Translator("today", device="cpu", dtype=dtype).translate(scratch / "clip.mp4").timings
     print("inside\t" + ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in timings.items()))

@@ -17,8 +17,8 @@ import sys
 import time
 from pathlib import Path
 
-from slt.runs import Run
-from slt.train.curves import read_figures
+from slt.core.runs import Run
+from slt.train.loggers import read_figures
 
 SPLITS = ("train", "val", "test")
 

@@ -77,7 +77,7 @@ def prepare(scratch: Path, video: Path | None, *, tiny: bool) -> None:
 
 def write_full_bundle(folder: Path) -> None:
     """Make a bundle of the published sizes, without a text encoder, as an import does."""
-    from slt.importing import Sources, import_bundle
+    from slt.bundle.convert import Sources, import_bundle
     from tests.published import random_weights, write_tokenizer
 
     sources = folder.with_name("sources")
@@ -146,7 +146,7 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 def models(scratch: Path, way: str) -> Any:
     """Return a bundle's models, loaded for one of the ways."""
     from benchmarks.baseline import usual
-    from slt.bundle import load_bundle
+    from slt.bundle.load import load_bundle
 
     dtype, text_dtype = (way, None) if way == HALF else (FULL, INT8 if way == INT8 else None)
     loaded = load_bundle(scratch / "bundle", device="cpu", dtype=dtype, text_dtype=text_dtype)
@@ -189,8 +189,8 @@ def crop(scratch: Path, way: str, _: int) -> dict[str, Any]:
 def features(scratch: Path, way: str, _: int) -> dict[str, Any]:
     """Turn the clip's windows into features."""
     from benchmarks.baseline import MaskedHiera
+    from slt.frontend.stages import extract_features
     from slt.models.signhiera import normalise
-    from slt.stages import extract_features
     from slt.video.crop import find_signer
     from slt.video.decode import open_video
     from slt.video.stream import WindowStream, cropped_frames
@@ -213,7 +213,7 @@ class FlopCount:
     """Counts the floating-point operations of an extractor's products while it runs."""
 
     def __init__(self, extractor: Any) -> None:
-        from slt.models.compute import is_linear
+        from slt.models.cpu_kernels import is_linear
 
         self.flops = 0
         for block in extractor.blocks:
@@ -232,7 +232,7 @@ class FlopCount:
 
 def embedding(scratch: Path, way: str, _: int) -> dict[str, Any]:
     """Embed the features the public way found."""
-    from slt.stages import encode
+    from slt.frontend.stages import encode
 
     loaded, found = models(scratch, way), torch.load(scratch / "features.pt")
     seconds, made = timed(lambda: encode(loaded.encoder, found.to(next(loaded.encoder.parameters()).dtype)))

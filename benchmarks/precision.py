@@ -19,9 +19,9 @@ from slt.data.synthetic.corpus import write_corpus
 from slt.data.synthetic.grammar import LANGUAGES
 from slt.data.synthetic.labels import LabelledClip, read_clips
 from slt.demo.score import score_texts
-from slt.models import compute
-from slt.translate import Translator
-from slt.translation import Translation
+from slt.models import cpu_kernels
+from slt.pipeline.result import Translation
+from slt.pipeline.translator import Translator
 
 WAYS = {
     "float32": ("float32", None, True),
@@ -52,13 +52,13 @@ def tell(clips: list[LabelledClip]) -> None:
     print("|---|---|---|---|---|---|")
     full: list[Translation] = []
     for way, (dtype, text_dtype, own_instructions) in WAYS.items():
-        has_half = compute.has_half
-        compute.has_half = (lambda _: True) if own_instructions else (lambda asked: asked == torch.float32)
+        has_half = cpu_kernels.has_half
+        cpu_kernels.has_half = (lambda _: True) if own_instructions else (lambda asked: asked == torch.float32)
         try:
             translator = Translator("demo", device="cpu", dtype=dtype, text_dtype=text_dtype)
             found = [translator.translate(clip.video, LANGUAGES) for clip in clips]
         finally:
-            compute.has_half = has_half
+            cpu_kernels.has_half = has_half
         full = full or found
         print(f"| {way} | {' | '.join(deviations(found, full, clips))} |", flush=True)
 

@@ -74,7 +74,7 @@ def measured(way: str, video: str) -> dict[str, object]:
     import cv2  # noqa: F401 - what libraries take is not counted
     import dlib
 
-    import slt.translate  # noqa: F401
+    import slt.pipeline.translator  # noqa: F401
     from slt.video.detect import load_detector
 
     if way not in (RETOLD, "auto"):
@@ -96,10 +96,10 @@ def status_mb(field: str) -> float:
 
 
 def ours(video: str, detector: str) -> tuple[tuple[float, ...], str]:
-    from slt.video.ahead import read_ahead
+    from slt.video.cache import KeptVideo
     from slt.video.crop import find_signer
     from slt.video.decode import open_video
-    from slt.video.kept import KeptVideo
+    from slt.video.prefetch import read_ahead
     from slt.video.rate import to_working_rate
     from slt.video.stream import WindowStream, cropped_frames
     from slt.video.windows import WindowGeometry
@@ -119,7 +119,7 @@ def retold(video: str) -> tuple[tuple[float, ...], str]:
 
     from slt.video.boxes import Box, grow, mean_box
     from slt.video.crop import crop_resize
-    from slt.video.tubes import choose_tube, flow_magnitude, link_tubes
+    from slt.video.tracks import choose_tube, flow_magnitude, link_tubes
     from slt.video.windows import plan_windows
 
     reader, frames = cv2.VideoCapture(video), []

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from slt import log
+from slt.core import log
 from slt.data.synthetic.corpus import draw_clip, plan_corpus, write_video
 from slt.demo.score import score_texts
+from slt.pipeline.translator import Translator
 from slt.text.decoder import Hypothesis
-from slt.translate import Translator
 
 LANG = "eng_Latn"
 LEVELS = (0.0, 0.2, 0.3, 0.45, 0.6)  # of the noise; its standard deviation is 60 grey levels times this

@@ -24,8 +24,8 @@ from slt.data.synthetic.corpus import write_video
 from slt.data.synthetic.grammar import LANGUAGES, write
 from slt.data.synthetic.talk import Talk, plan_talk
 from slt.demo.score import score_texts
-from slt.segment.stream import find_sentences
-from slt.translate import Translator
+from slt.pipeline.translator import Translator
+from slt.segmentation.stream import find_sentences
 
 FPS = 25.0
 FIRST_SEED = 100  # earlier ones were looked at while thresholds were chosen

@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from torch.nn.utils import clip_grad_norm_
 
+from slt.core.tensors import FeatureBatch
 from slt.demo.plan import ENCODER
 from slt.models.config import SonarT5Config
 from slt.models.sonar_t5 import SonarT5
-from slt.tensors import FeatureBatch
 from slt.train.batches import Batches
 from slt.train.parts import recompute
 

@@ -15,7 +15,7 @@ def check_words(words: Sequence[str]) -> None:
     import typer
     from typer.core import TyperGroup
 
-    from slt.errors import UserError
+    from slt.core.errors import UserError
     from slt_cli import main
 
     said = f"slt {shlex.join(words)}"

@@ -44,7 +44,7 @@ def check_manifest(
     """
     from json import dumps
 
-    from slt import log
+    from slt.core import log
     from slt.data.clean import clean_names, write_clean
     from slt.data.findings import CHECKS
     from slt.data.validate import examine

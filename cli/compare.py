@@ -40,7 +40,7 @@ def compare(
     from dataclasses import asdict
     from json import dumps
 
-    from slt import log
+    from slt.core import log
     from slt.evaluate.bootstrap import Resampling
     from slt.evaluate.compare import compare, side_by_side
     from slt.evaluate.results import read_results, write_json, write_translations

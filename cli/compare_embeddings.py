@@ -39,9 +39,9 @@ def compare_embeddings(
     """
     from dataclasses import asdict
 
-    from slt import log
+    from slt.core import log
+    from slt.core.errors import UserError
     from slt.data.manifest import read_manifest
-    from slt.errors import UserError
     from slt.evaluate.bootstrap import Resampling
     from slt.evaluate.embeddings import common_sides, describe, draw
     from slt.evaluate.model import Asked

@@ -20,7 +20,7 @@ def demo(
 
     Example: slt demo
     """
-    from slt.errors import UserError
+    from slt.core.errors import UserError
 
     if train:
         from slt.demo.train import train_demo

@@ -29,7 +29,7 @@ def doctor(
     import time
     from json import dumps
 
-    from slt import log
+    from slt.core import log
     from slt.env.checks import failures
     from slt.env.doctor import examine
 
@@ -48,7 +48,7 @@ def doctor(
 
 
 def _verdict(results: list[CheckResult], failed: list[CheckResult], took_s: float) -> str:
-    from slt import log
+    from slt.core import log
 
     if failed:
         names = ", ".join(result.name for result in failed)

@@ -28,9 +28,9 @@ def embed_text(
 
     Example: slt embed-text corpus/train.tsv --out embeddings --model demo
     """
-    from slt import log
+    from slt.core import log
+    from slt.core.signals import stop_requests
     from slt.data.texts import gather_texts
-    from slt.stopping import stop_requests
 
     with log.bars() as bars, stop_requests() as stop:
         texts = gather_texts(manifests, lang)

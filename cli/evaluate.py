@@ -113,7 +113,7 @@ def evaluate(
 def _check_sources(
     model: str | None, manifest: Path | None, hyp: Path | None, ref: Path | None, features: Path | None
 ) -> None:
-    from slt.errors import UserError
+    from slt.core.errors import UserError
 
     if (
         (model is None) != (manifest is None)
@@ -135,8 +135,8 @@ def language_of(manifest: Path | None) -> str:
 
 
 def _training(train: Path | None, lang: str) -> frozenset[str] | None:
+    from slt.core.errors import UserError
     from slt.data.manifest import read_manifest
-    from slt.errors import UserError
     from slt.evaluate.diagnostics import texts_of, training_texts
 
     if train is None:
@@ -156,8 +156,8 @@ def _translated(
     judges: Sequence[str] | None,
 ) -> tuple[Material, dict[str, Any]]:
     """Translate with a model; what it depends on is checked first."""
-    from slt import log
     from slt.assets.store import find_bundle
+    from slt.core import log
     from slt.data.manifest import read_manifest
     from slt.evaluate.blaser import choose_blasers
     from slt.evaluate.videos import read_videos
@@ -178,7 +178,7 @@ def _print(results: Results, *, json: bool) -> None:
     from dataclasses import asdict
     from json import dumps
 
-    from slt import log
+    from slt.core import log
 
     if json:
         log.result(dumps({key: value for key, value in asdict(results).items() if key != "sentences"}))

@@ -11,9 +11,9 @@ import typer
 from slt_cli.translate import Dtype
 
 if TYPE_CHECKING:
-    from slt.extract.base import Extractor
     from slt.extract.jobs import Job
-    from slt.extract.story import Report
+    from slt.extract.run import Report
+    from slt.frontend.base import Extractor
 
 
 class Kind(StrEnum):
@@ -64,16 +64,16 @@ def extract_features(
 
     Example: slt extract-features corpus/train.tsv --out features --model demo
     """
-    from slt import log
-    from slt.stopping import stop_requests
+    from slt.core import log
+    from slt.core.signals import stop_requests
 
     index, count = _parse_shard(shard)
     with log.bars() as bars:
         bars.update("loading the model", 0, 1)
-        from slt.extract.base import Settings
         from slt.extract.jobs import choose_shard, gather_jobs
-        from slt.extract.kinds import load_extractor
-        from slt.extract.story import extract, failures_path
+        from slt.extract.run import extract, failures_path
+        from slt.frontend.base import Settings
+        from slt.frontend.registry import load_extractor
 
         jobs = choose_shard(gather_jobs(sources), index, count)
         made_by = load_extractor(
@@ -103,7 +103,7 @@ def extract_features(
 
 
 def _parse_shard(text: str) -> tuple[int, int]:
-    from slt.errors import UserError
+    from slt.core.errors import UserError
 
     index, _, count = text.partition("/")
     if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
@@ -113,7 +113,7 @@ def _parse_shard(text: str) -> tuple[int, int]:
 
 def _tell(report: Report, n_clips: int) -> None:
     """Write what was done, how fast, and what to beware of."""
-    from slt import log
+    from slt.core import log
 
     for note, count in report.notes.items():
         log.warn(f"{count} {'clip' if count == 1 else 'clips'}: {note}")
@@ -128,10 +128,10 @@ def _tell(report: Report, n_clips: int) -> None:
 
 def _estimate(jobs: list[Job], made_by: Extractor, out: Path) -> None:
     """Print what the clips that are not in the store would take, by a sample of them."""
-    from slt import log
+    from slt.core import log
     from slt.data.features.header import HEADER_NAME
     from slt.data.features.store import FeatureStore
-    from slt.extract.story import estimate
+    from slt.extract.run import estimate
     from slt_cli.failures import ItemsFailed
 
     there = set(FeatureStore.open(out)) if (out / HEADER_NAME).exists() else set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from slt.errors import SltError
+from slt.core.errors import SltError
 
 SHOWN = 20
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from slt.errors import SltError
+    from slt.core.errors import SltError
 
 app = typer.Typer(no_args_is_help=True, help="Look into stores of features; bring features from files and to files.")
 
@@ -33,7 +33,7 @@ def info(
     """
     from json import dumps
 
-    from slt import log
+    from slt.core import log
     from slt.data.features.open import open_features
     from slt.data.features.transfer import describe, read_all
     from slt_cli.failures import ItemsFailed
@@ -59,7 +59,7 @@ def export(
 
     Example: slt features export features --out files --format npy
     """
-    from slt import log
+    from slt.core import log
     from slt.data.features.open import open_features
     from slt.data.features.transfer import export_files
 
@@ -81,7 +81,7 @@ def import_(
 
     Example: slt features import files --out features
     """
-    from slt import log
+    from slt.core import log
     from slt.data.features.open import open_features
     from slt.data.features.transfer import import_all
 
@@ -92,7 +92,7 @@ def import_(
 
 
 def _close(failures: list[tuple[str, SltError]], total: int, done: str) -> None:
-    from slt import log
+    from slt.core import log
     from slt_cli.failures import ItemsFailed
 
     log.say(done)

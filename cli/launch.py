@@ -65,7 +65,7 @@ def slurm(
 
     Example: slt launch slurm --gpus 4 --time 24:00:00 -- train-encoder recipe.yaml
     """
-    from slt import log
+    from slt.core import log
     from slt.launch.slurm import script, submit, write_scripts
 
     given = {
@@ -106,7 +106,7 @@ def apptainer(
 
     Example: slt launch apptainer --image slt.sif -- translate video.mp4
     """
-    from slt.errors import UserError
+    from slt.core.errors import UserError
 
     if image is None:
         raise UserError("no image was named", fix="--image slt.sif, which `make sif` makes")
@@ -119,8 +119,8 @@ def _here(words: Sequence[str], processes: int | None, place: Place, *, dry_run:
     import shlex
     import shutil
 
-    from slt import log
-    from slt.errors import UserError
+    from slt.core import log
+    from slt.core.errors import UserError
     from slt.launch.plan import command
 
     (job,) = _jobs(words, None, {"processes": processes} if processes else {})
@@ -143,7 +143,7 @@ def _is_pipeline(words: Sequence[str]) -> bool:
 def _jobs(words: Sequence[str], name: str | None, given: dict[str, Any]) -> Sequence[Job]:
     import shlex
 
-    from slt.config import parse
+    from slt.core.config import parse
     from slt.launch.plan import Job
     from slt.launch.steps import read_pipeline
 
@@ -165,7 +165,7 @@ def _check(job: Job, place: Place) -> None:
     Raises:
         UserError: there is no such command, or it does not take these words.
     """
-    from slt_cli.words import check_words
+    from slt_cli.arguments import check_words
 
     check_words([*job.words, *(["--shard", f"0/{job.array}"] if job.array else [])])
     place.check(job.words)

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from slt import log
-from slt.errors import as_slt_error
+from slt.core import log
+from slt.core.errors import as_slt_error
 from slt_cli import (
     check_manifest,
     compare,

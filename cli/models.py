@@ -28,10 +28,10 @@ def list_models(
     """
     from json import dumps
 
-    from slt import log
     from slt.assets.cards import read_card
     from slt.assets.published import PUBLISHED, files_folder, is_fetched
     from slt.assets.store import list_bundles, list_copies
+    from slt.core import log
     from slt.text.languages import LANGUAGE_NAMES
 
     bundles = list_bundles()
@@ -84,9 +84,9 @@ def fetch(
 
     Example: slt models fetch sonar-asl
     """
-    from slt import log
     from slt.assets.models import fetch_model
     from slt.assets.published import PUBLISHED
+    from slt.core import log
 
     def line(name: str) -> str:
         with log.bars() as bars:
@@ -104,8 +104,8 @@ def path(name: Annotated[str, typer.Argument(metavar="NAME", help="A name that s
 
     Example: slt models path demo
     """
-    from slt import log
     from slt.assets.store import find_folder
+    from slt.core import log
 
     log.result(str(find_folder(name)))
 
@@ -174,8 +174,8 @@ def import_files(
     --sign-encoder dm_70h_ub_sonar_encoder.pth --text-decoder sonar_text_decoder.pt
     --tokenizer sentencepiece.source.256000.model
     """
-    from slt import log
-    from slt.importing import ImportConfig, find_sources, import_bundle, read_config
+    from slt.bundle.convert import ImportConfig, find_sources, import_bundle, read_config
+    from slt.core import log
 
     settings = read_config(config) if config else ImportConfig()
     sources = find_sources(
@@ -195,8 +195,8 @@ def import_files(
 
 def _print_each(names: Sequence[str], line: Callable[[str], str]) -> None:
     """Print a line for every model; those that have none, because something is wrong with them, come at the end."""
-    from slt import log
-    from slt.errors import SltError
+    from slt.core import log
+    from slt.core.errors import SltError
     from slt_cli.failures import ItemsFailed
 
     failures: list[tuple[str, SltError]] = []

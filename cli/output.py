@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slt.errors import SltError
-    from slt.translation import Failure, Translation
+    from slt.core.errors import SltError
+    from slt.pipeline.result import Failure, Translation
     from slt_cli.failures import ItemsFailed
 
 VISUAL = "visual"
@@ -27,8 +27,8 @@ def print_outcome(outcome: Translation | Failure, *, json: bool, several: bool, 
     """
     from json import dumps
 
-    from slt import log
-    from slt.translation import Failure
+    from slt.core import log
+    from slt.pipeline.result import Failure
 
     if json:
         log.result(dumps(outcome.as_json(), ensure_ascii=False))
@@ -69,7 +69,7 @@ def save(folder: Path | None, outcome: Translation, array: NDArray[Any], *, whol
         return
     import numpy as np
 
-    from slt.files import atomic_write
+    from slt.core.files import atomic_write
 
     name = output_name(outcome.video)
     if not whole:
@@ -99,7 +99,7 @@ class Report:
     """
 
     def __init__(self, n_videos: int, what: str = "videos") -> None:
-        from slt.stopwatch import Stopwatch
+        from slt.core.timing import Stopwatch
 
         self.clock = Stopwatch()
         self.failures: list[tuple[str, SltError]] = []
@@ -110,8 +110,8 @@ class Report:
 
     def add(self, outcome: Translation | Failure) -> None:
         """Count a video in; tell the warnings about it that no earlier one had."""
-        from slt import log
-        from slt.translation import Failure
+        from slt.core import log
+        from slt.pipeline.result import Failure
 
         if isinstance(outcome, Failure):
             self.failures.append((_name(outcome), outcome.error))
@@ -131,7 +131,7 @@ class Report:
 
     def tell(self) -> None:
         """Write how many more videos a warning is true of, and the times of all stages."""
-        from slt import log
+        from slt.core import log
 
         for warning, count in self._warned.items():
             if count > 1:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from slt.core.errors import SltError
     from slt.data.corpora.listing import Listing
-    from slt.data.corpora.prepare import Part, Plan
-    from slt.errors import SltError
+    from slt.data.corpora.plan import Part, Plan
 
 app = typer.Typer(no_args_is_help=True, help="Bring a corpus into the form that training and evaluation read.")
 
@@ -59,7 +59,7 @@ def synthetic(
 
     Example: slt prepare synthetic --out corpus --clips 100 --seed 1
     """
-    from slt import log
+    from slt.core import log
     from slt.data.synthetic.corpus import share_out, write_corpus
 
     n_clips = {split.value: clips} if split else share_out(clips)
@@ -84,8 +84,8 @@ def how2sign(csv: Lists, out: Out, videos: Videos = None, no_cut: NoCut = False,
 
     Example: slt prepare how2sign --csv how2sign_realigned_val.csv --videos raw_videos --out how2sign
     """
-    from slt.data.corpora.known import HOW2SIGN
     from slt.data.corpora.listing import read_listing
+    from slt.data.corpora.registry import HOW2SIGN
 
     listings = {path: read_listing(HOW2SIGN, path, split=split) for path in csv}
     _prepare(HOW2SIGN.name, listings, videos, out, cut=not no_cut, split=split)
@@ -99,8 +99,8 @@ def phoenix(csv: Lists, out: Out, videos: Videos = None, split: SplitName = None
 
     Example: slt prepare phoenix --csv PHOENIX-2014-T.dev.corpus.csv --videos PHOENIX-2014-T/features --out phoenix
     """
-    from slt.data.corpora.known import PHOENIX
     from slt.data.corpora.listing import read_listing
+    from slt.data.corpora.registry import PHOENIX
 
     listings = {path: read_listing(PHOENIX, path, split=split) for path in csv}
     _prepare(PHOENIX.name, listings, videos, out, split=split)
@@ -115,8 +115,8 @@ def dailymoth(csv: Lists, out: Out, videos: Videos = None, split: SplitName = No
 
     Example: slt prepare dailymoth --csv manifests/train.tsv --videos videos --out dailymoth
     """
-    from slt.data.corpora.known import DAILYMOTH
     from slt.data.corpora.listing import read_listing
+    from slt.data.corpora.registry import DAILYMOTH
 
     listings = {path: read_listing(DAILYMOTH, path, split=split) for path in csv}
     _prepare(DAILYMOTH.name, listings, videos, out, split=split)
@@ -130,8 +130,8 @@ def openasl(csv: Lists, out: Out, videos: Videos = None, no_cut: NoCut = False) 
 
     Example: slt prepare openasl --csv openasl-v1.0.tsv --videos raw --no-cut --out openasl
     """
-    from slt.data.corpora.known import OPENASL
     from slt.data.corpora.listing import read_listing
+    from slt.data.corpora.registry import OPENASL
 
     _prepare(OPENASL.name, {path: read_listing(OPENASL, path) for path in csv}, videos, out, cut=not no_cut)
 
@@ -169,9 +169,9 @@ def table(
 
     Example: slt prepare table --subtitles talks --videos talks --lang eng_Latn --split train --no-cut --out talks-train
     """
-    from slt.data.corpora.known import own_table
+    from slt.core.errors import UserError
     from slt.data.corpora.listing import read_listing, read_subtitles
-    from slt.errors import UserError
+    from slt.data.corpora.registry import own_table
 
     if bool(csv) == bool(subtitles):
         raise UserError("give either a table or subtitles", fix="--csv FILE, or --subtitles DIR")
@@ -204,8 +204,9 @@ def _prepare(
     **options: str | None,
 ) -> None:
     """Prepare what was read, print the manifests, and tell what was counted, what is missing and what failed."""
-    from slt import log
-    from slt.data.corpora.prepare import Plan, prepare
+    from slt.core import log
+    from slt.data.corpora.plan import Plan
+    from slt.data.corpora.prepare import prepare
 
     said = {name: value for name, value in options.items() if value is not None}
     plan = Plan(corpus=corpus, listings=listings, videos=videos, out=out, cut=cut, options=said)
@@ -236,9 +237,9 @@ def _tell_failures(plan: Plan, parts: Mapping[str, Part]) -> None:
     Raises:
         ItemsFailed: each is listed.
     """
-    from slt import log
-    from slt.data.corpora.note import NAME
-    from slt.errors import UserError
+    from slt.core import log
+    from slt.core.errors import UserError
+    from slt.data.corpora.provenance import NAME
     from slt_cli.failures import ItemsFailed
 
     failures: list[tuple[str, SltError]] = [one for listing in plan.listings.values() for one in listing.failures]

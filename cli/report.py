@@ -22,7 +22,7 @@ def report(
 
     Example: slt report zero-shot fine-tuned --out report.html
     """
-    from slt import log
+    from slt.core import log
     from slt.evaluate.report import write_report
 
     with log.bars() as bars:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from slt.segment.finder import SentenceLimits
+    from slt.pipeline.result import Failure, Translation
+    from slt.pipeline.translator import Translator
+    from slt.segmentation.finder import SentenceLimits
     from slt.subtitles.spans import TimeSpan
     from slt.subtitles.track import SubtitleTracks
-    from slt.translate import Translator
-    from slt.translation import Failure, Translation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +41,8 @@ class Stretches:
         Raises:
             UserError: options that do not go together, or a span or a limit that cannot be.
         """
-        from slt.errors import UserError
-        from slt.segment.finder import SentenceLimits
+        from slt.core.errors import UserError
+        from slt.segmentation.finder import SentenceLimits
         from slt.subtitles.spans import parse_spans
 
         given = {name: value for name, value in limits.items() if value is not None}
@@ -64,8 +64,8 @@ class Stretches:
         self, translator: Translator, video: Path, langs: Sequence[str] | None, settings: Mapping[str, Any]
     ) -> Iterator[Translation | Failure]:
         """Translate one video's stretches, each as soon as it can be; what fails costs only itself."""
-        from slt.errors import as_slt_error
-        from slt.translation import Failure
+        from slt.core.errors import as_slt_error
+        from slt.pipeline.result import Failure
 
         if self.whole:
             yield from translator.translate_many([video], langs, **settings)

@@ -82,10 +82,10 @@ def _train(
     *,
     dry_run: bool,
 ) -> None:
-    from slt import log
-    from slt.errors import UserError
+    from slt.core import log
+    from slt.core.errors import UserError
+    from slt.core.runs import find_run, open_run
     from slt.recipe.load import load_recipe, shipped_recipes, to_yaml
-    from slt.runs import find_run, open_run
 
     if resume and (name or changes or out):
         raise UserError("--resume goes on with a run as it is", fix="leave RECIPE, --set and --out away")
@@ -97,7 +97,7 @@ def _train(
     else:
         recipe = load_recipe(name, verb, changes)
     if dry_run:
-        from slt.train.dry import dry_run as show
+        from slt.train.dry_run import dry_run as show
 
         show(recipe)
         return

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from slt.errors import SltError
-    from slt.translate import Translator
-    from slt_cli.outcomes import Report
-    from slt_cli.stretches import Subtitles
+    from slt.core.errors import SltError
+    from slt.pipeline.translator import Translator
+    from slt_cli.output import Report
+    from slt_cli.segments import Subtitles
 
 
 class Dtype(StrEnum):
@@ -124,12 +124,12 @@ def translate(
 
     Example: slt translate talk.mp4 --segment --srt talk.srt
     """
-    from slt import log
-    from slt.obtain import check_embeds
-    from slt.translation import Failure, Translation
+    from slt.bundle.resolve import check_embeds
+    from slt.core import log
+    from slt.pipeline.result import Failure, Translation
     from slt.video.detect import check_detector
-    from slt_cli.outcomes import VISUAL, Report, print_outcome, save
-    from slt_cli.stretches import Stretches, Subtitles
+    from slt_cli.output import VISUAL, Report, print_outcome, save
+    from slt_cli.segments import Stretches, Subtitles
 
     limits = {"min_length_s": min_length, "max_length_s": max_length, "min_pause_s": min_pause}
     stretches = Stretches.of(segment, span or (), limits)
@@ -209,8 +209,8 @@ def _check(
     Raises:
         UserError: a mistake that concerns all videos.
     """
-    from slt.errors import UserError
-    from slt.obtain import languages_of
+    from slt.bundle.resolve import languages_of
+    from slt.core.errors import UserError
     from slt.text.languages import check_languages
     from slt.video.oserrors import explain_os_error
 
@@ -234,8 +234,8 @@ def _check(
 
 
 def _refuse_equal_names(videos: Sequence[Path], *, visual: bool) -> None:
-    from slt.errors import UserError
-    from slt_cli.outcomes import saved_names
+    from slt.core.errors import UserError
+    from slt_cli.output import saved_names
 
     first: dict[str, Path] = {}
     for video in videos:
@@ -251,13 +251,13 @@ def _refuse_equal_names(videos: Sequence[Path], *, visual: bool) -> None:
 def _has_two_streams(model: str) -> bool:
     """Tell whether a model that is here reads two streams of features; no published one does."""
     from slt.assets.store import find_bundle, is_bundle
-    from slt.streams import bundle_streams
+    from slt.frontend.streams import bundle_streams
 
     return is_bundle(model) and len(bundle_streams(find_bundle(model).card)) > 1
 
 
 def _check_folder(folder: Path) -> None:
-    from slt.files import atomic_write
+    from slt.core.files import atomic_write
 
     probe = folder / ".slt-was-here"
     with atomic_write(probe):
@@ -270,7 +270,7 @@ def _load(model: str, how: Mapping[str, Any], settings: Mapping[str, Any], repor
     progress = settings["progress"]
     progress("loading the model", 0, 1)
     with report.clock("load"):
-        from slt.translate import Translator
+        from slt.pipeline.translator import Translator
 
         translator = Translator(model, **how)
         translator.load(text_encoder=settings["rerank"], progress=progress)

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from slt.assets.cards import read_card
-from slt.importing import FILES, ImportConfig, Sources, read_config
+from slt.bundle.convert import FILES, ImportConfig, Sources, read_config
 from slt.models.checkpoint import read_weights
 from slt.text.weights import EMBEDDING, OUTPUT_TABLE
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from slt.assets.cards import EncoderCard, ExtractorCard, read_card, write_card
+from slt.frontend.streams import FRAMES
 from slt.recipe.load import plain
-from slt.streams import FRAMES
 from tests.bundles import EMBEDDING_DIM, bundle  # noqa: F401 - fixture
 
 VISUAL_DIM = 16

@@ -9,17 +9,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from slt.core.tensors import FeatureBatch
 from slt.data.synthetic.grammar import LANGUAGES
 from slt.data.synthetic.labels import read_clips
 from slt.demo.show import CLIPS
-from slt.models import compute
-from slt.models.compute import settle_on_cpu
+from slt.models import cpu_kernels
 from slt.models.config import SonarT5Config
+from slt.models.cpu_kernels import settle_on_cpu
 from slt.models.fitting import build_empty, load_strict
 from slt.models.signhiera import SignHiera, SignHieraConfig, normalise
 from slt.models.sonar_t5 import SonarT5
-from slt.tensors import FeatureBatch
-from slt.translate import Translator
+from slt.pipeline.translator import Translator
 
 GOLDEN = Path(__file__).parent / "golden" / "tiny"
 WAYS = {
@@ -51,7 +51,7 @@ def full(clip):
 @pytest.mark.parametrize("way", WAYS)
 def test_the_demo_model_says_the_same_in_every_precision(clip, full, way, monkeypatch):
     dtype, text_dtype, own_instructions = WAYS[way]
-    monkeypatch.setattr(compute, "has_half", lambda asked: own_instructions or asked == torch.float32)
+    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: own_instructions or asked == torch.float32)
     found = Translator("demo", device="cpu", dtype=dtype, text_dtype=text_dtype).translate(clip, LANGUAGES)
     assert relative(found.features, full.features) < BOUNDS[dtype]
     assert relative(found.embedding, full.embedding) < BOUNDS[dtype]
@@ -73,7 +73,7 @@ def golden(name, prefix="weights."):
 @pytest.mark.parametrize("own_instructions", [True, False])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_the_goldens_hold_in_every_precision(dtype, own_instructions, monkeypatch):
-    monkeypatch.setattr(compute, "has_half", lambda asked: own_instructions or asked == torch.float32)
+    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: own_instructions or asked == torch.float32)
     tensors, weights, described = golden("hiera_tiny_square")
     del described["config"]["num_classes"]
     extractor = build_empty(lambda: SignHiera(SignHieraConfig(**described["config"])))

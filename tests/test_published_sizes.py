@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from slt.assets.cards import read_card
-from slt.bundle import load_bundle
-from slt.importing import Sources, import_bundle
-from slt.tensors import FeatureBatch
+from slt.bundle.convert import Sources, import_bundle
+from slt.bundle.load import load_bundle
+from slt.core.tensors import FeatureBatch
 from tests.checkpoints import LAYOUTS
 from tests.published import KEYS, random_weights, write_tokenizer
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from slt.segment.finder import SentenceLimits
-    from slt.translate import Translator
-    from slt.translation import Failure, Translation
+    from slt.pipeline.result import Failure, Translation
+    from slt.pipeline.translator import Translator
+    from slt.segmentation.finder import SentenceLimits
 
 __all__ = ["Failure", "SentenceLimits", "Translation", "Translator"]
 
 _HOME = {
-    "Failure": "slt.translation",
-    "SentenceLimits": "slt.segment.finder",
-    "Translation": "slt.translation",
-    "Translator": "slt.translate",
+    "Failure": "slt.pipeline.result",
+    "SentenceLimits": "slt.segmentation.finder",
+    "Translation": "slt.pipeline.result",
+    "Translator": "slt.pipeline.translator",
 }
 
 

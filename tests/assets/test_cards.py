@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from slt.assets.cards import BundleCard, DomainCard, read_card, sha256_of, write_card
-from slt.config import parse
-from slt.errors import UserError
+from slt.core.config import parse
+from slt.core.errors import UserError
 
 CARD = {
     "format": 1,

@@ -21,7 +21,7 @@ from slt.assets import download
 from slt.assets.download import Patience
 from slt.assets.fetch import fetch
 from slt.assets.published import PublishedFile
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
 from tests.servers import FileServer, answers, changes_to, claims, drops, ignores_ranges, stalls, tag, trickles
 
 SIZE = 300_000
@@ -438,7 +438,7 @@ def test_a_proxy_that_lets_nothing_through_is_told(get, server, monkeypatch):
 PROCESS = """
 import os, signal, sys
 from pathlib import Path
-from slt.assets import download, fetch, records
+from slt.assets import download, fetch, lockfile
 from slt.assets.published import PublishedFile
 
 url, folder, moment, *names = sys.argv[1:]

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from slt.assets.lock import folder_lock
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
 
 
 def test_the_second_waits_and_says_so_even_when_the_first_removes_the_folder(tmp_path, capsys):

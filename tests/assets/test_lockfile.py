@@ -5,8 +5,8 @@ import json
 import pytest
 
 from slt.assets.cards import sha256_of
-from slt.assets.records import FetchedFile, add_record, check_file, read_records, verify_files
-from slt.errors import UserError
+from slt.assets.lockfile import FetchedFile, add_record, check_file, read_records, verify_files
+from slt.core.errors import UserError
 
 
 def record(folder, name: str, content: bytes) -> FetchedFile:

@@ -3,8 +3,8 @@
 import pytest
 
 from slt.assets.published import PUBLISHED, address, files_folder, find_published, is_fetched
-from slt.errors import UserError
-from slt.home import slt_home
+from slt.core.errors import UserError
+from slt.core.home import slt_home
 
 MODEL = PUBLISHED["sonar-asl"]
 

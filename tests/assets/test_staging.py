@@ -8,11 +8,11 @@ from collections import namedtuple
 
 import pytest
 
-from slt.assets import drafts
-from slt.assets.drafts import draft_bundle
+from slt.assets import staging
+from slt.assets.staging import draft_bundle
 from slt.assets.store import list_bundles
-from slt.errors import SltError, UserError
-from slt.home import slt_home
+from slt.core.errors import SltError, UserError
+from slt.core.home import slt_home
 
 
 def fill(draft):
@@ -84,7 +84,7 @@ def test_there_is_one_draft_at_a_time():
 
 def test_a_full_disk_is_told_before_anything_is_written(monkeypatch):
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr(drafts.shutil, "disk_usage", lambda _: usage(free=5 * 10**9))
+    monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: usage(free=5 * 10**9))
     lent = draft_bundle("mine", n_bytes=97 * 10**8)
     with pytest.raises(SltError, match=r"the bundle needs 9\.7 GB, and .*bundles has 5\.0 GB left") as caught:
         lent.__enter__()

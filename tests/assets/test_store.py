@@ -17,11 +17,11 @@ from slt.assets.cards import (
     sha256_of,
     write_card,
 )
+from slt.assets.lockfile import FetchedFile, add_record
 from slt.assets.published import FETCHABLE, files_folder
-from slt.assets.records import FetchedFile, add_record
 from slt.assets.store import find_bundle, find_folder, list_bundles, remove_model, verify_model
-from slt.errors import SltError, UserError
-from slt.home import slt_home
+from slt.core.errors import SltError, UserError
+from slt.core.home import slt_home
 
 
 def make_bundle(folder: Path) -> Path:
@@ -224,5 +224,5 @@ def test_a_file_without_a_hash_does_not_pass_for_verified(demo):
 
 
 def test_finding_a_bundle_loads_no_torch():
-    code = "import sys, slt.assets.store, slt.config; sys.exit('torch' in sys.modules)"
+    code = "import sys, slt.assets.store, slt.core.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from slt.assets.lockfile import FetchedFile, add_record
 from slt.assets.published import PUBLISHED_TEXT, files_folder, find_published
-from slt.assets.records import FetchedFile, add_record
 from slt.assets.text_models import find_text_model, licence_of
-from slt.errors import UserError
+from slt.core.errors import UserError
 
 
 def put(name):

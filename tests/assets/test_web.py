@@ -12,7 +12,7 @@ import pytest
 
 from slt.assets import web
 from slt.assets.web import OutOfRangeError, TryAgainError, ask, opener
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
 from tests.servers import FileServer, answers, serving
 
 SUBJECT = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]

@@ -17,18 +17,18 @@ import pytest
 import torch
 from torch import nn
 
-from slt import importing
 from slt.assets.cards import PreprocessCard, read_card, sha256_of
 from slt.assets.store import find_bundle, list_bundles
-from slt.bundle import load_bundle
-from slt.errors import UserError
-from slt.home import slt_home
-from slt.importing import ImportConfig, Sources, find_sources, import_bundle, read_config
+from slt.bundle import convert
+from slt.bundle.convert import ImportConfig, Sources, find_sources, import_bundle, read_config
+from slt.bundle.load import load_bundle
+from slt.core.errors import UserError
+from slt.core.home import slt_home
 from slt.models.checkpoint import read_weights
 from slt.models.config import SonarT5Config
 from slt.models.signhiera import SignHieraConfig
+from slt.pipeline.translator import Translator
 from slt.text.config import SonarTextConfig
-from slt.translate import Translator
 from tests.bundles import bundle, clip  # noqa: F401 - fixtures
 from tests.checkpoints import LAYOUTS, complete_weights, config_of, save_pickle, save_safetensors, write_sources
 
@@ -331,7 +331,7 @@ def test_fetched_files_stand_in_for_those_that_were_not_given(sources):
         find_sources()
     fetched = slt_home() / "files" / "sonar-asl"
     fetched.mkdir(parents=True)
-    for file in importing.FETCHED.values():
+    for file in convert.FETCHED.values():
         (fetched / file).touch()
     assert find_sources(**given) == Sources(
         **given,

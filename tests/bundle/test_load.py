@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from slt.assets.cards import read_card, write_card
-from slt.bundle import choose_device, load_bundle, load_text
-from slt.errors import UserError
-from slt.models import compute
+from slt.bundle.load import choose_device, load_bundle, load_text
+from slt.core.errors import UserError
+from slt.models import cpu_kernels
 from slt.text.int8 import WholeProduct
 from tests.bundles import LANGUAGES, add_domain, bundle, let_write, own_bundle
 
@@ -33,10 +33,10 @@ def test_a_bundle_becomes_models_that_are_ready_to_translate(bundle):
 @pytest.mark.parametrize("own_instructions", [True, False])
 def test_another_dtype_is_that_of_all_products(bundle, dtype, own_instructions, monkeypatch):
     half = getattr(torch, dtype)
-    monkeypatch.setattr(compute, "has_half", lambda asked: own_instructions or asked != half)
+    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: own_instructions or asked != half)
     loaded = load_bundle(bundle, device="cpu", dtype=dtype)
     for model in (loaded.extractor, loaded.encoder, loaded.decoder):
-        assert {part.weight.dtype for part in model.modules() if compute.is_linear(part)} == {half}
+        assert {part.weight.dtype for part in model.modules() if cpu_kernels.is_linear(part)} == {half}
         others = {value.dtype for value in model.parameters() if value.ndim == 1}
         assert others == {half if own_instructions else torch.float32}
 
@@ -44,10 +44,10 @@ def test_another_dtype_is_that_of_all_products(bundle, dtype, own_instructions, 
 def test_the_text_decoder_may_have_a_dtype_of_its_own(bundle):
     loaded = load_bundle(bundle, device="cpu", text_dtype="bfloat16")
     assert {value.dtype for value in loaded.encoder.parameters()} == {torch.float32}
-    assert {part.weight.dtype for part in loaded.decoder.modules() if compute.is_linear(part)} == {torch.bfloat16}
+    assert {part.weight.dtype for part in loaded.decoder.modules() if cpu_kernels.is_linear(part)} == {torch.bfloat16}
     loaded = load_bundle(bundle, device="cpu", text_dtype="int8", text_encoder=True)
     assert isinstance(loaded.decoder.decoder.decoder.layers[0].ffn.inner_proj, WholeProduct)
-    assert isinstance(loaded.decoder.encoder.encoder.layers[0].ffn.inner_proj, compute.Product)
+    assert isinstance(loaded.decoder.encoder.encoder.layers[0].ffn.inner_proj, cpu_kernels.Product)
 
 
 @pytest.mark.parametrize("text_dtype", [None, "int8"])

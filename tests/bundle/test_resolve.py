@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from slt import importing
 from slt.assets import published
 from slt.assets.download import Patience
 from slt.assets.published import PublishedFile, PublishedModel
 from slt.assets.store import find_bundle
-from slt.errors import UserError
-from slt.home import slt_home
-from slt.importing import FETCHED, read_config
-from slt.obtain import check_embeds, languages_of, obtain
+from slt.bundle import convert
+from slt.bundle.convert import FETCHED, read_config
+from slt.bundle.resolve import check_embeds, languages_of, obtain
+from slt.core.errors import UserError
+from slt.core.home import slt_home
+from slt.pipeline.translator import Translator
 from slt.text.languages import LANGUAGE_NAMES
-from slt.translate import Translator
 from tests.bundles import LANGUAGES, bundle, clip, let_write, own_bundle
 from tests.checkpoints import write_config, write_sources
 from tests.servers import FileServer, drops, server
@@ -42,10 +42,10 @@ def public(server: FileServer, bundle, tmp_path, monkeypatch):
     model = PublishedModel(summary="tiny signs", licence="CC-BY-NC-4.0", notice="no commerce", files=files)
     for table in ("slt.assets.published.PUBLISHED", "slt.assets.published.FETCHABLE"):
         monkeypatch.setattr(table, {"sonar-asl": model})
-    for table in ("slt.assets.store.PUBLISHED", "slt.assets.store.FETCHABLE", "slt.obtain.PUBLISHED"):
+    for table in ("slt.assets.store.PUBLISHED", "slt.assets.store.FETCHABLE", "slt.bundle.resolve.PUBLISHED"):
         monkeypatch.setattr(table, {"sonar-asl": model})
     tiny = read_config(write_config(bundle, tmp_path / "import.json"))
-    monkeypatch.setattr(importing, "ImportConfig", lambda **said: dataclasses.replace(tiny, **said))
+    monkeypatch.setattr(convert, "ImportConfig", lambda **said: dataclasses.replace(tiny, **said))
     monkeypatch.setattr("slt.assets.fetch.Patience", lambda: Patience(sleep=lambda _: None))
     monkeypatch.setenv("SLT_OFFLINE", "0")
     monkeypatch.setenv("SLT_MIRROR", server.url)

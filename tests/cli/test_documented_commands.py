@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from slt.errors import UserError
-from slt_cli.words import check_words
+from slt.core.errors import UserError
+from slt_cli.arguments import check_words
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -15,8 +15,8 @@ import pytest
 from slt.data.features.records import DATA
 from slt.data.manifest import Clip, write_manifest
 from slt.data.synthetic.corpus import write_corpus
-from slt.evaluate.journal import JOURNAL
 from slt.evaluate.model import BlankVideo
+from slt.evaluate.progress_log import JOURNAL
 from slt.evaluate.results import COLUMNS, read_results
 from slt.evaluate.text_metrics import bleu
 from tests.bundles import write_clip

@@ -11,8 +11,8 @@ import torch
 from slt.assets.cards import read_card, write_card
 from slt.assets.fetch import fetch
 from slt.assets.published import PUBLISHED_JUDGES, files_folder
+from slt.core.errors import UserError
 from slt.data.manifest import Clip, write_manifest
-from slt.errors import UserError
 from slt.evaluate import blaser
 from slt.evaluate.blaser import SHAPES, judge, part_names
 from slt.evaluate.results import read_results

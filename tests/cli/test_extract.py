@@ -135,7 +135,7 @@ def test_texts_are_embedded_once_in_every_language(slt, bundle, manifest, tmp_pa
     assert "2 of 2 texts embedded, 0 were there: deu_Latn" in german.err
     assert "2 of 4 texts embedded, 2 were there: eng_Latn, deu_Latn" in slt(*words).err
     assert "0 of 4 texts embedded" in slt(*words).err
-    from slt.bundle import load_text
+    from slt.bundle.load import load_text
 
     _, model = load_text(bundle, device="cpu")
     found = EmbeddingCache.open(tmp_path / "e").get(["We go hiking.", "Wir wandern."], ["eng_Latn", "deu_Latn"])

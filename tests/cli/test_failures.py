@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
 from slt_cli.failures import ItemsFailed
 
 THEIRS = ("a.mp4", UserError("a.mp4 is empty", fix="copy it again"))

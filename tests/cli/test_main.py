@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from slt import log
-from slt.errors import SltError, UserError
+from slt.core import log
+from slt.core.errors import SltError, UserError
 from slt_cli import main as front
 
 VERBS = [[], ["doctor"], ["demo"], ["translate"], ["models"], ["models", "list"], ["models", "verify"], ["prepare"]]

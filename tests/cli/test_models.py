@@ -9,7 +9,7 @@ import pytest
 from slt.assets import published
 from slt.assets.download import Patience
 from slt.assets.published import PublishedFile, PublishedModel
-from slt.home import slt_home
+from slt.core.home import slt_home
 from tests.servers import FileServer, answers, drops, server  # noqa: F401 - a fixture
 
 CONTENT = {"signs.pth": bytes(range(256)) * 400, "texts.pt": b"text" * 100}
@@ -197,7 +197,7 @@ def test_files_of_other_sizes_are_refused_without_a_config(slt, files):
 
 def test_fetched_files_become_the_model_they_were_published_as(slt, bundle, clip, tmp_path, public):
     """The way of a new user: fetch, import, translate; on tiny checkpoints and a local server."""
-    from slt.importing import FETCHED
+    from slt.bundle.convert import FETCHED
     from tests.checkpoints import write_config, write_sources
 
     sources = write_sources(bundle, tmp_path / "published")

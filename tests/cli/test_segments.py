@@ -10,10 +10,10 @@ import pysubs2
 import pytest
 import torch
 
+from slt.core.errors import SltError
 from slt.data.synthetic.corpus import write_video
 from slt.data.synthetic.talk import plan_talk
-from slt.errors import SltError
-from slt.translate import Translator
+from slt.pipeline.translator import Translator
 from tests.bundles import FEATURE_DIM, bundle, clip, write_clip
 
 

@@ -12,8 +12,8 @@ import av
 import numpy as np
 import pytest
 
-from slt import files
-from slt.bundle import DTYPES
+from slt.bundle.load import DTYPES
+from slt.core import files
 from slt_cli.translate import Dtype
 from tests.bundles import WHAT_IT_KNOWS, add_domain, let_write, noise, write_clip
 
@@ -227,7 +227,7 @@ def test_a_failure_of_the_machine_is_not_the_users(translate, clip, monkeypatch)
     def find_signer(*_):
         raise MemoryError("Unable to allocate 9 GiB")
 
-    monkeypatch.setattr("slt.signing.find_signer", find_signer)
+    monkeypatch.setattr("slt.pipeline.segment.find_signer", find_signer)
     outcome = translate(clip)
     assert outcome.code == 1
     assert outcome.err.startswith(
@@ -300,7 +300,7 @@ def full(*_):
 
 
 def test_an_interrupted_run_says_how_far_it_came(translate, clip, monkeypatch):
-    from slt.translate import Translator
+    from slt.pipeline.translator import Translator
 
     genuine = Translator.translate_many
 

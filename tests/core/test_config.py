@@ -6,8 +6,8 @@ from typing import Any, Literal, Optional
 
 import pytest
 
-from slt.config import parse
-from slt.errors import UserError
+from slt.core.config import parse
+from slt.core.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)

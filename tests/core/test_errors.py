@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from slt.errors import SltError, UserError, as_slt_error
+from slt.core.errors import SltError, UserError, as_slt_error
 
 
 class OutOfMemoryError(RuntimeError):

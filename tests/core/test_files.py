@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from slt import files
-from slt.errors import SltError, UserError
-from slt.files import atomic_write, publish_folder
+from slt.core import files
+from slt.core.errors import SltError, UserError
+from slt.core.files import atomic_write, publish_folder
 
 
 def test_file_appears_when_it_is_whole(tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from slt.home import is_offline, slt_home
+from slt.core.home import is_offline, slt_home
 
 
 def test_the_home_is_the_chosen_folder_else_in_the_users_cache(monkeypatch):

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from slt import log
-from slt.errors import SltError, UserError
+from slt.core import log
+from slt.core.errors import SltError, UserError
 
 
 def on_a_terminal(code: str, **streams: object) -> str:
@@ -74,7 +74,7 @@ def test_progress_off_a_terminal_is_a_line_now_and_then(capsys, monkeypatch):
 
 def test_progress_on_a_terminal_is_a_bar_and_leaves_with_the_work():
     code = """
-from slt import log
+from slt.core import log
 with log.bars() as bars:
     bars.update("videos", 1, 2)
     log.result("a text")
@@ -91,7 +91,7 @@ with log.bars() as bars:
 
 def test_results_in_a_file_are_complete_while_a_bar_is_on_the_terminal(tmp_path):
     code = """
-from slt import log
+from slt.core import log
 with log.bars() as bars:
     bars.update("videos", 1, None)
     log.result("a text")

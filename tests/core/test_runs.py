@@ -6,9 +6,9 @@ from threading import Timer, current_thread
 
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
+from slt.core.runs import environment, find_run, git_revision, open_run
 from slt.recipe.load import load_recipe, to_yaml
-from slt.runs import environment, find_run, git_revision, open_run
 
 
 def test_a_run_notes_what_it_stands_on(tmp_path):
@@ -77,12 +77,12 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
 
 
 def test_later_processes_wait_for_the_first(tmp_path, monkeypatch):
-    monkeypatch.setattr("slt.runs.WAIT_S", 5.0)
+    monkeypatch.setattr("slt.core.runs.WAIT_S", 5.0)
     open_run(tmp_path / "run", "name: a\n")
     first = Timer(0.3, open_run, (tmp_path / "run", "name: b\n"))
     first.start()
-    monkeypatch.setattr("slt.runs.process_rank", lambda: int(current_thread() is not first))
-    monkeypatch.setattr("slt.runs.environment", lambda: {"by": current_thread().name})
+    monkeypatch.setattr("slt.core.runs.process_rank", lambda: int(current_thread() is not first))
+    monkeypatch.setattr("slt.core.runs.environment", lambda: {"by": current_thread().name})
     assert open_run(tmp_path / "run", "name: b\n").recipe.read_text() == "name: b\n"
     first.join()
     assert json.loads((tmp_path / "run" / "environment.json").read_text()) == {"by": first.name}

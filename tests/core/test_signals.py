@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from slt.errors import Stopped
-from slt.stopping import SIGNALS, stop_requests
+from slt.core.errors import Stopped
+from slt.core.signals import SIGNALS, stop_requests
 
 
 @pytest.mark.parametrize("number", SIGNALS)

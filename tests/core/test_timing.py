@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from slt import stopwatch
-from slt.stopwatch import Stopwatch
+from slt.core import timing
+from slt.core.timing import Stopwatch
 
 
 @pytest.fixture
@@ -11,7 +11,7 @@ def clock(monkeypatch):
     """A stopwatch whose time is ``clock.now``."""
     watch = Stopwatch()
     watch.now = 0.0
-    monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: watch.now)
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: watch.now)
     return watch
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from slt.errors import SltError
-from slt.workers import workers
+from slt.core.errors import SltError
+from slt.core.workers import workers
 
 
 def test_results_come_back_in_order():
@@ -54,7 +54,7 @@ def test_an_interrupt_waits_for_no_worker():
 def test_a_worker_does_not_outlive_a_parent_that_was_killed():
     code = """
 import os, time
-from slt.workers import workers
+from slt.core.workers import workers
 if __name__ == "__main__":
     with workers(1) as pool:
         print(pool.submit(os.getpid).result(), flush=True)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from slt.core.errors import UserError
 from slt.data.cues import Cue, clock_seconds, read_cues
-from slt.errors import UserError
 
 
 @pytest.fixture

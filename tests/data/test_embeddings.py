@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from slt.core.errors import UserError
 from slt.data.embeddings import EmbeddingCache, embedding_writer, text_id
 from slt.data.features.header import StoreHeader
 from slt.data.features.writer import FeatureWriter
-from slt.errors import UserError
 
 HASH = "ab" * 32
 

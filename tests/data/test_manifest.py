@@ -5,9 +5,9 @@ import random
 
 import pytest
 
+from slt.core.errors import UserError
 from slt.data.manifest import Clip, Manifest, read_manifest, scan_manifest, write_manifest
 from slt.data.synthetic.corpus import COLUMNS as DRAWN
-from slt.errors import UserError
 
 OURS = "id\tvideo\tstart_s\tend_s\ttext\tlang\tsigner\n"
 

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from slt.data.corpora.known import HOW2SIGN
+from slt.core.errors import SltError
 from slt.data.corpora.listing import read_listing
+from slt.data.corpora.registry import HOW2SIGN
 from slt.data.lines import read_lines
 from slt.data.manifest import read_manifest, scan_manifest, write_manifest
-from slt.errors import SltError
 
 LAYOUTS = (
     "id\tvideo\tstart_s\tend_s\ttext\tlang\tsigner\n"

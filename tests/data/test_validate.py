@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from slt.core.errors import UserError
 from slt.data.clean import clean_names, write_clean
 from slt.data.findings import CHECKS
 from slt.data.manifest import Clip, read_manifest, write_manifest
 from slt.data.validate import examine
-from slt.errors import UserError
 from tests.video.films import write_film
 
 

@@ -1,8 +1,8 @@
 import torch
 
+from slt.core.tensors import FeatureBatch
 from slt.demo.encoder import train_encoder
 from slt.demo.plan import EMBEDDING_DIM, EXTRACTOR, DemoPlan
-from slt.tensors import FeatureBatch
 
 
 def test_it_overfits_a_handful_of_clips(tmp_path):

@@ -11,7 +11,7 @@ from slt.data.synthetic.labels import read_clips
 from slt.data.synthetic.motion import _REST
 from slt.data.synthetic.signer import draw_frames, draw_signer
 from slt.demo.score import score_bundle
-from slt.translate import Translator
+from slt.pipeline.translator import Translator
 
 SEED = 1234  # not the seed that the bundle was trained with
 N_CLIPS = 10

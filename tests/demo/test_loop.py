@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from slt.core.errors import SltError
 from slt.demo.loop import Training, train
-from slt.errors import SltError
 
 TRAINING = Training(n_steps=450, learning_rate=0.05, weight_decay=0.0, seed=1)
 

@@ -3,12 +3,12 @@ import json
 
 import pytest
 
+from slt.core.errors import UserError
 from slt.data.synthetic.labels import read_clips
 from slt.demo.bundle import choose_clips
 from slt.demo.plan import DemoPlan
 from slt.demo.train import train_demo
-from slt.errors import UserError
-from slt.translate import Translator
+from slt.pipeline.translator import Translator
 
 TINY = DemoPlan(
     clips={"train": 6, "val": 5, "test": 3},

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.evaluate.bootstrap import Resampling
 from slt.evaluate.embeddings import Side, common_sides, describe, draw, projection
 from slt.evaluate.evaluation import Material
 from slt.evaluate.results import Sentence
-from slt.evaluate.space import anisotropy
+from slt.evaluate.sonar_space import anisotropy
 
 FEW = Resampling(resamples=20)
 

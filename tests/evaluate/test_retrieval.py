@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.evaluate import retrieval as module
 from slt.evaluate.retrieval import retrieval
 

@@ -14,7 +14,7 @@ import pytest
 import sacrebleu
 from nltk.translate.meteor_score import single_meteor_score
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.evaluate import overlap
 from slt.evaluate.bleu import bleu_score, bleu_statistics, chrf_score, chrf_statistics, load_tokenizer, tokenize
 from slt.evaluate.bootstrap import Resampling

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.evaluate.texts import pair_files
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from slt.extract.base import Settings
-from slt.extract.kinds import load_extractor
-from slt.extract.signhiera import SignHieraExtractor
+from slt.frontend.base import Settings
+from slt.frontend.registry import load_extractor
+from slt.frontend.signhiera import SignHieraExtractor
 from tests.bundles import bundle, clip, write_clip  # noqa: F401 - fixtures
 from tests.frame_bundles import both_bundle, keypoint_bundle, siglip_folder  # noqa: F401 - fixtures
 

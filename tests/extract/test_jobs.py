@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from slt.core.errors import UserError
 from slt.data.manifest import Clip, write_manifest
-from slt.errors import UserError
 from slt.extract.jobs import Job, choose_shard, gather_jobs, shard_of
 
 

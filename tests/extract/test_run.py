@@ -10,20 +10,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from slt.bundle import window_geometry
+from slt.bundle.load import window_geometry
+from slt.core.errors import SltError, UserError
+from slt.core.signals import StopRequests
 from slt.data.features.header import StoreHeader
 from slt.data.features.records import DATA
 from slt.data.features.store import FeatureStore
 from slt.data.features.writer import FeatureWriter
-from slt.errors import SltError, UserError
-from slt.extract.base import Extractor, Piece, Settings
 from slt.extract.jobs import Job, choose_shard, gather_jobs
-from slt.extract.kinds import load_extractor
-from slt.extract.pipeline import extracted
-from slt.extract.story import estimate, extract, failures_path
-from slt.stages import extract_features
-from slt.stopping import StopRequests
-from slt.translate import Translator
+from slt.extract.run import estimate, extract, failures_path
+from slt.frontend.base import Extractor, Piece, Settings
+from slt.frontend.registry import load_extractor
+from slt.frontend.run import extracted
+from slt.frontend.stages import extract_features
+from slt.pipeline.translator import Translator
 from slt.video.crop import find_signer
 from slt.video.span import open_span
 from slt.video.stream import WindowStream, cropped_frames
@@ -215,10 +215,10 @@ KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
 from slt.data.features.store import FeatureStore
-from slt.extract.base import Settings
+from slt.frontend.base import Settings
 from slt.extract.jobs import gather_jobs
-from slt.extract.kinds import load_extractor
-from slt.extract.story import extract
+from slt.frontend.registry import load_extractor
+from slt.extract.run import extract
 
 bundle, out, *videos = sys.argv[1:]
 jobs = gather_jobs(map(Path, videos))

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from slt.bundle import load_bundle
+from slt.bundle.load import load_bundle
+from slt.core.errors import UserError
+from slt.core.registry import EXTRACTORS
 from slt.data.features.store import FeatureStore
 from slt.data.manifest import read_manifest
-from slt.errors import UserError
-from slt.extract.base import Settings
 from slt.extract.jobs import Job, gather_jobs
-from slt.extract.kinds import load_extractor
-from slt.extract.story import extract
-from slt.models import compute
-from slt.registry import EXTRACTORS
-from slt.sight import NOBODY, SIGHTS, sight_of
-from slt.stages import encode
-from slt.translate import BESIDE, Translator
+from slt.extract.run import extract
+from slt.frontend.base import Settings
+from slt.frontend.combined import NOBODY, SIGHTS, sight_of
+from slt.frontend.registry import load_extractor
+from slt.frontend.stages import encode
+from slt.models import cpu_kernels
+from slt.pipeline.translator import BESIDE, Translator
 from slt.video.boxes import Box
 from slt.video.keypoints import read_pose, write_pose
 from tests.bundles import EMBEDDING_DIM, bundle, clip, write_clip
@@ -228,7 +228,7 @@ def test_half_precision_moves_no_joint(keypoint_bundle, first):
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_pictures_in_half_precision_lose_little(siglip_bundle, alone, dtype, monkeypatch):
-    monkeypatch.setattr(compute, "has_half", lambda asked: asked == torch.float32)
+    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: asked == torch.float32)
     half, whole = (
         Translator(siglip_bundle, device="cpu", dtype=name).translate(alone, end_s=0.4) for name in (dtype, "float32")
     )

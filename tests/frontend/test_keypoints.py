@@ -3,15 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from slt.core.errors import UserError
 from slt.data.features.store import FeatureStore
 from slt.data.synthetic.corpus import draw_clip, plan_corpus, write_corpus
 from slt.data.synthetic.joints import joints
-from slt.errors import UserError
-from slt.extract.base import Settings
 from slt.extract.jobs import Job, gather_jobs
-from slt.extract.kinds import load_extractor
-from slt.extract.story import extract
-from slt.translate import BESIDE
+from slt.extract.run import extract
+from slt.frontend.base import Settings
+from slt.frontend.registry import load_extractor
+from slt.pipeline.translator import BESIDE
 from slt.video.keypoints import PoseFile, find_keypoints, read_pose, write_pose
 from slt.video.span import open_span
 

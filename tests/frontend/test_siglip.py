@@ -16,13 +16,13 @@ from transformers import (
     VideoMAEImageProcessor,
 )
 
+from slt.core.errors import UserError
 from slt.data.features.store import FeatureStore
-from slt.errors import UserError
-from slt.extract.base import Settings
 from slt.extract.jobs import gather_jobs
-from slt.extract.kinds import load_extractor
-from slt.extract.story import extract
-from slt.models import compute
+from slt.extract.run import extract
+from slt.frontend.base import Settings
+from slt.frontend.registry import load_extractor
+from slt.models import cpu_kernels
 from slt.models.pictures import Pictures
 from slt.video.decode import open_video
 from slt.video.windows import WindowGeometry, plan_windows
@@ -95,7 +95,7 @@ def test_siglip_embeds_every_second_frame_as_transformers_does(siglip, videos, t
 @pytest.mark.parametrize("has_half", [True, False])
 def test_a_bundles_siglip_computes_in_half_precision(both_bundle, videos, tmp_path, monkeypatch, dtype, has_half):
     whole = load_extractor("siglip", Settings(model=str(both_bundle), device="cpu"))
-    monkeypatch.setattr(compute, "has_half", lambda asked: has_half or asked == torch.float32)
+    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: has_half or asked == torch.float32)
     half = load_extractor("siglip", Settings(model=str(both_bundle), device="cpu", dtype=dtype))
     for name, extractor in (("whole", whole), ("half", half)):
         assert not extract(gather_jobs(videos[:1]), extractor, tmp_path / name).failures

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
 from slt.launch.plan import Job, Place, command
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
 from slt.launch import slurm
 from slt.launch.plan import Job, Place
 from slt.launch.slurm import script, submit, write_scripts

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.launch.steps import read_pipeline
 
 

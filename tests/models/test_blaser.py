@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.models.blaser import Blaser, BlaserConfig
 from slt.models.fitting import load_model
 

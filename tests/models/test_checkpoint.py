@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
 from slt.models import checkpoint
 from slt.models.checkpoint import read_notes, read_weights, save_weights
 

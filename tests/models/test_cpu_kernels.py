@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from slt.models import compute
-from slt.models.compute import multiply, settle_on_cpu
+from slt.models import cpu_kernels
+from slt.models.cpu_kernels import multiply, settle_on_cpu
 
 
 class Small(nn.Module):
@@ -32,8 +32,8 @@ class Small(nn.Module):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("at_once", "worth_it"), [(2**22, 2**22), (70, 0), (1, 0)])
 def test_a_product_is_the_plain_one(dtype, bias, at_once, worth_it, monkeypatch):
-    monkeypatch.setattr(compute, "WEIGHTS_AT_ONCE", at_once)
-    monkeypatch.setattr(compute, "_WORTH_IT", worth_it)
+    monkeypatch.setattr(cpu_kernels, "WEIGHTS_AT_ONCE", at_once)
+    monkeypatch.setattr(cpu_kernels, "_WORTH_IT", worth_it)
     x, weight = torch.randn(2, 3, 33), torch.randn(17, 33).to(dtype)
     b = torch.randn(17) if bias else None
     torch.testing.assert_close(multiply(x, weight, b), F.linear(x, weight.float(), b), rtol=1e-5, atol=1e-5)
@@ -41,7 +41,7 @@ def test_a_product_is_the_plain_one(dtype, bias, at_once, worth_it, monkeypatch)
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_without_instructions_only_the_weights_are_rounded(dtype, monkeypatch):
-    monkeypatch.setattr(compute, "has_half", lambda asked: asked == torch.float32)
+    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: asked == torch.float32)
     full = Small().eval()
     half = copy.deepcopy(full).to(dtype)
     for rounded, exact in zip(half.parameters(), full.parameters(), strict=True):
@@ -57,7 +57,7 @@ def test_without_instructions_only_the_weights_are_rounded(dtype, monkeypatch):
 @torch.inference_mode()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_torchs_own_attention_computes_in_one_dtype(dtype, monkeypatch):
-    monkeypatch.setattr(compute, "has_half", lambda asked: asked == torch.float32)
+    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: asked == torch.float32)
     half = nn.Sequential(nn.MultiheadAttention(8, 2, batch_first=True)).eval().to(dtype)
     full = copy.deepcopy(half).float()
     settle_on_cpu(half)
@@ -67,7 +67,7 @@ def test_torchs_own_attention_computes_in_one_dtype(dtype, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_with_instructions_of_its_own_half_precision_is_left_alone(dtype, monkeypatch):
-    monkeypatch.setattr(compute, "has_half", lambda asked: True)
+    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: True)
     model = Small().to(dtype)
     settle_on_cpu(model)
     assert {value.dtype for value in model.parameters()} == {dtype}
@@ -75,7 +75,7 @@ def test_with_instructions_of_its_own_half_precision_is_left_alone(dtype, monkey
 
 
 def test_gradients_and_autocast_go_the_usual_way(monkeypatch):
-    monkeypatch.setattr(compute, "_WORTH_IT", 0)
+    monkeypatch.setattr(cpu_kernels, "_WORTH_IT", 0)
     model = Small()
     expected = model(torch.tensor([1]))
     settle_on_cpu(model)
@@ -98,5 +98,5 @@ def test_a_settled_model_can_be_copied_and_the_copy_is_its_own(duplicate):
 
 
 def test_every_dtype_has_an_answer():
-    assert compute.has_half(torch.float32)
-    assert {type(compute.has_half(dtype)) for dtype in (torch.bfloat16, torch.float16)} == {bool}
+    assert cpu_kernels.has_half(torch.float32)
+    assert {type(cpu_kernels.has_half(dtype)) for dtype in (torch.bfloat16, torch.float16)} == {bool}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
 from slt.models.fitting import build_empty, fit, load_model, load_strict, rename
 
 

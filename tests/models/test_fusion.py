@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from slt.errors import UserError
+from slt.core.errors import UserError
+from slt.core.tensors import FeatureBatch
 from slt.models.config import KEYPOINTS_DIM, FusionConfig, TransformerConfig
 from slt.models.fusion import Fusion, at_pace_of
 from slt.models.sequence import Layer, Stack, masked_mean, sinusoids
 from slt.models.squeezeformer import Block, Convolution, RelativeAttention
 from slt.models.transformer import Transformer
-from slt.tensors import FeatureBatch
 
 SMALL = {"output_dim": 6, "d_model": 16, "num_heads": 4, "d_ff": 24}
 ENCODERS = {

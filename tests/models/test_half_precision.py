@@ -14,10 +14,10 @@ import torch
 
 from slt.assets.cards import read_card, write_card
 from slt.assets.store import find_bundle, list_copies
-from slt.bundle import load_bundle
-from slt.models import copies
+from slt.bundle.load import load_bundle
+from slt.models import half_precision
 from slt.models.checkpoint import read_weights, save_weights
-from slt.models.copies import read_in
+from slt.models.half_precision import read_in
 from tests.bundles import bundle, own_bundle
 
 FILE = "encoder.safetensors"
@@ -25,7 +25,7 @@ FILE = "encoder.safetensors"
 
 @pytest.fixture(autouse=True)
 def _small_files_too(monkeypatch):
-    monkeypatch.setattr(copies, "SMALLEST_BYTES", 1)
+    monkeypatch.setattr(half_precision, "SMALLEST_BYTES", 1)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -74,7 +74,7 @@ def test_what_needs_no_copy_gets_none(own_bundle, monkeypatch):
     save_weights(own_bundle / FILE, {"w": torch.ones(2).bfloat16()})
     write_card(own_bundle, read_card(own_bundle))
     read_in(find_bundle(own_bundle), FILE, torch.bfloat16)
-    monkeypatch.setattr(copies, "SMALLEST_BYTES", 2**28)
+    monkeypatch.setattr(half_precision, "SMALLEST_BYTES", 2**28)
     read_in(find_bundle(own_bundle), "extractor.safetensors", torch.bfloat16)
     assert not (own_bundle / "copies").exists()
 

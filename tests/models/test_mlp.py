@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from slt.errors import UserError
+from slt.core.errors import UserError
+from slt.core.tensors import FeatureBatch
 from slt.models.config import MlpConfig
 from slt.models.mlp import Mlp
-from slt.tensors import FeatureBatch
 
 
 def test_a_padded_clip_is_embedded_as_it_is_alone_and_has_the_length_asked_for():

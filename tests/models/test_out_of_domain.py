@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from slt.errors import UserError
-from slt.models.domain import Domain, fit_domain
+from slt.core.errors import UserError
+from slt.models.out_of_domain import Domain, fit_domain
 
 DIM = 6
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from transformers import SiglipVisionModel
 
-from slt.config import parse
-from slt.errors import UserError
+from slt.core.config import parse
+from slt.core.errors import UserError
 from slt.models.fitting import load_model
 from slt.models.pictures import CONFIG_NAME, PROCESSOR_NAME, Pictures
 from slt.models.siglip import Siglip, SiglipConfig, siglip_config

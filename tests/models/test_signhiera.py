@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from slt.config import parse
-from slt.errors import UserError
+from slt.core.config import parse
+from slt.core.errors import UserError
 from slt.models.fitting import build_empty, load_strict
 from slt.models.signhiera import SignHiera, SignHieraConfig, normalise
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from slt.config import parse
-from slt.errors import UserError
+from slt.core.config import parse
+from slt.core.errors import UserError
+from slt.core.tensors import FeatureBatch
 from slt.models.config import SonarT5Config
 from slt.models.fitting import build_empty, load_strict, rename
 from slt.models.sonar_t5 import SonarT5
-from slt.tensors import FeatureBatch
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FIXED = ("feed_forward_proj", "tie_word_embeddings", "decoder_start_token_id")

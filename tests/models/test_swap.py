@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from slt.models.standin import StandIn
+from slt.models.swap import StandIn
 
 
 class Twice(nn.Module):

@@ -10,15 +10,16 @@ import pytest
 import torch
 
 import slt
-from slt import signing, stages
 from slt.assets.cards import read_card, write_card
-from slt.bundle import load_bundle
-from slt.errors import SltError, UserError
+from slt.bundle.load import load_bundle
+from slt.core.errors import SltError, UserError
+from slt.core.tensors import FeatureBatch
+from slt.frontend import stages
+from slt.frontend.stages import encode, extract_features
 from slt.models.signhiera import normalise
-from slt.stages import encode, extract_features
-from slt.tensors import FeatureBatch
-from slt.translate import Translator
-from slt.translation import Failure, Translation
+from slt.pipeline import segment as signing
+from slt.pipeline.result import Failure, Translation
+from slt.pipeline.translator import Translator
 from slt.video import file as video_file
 from slt.video.boxes import Box
 from slt.video.crop import crop_resize

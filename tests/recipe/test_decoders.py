@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.recipe.load import load_recipe
 
 MBART = "decoder={kind: mbart}"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.recipe.load import check_verb, find_recipe, load_recipe, shipped_recipes, to_yaml
 from slt.recipe.parts import SonarSpace
 from slt.recipe.schema import VERBS

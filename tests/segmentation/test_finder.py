@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from slt.core.errors import UserError
 from slt.data.synthetic.talk import plan_talk
-from slt.errors import UserError
-from slt.segment.finder import BEHIND_S, Cutter, SentenceFinder, SentenceLimits
+from slt.segmentation.finder import BEHIND_S, Cutter, SentenceFinder, SentenceLimits
 
 LIMITS = SentenceLimits(min_length_s=0.6, max_length_s=4.0, min_pause_s=0.4)
 FPS = 25

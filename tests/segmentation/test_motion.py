@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from slt.segment.motion import Levels, MotionMeter, changed, small_grey
+from slt.segmentation.motion import Levels, MotionMeter, changed, small_grey
 
 
 def scene(hand: tuple[int, int] = (60, 140), shift: float = 0.0) -> np.ndarray:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from slt.segment.rest import LONGEST_MEMORY_S, MOST, RestPostures
+from slt.segmentation.rest import LONGEST_MEMORY_S, MOST, RestPostures
 
 NEAR = 8.0
 

@@ -6,8 +6,8 @@ from weakref import ref
 import numpy as np
 import pytest
 
-from slt.segment.finder import BEHIND_S, SentenceLimits
-from slt.segment.stream import find_sentences
+from slt.segmentation.finder import BEHIND_S, SentenceLimits
+from slt.segmentation.stream import find_sentences
 
 FPS = 25
 

@@ -6,7 +6,7 @@ import re
 import pysubs2
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.subtitles.cues import LINE_WIDTH, Cue, as_srt, as_vtt, lay_out, read_cues, write_cues
 
 NASTY = [

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.subtitles.spans import parse_spans, read_spans
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from slt.tensors import EncoderOutput, FeatureBatch
-from slt.text.hf import HfText
-from slt.text.hf_config import HfTextConfig
-from slt.text.hf_folder import new_text
+from slt.core.tensors import EncoderOutput, FeatureBatch
+from slt.text.hf.config import HfTextConfig
+from slt.text.hf.decoder import HfText
+from slt.text.hf.folder import new_text
 
 TEXTS = ("the weather is nice today", "we go hiking in the mountains", "das Wetter ist heute schön")
 SHAPES: dict[str, dict[str, Any]] = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.text.config import SonarTextConfig, StackConfig
 
 

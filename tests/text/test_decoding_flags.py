@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from slt.text.contexts import evaluating, made_on
+from slt.text.decoding_flags import evaluating, made_on
 
 
 def test_evaluating_gives_each_part_its_own_mode_back() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.text import int8
 from slt.text.sonar.model import SonarText
 

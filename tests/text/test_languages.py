@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.text.languages import FLORES_200, LANGUAGE_NAMES, check_languages, nearest_languages
 
 DEMO = ("eng_Latn", "deu_Latn")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from slt.text.loops import goes_in_circles
+from slt.text.repetition import goes_in_circles
 
 
 @pytest.mark.parametrize(

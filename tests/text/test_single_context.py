@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from slt.text import one_step
+from slt.text import single_context
 from slt.text.sonar.model import SonarText
 
 
@@ -53,7 +53,7 @@ def test_training_asks_as_always(model: SonarText) -> None:
 
 
 def test_what_is_seen_is_kept_in_the_order_of_the_rows() -> None:
-    seen = one_step.Seen(torch.arange(3.0)[:, None, None])
+    seen = single_context.Seen(torch.arange(3.0)[:, None, None])
     seen.reorder(torch.tensor([2, 0]))
     assert seen.value.flatten().tolist() == [2, 0]
     assert seen.size_bytes() == seen.capacity_bytes() == 8

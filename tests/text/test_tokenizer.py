@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import sentencepiece
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.text.tokenizer import train_tokenizer
 
 TEXTS = ["the weather is nice today", "we go hiking in the mountains", "das Wetter ist heute schön", "  "] * 3

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.text.sonar.model import SonarText
 from slt.text.weights import EMBEDDING, OUTPUT_TABLE, modern_weights
 from tests.checkpoints import old_layout

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from slt.config import parse
+from slt.core.config import parse
 from slt.data.features.header import StoreHeader
 from slt.data.features.open import open_features
 from slt.data.features.writer import FeatureWriter

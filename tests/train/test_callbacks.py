@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from slt.errors import UserError
+from slt.core.errors import UserError
+from slt.core.runs import open_run
 from slt.recipe.load import to_yaml
-from slt.runs import open_run
 from slt.train.callbacks import steps_done
 from slt.train.run import train
 from slt.train.validation import validate

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from slt.train.guards import constant_embeddings, constant_texts, spread
+from slt.train.collapse import constant_embeddings, constant_texts, spread
 
 TARGETS = np.random.default_rng(0).standard_normal((50, 8)).astype(np.float32)
 

@@ -7,12 +7,12 @@ from typing import get_args, get_type_hints
 import pytest
 import torch
 
-from slt.errors import UserError
+from slt.core.errors import UserError
+from slt.core.registry import ENCODERS
 from slt.recipe.decoders import Decoder
 from slt.recipe.parts import ON_KEYPOINTS, CrossEntropy, Encoder, Objective, SonarSpace
-from slt.registry import ENCODERS
 from slt.train.decoders import DECODERS
-from slt.train.dry import random_targets
+from slt.train.dry_run import random_targets
 from slt.train.objectives import OBJECTIVES
 from slt.train.optim import make_optimizer
 from slt.train.prepare import prepare, train_loader

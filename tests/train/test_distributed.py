@@ -10,10 +10,10 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from slt.core.runs import open_run
 from slt.launch.plan import ON_ONE_NODE
 from slt.recipe.load import to_yaml
-from slt.runs import open_run
-from slt.train.processes import gathered, share_sizes, summed, together
+from slt.train.distributed import gathered, share_sizes, summed, together
 from slt.train.run import train
 from tests.train.conftest import SHAPE
 

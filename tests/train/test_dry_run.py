@@ -6,9 +6,9 @@ import re
 
 import yaml
 
-from slt.config import parse
+from slt.core.config import parse
 from slt.recipe.schema import Recipe
-from slt.train.dry import dry_run
+from slt.train.dry_run import dry_run
 
 SHOWN = """\
 parameter groups:

@@ -12,21 +12,21 @@ import torch
 
 from slt.assets.cards import read_card, sha256_of
 from slt.assets.store import find_bundle
-from slt.config import parse
+from slt.core.config import parse
+from slt.core.errors import UserError
+from slt.core.runs import open_run
 from slt.data.features.open import open_features
 from slt.data.features.writer import FeatureWriter
 from slt.data.manifest import read_manifest
-from slt.errors import UserError
-from slt.extract.base import Settings
-from slt.extract.kinds import load_extractor
+from slt.frontend.base import Settings
+from slt.frontend.registry import load_extractor
+from slt.pipeline.translator import Translator
 from slt.recipe.extractors import KeypointSiglipExtractor, SignHieraExtractor
 from slt.recipe.load import to_yaml
 from slt.recipe.schema import Recipe
-from slt.runs import open_run
 from slt.train.extractors import choose_extractor, of_bundle
 from slt.train.prepare import prepare
 from slt.train.run import train
-from slt.translate import Translator
 from tests.frame_bundles import VISUAL_DIM, both_bundle, drawn, keypoint_bundle, siglip_bundle, siglip_folder
 from tests.train.whole import finish
 

@@ -10,9 +10,9 @@ import json
 
 import pytest
 
+from slt.core.runs import open_run
 from slt.evaluate.text_metrics import bleu
 from slt.recipe.load import load_recipe, to_yaml
-from slt.runs import open_run
 from slt.train.run import train
 from tests.train.drawn import write_drawn
 

@@ -10,10 +10,10 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-from slt.errors import UserError
+from slt.core.errors import UserError
+from slt.core.runs import Run, open_run
 from slt.recipe.load import to_yaml
-from slt.runs import Run, open_run
-from slt.train.dry import dry_run
+from slt.train.dry_run import dry_run
 from slt.train.loop import World, check_machine, make_trainer, world
 from slt.train.run import train
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from slt.errors import UserError
-from slt.recipe.schema import Optim, Stage
+from slt.core.errors import UserError
+from slt.recipe.trainer import Optim, Stage
 from slt.train.lora import add_lora, merge_lora
 from slt.train.optim import make_optimizer, parameter_groups, share_of_peak, stage_at
 

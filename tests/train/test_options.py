@@ -11,11 +11,11 @@ import time
 import pytest
 import torch
 
-from slt.errors import Stopped, UserError
+from slt.core.errors import Stopped, UserError
+from slt.core.runs import Run, open_run
 from slt.recipe.load import to_yaml
-from slt.runs import Run, open_run
-from slt.train.curves import read_figures
-from slt.train.dry import random_targets
+from slt.train.dry_run import random_targets
+from slt.train.loggers import read_figures
 from slt.train.loop import check_compiler
 from slt.train.prepare import prepare
 from slt.train.run import build_module, train

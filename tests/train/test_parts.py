@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
+from slt.core.tensors import FeatureBatch
 from slt.models.checkpoint import read_weights, save_weights
 from slt.models.config import KEYPOINTS_DIM
-from slt.tensors import FeatureBatch
 from slt.train.parts import Widths, build_encoder
 from tests.bundles import EMBEDDING_DIM, FEATURE_DIM
 from tests.train.conftest import SHAPE, VISUAL_DIM

@@ -11,17 +11,17 @@ import torch
 
 from slt.assets.cards import text_model_hash
 from slt.assets.store import find_bundle
+from slt.core.errors import SltError, UserError
+from slt.core.runs import Run, open_run
 from slt.data.embeddings import embedding_writer, text_id
 from slt.data.features.header import StoreHeader
 from slt.data.features.writer import FeatureWriter
 from slt.data.manifest import Clip, read_manifest, write_manifest
-from slt.errors import SltError, UserError
 from slt.extract.texts import embed_texts
 from slt.models.config import KEYPOINTS_DIM
 from slt.recipe.load import to_yaml
-from slt.runs import Run, open_run
 from slt.train.callbacks import Judge
-from slt.train.dry import random_targets
+from slt.train.dry_run import random_targets
 from slt.train.prepare import prepare, tell_findings, train_loader
 from slt.train.run import train
 from tests.bundles import EMBEDDING_DIM, FEATURE_DIM, write_clip

@@ -8,14 +8,14 @@ import math
 import pytest
 import torch
 
-from slt.errors import SltError, Stopped
+from slt.core.errors import SltError, Stopped
+from slt.core.runs import Run, open_run
 from slt.models.checkpoint import read_weights
+from slt.pipeline.translator import Translator
 from slt.recipe.load import to_yaml
-from slt.runs import Run, open_run
-from slt.train.curves import read_figures
+from slt.train.loggers import read_figures
 from slt.train.module import Training
 from slt.train.run import train
-from slt.translate import Translator
 from tests.bundles import write_clip
 
 
@@ -58,7 +58,7 @@ def stop_before(monkeypatch, tmp_path):
 
 @pytest.fixture
 def noted_always(monkeypatch):
-    monkeypatch.setattr("slt.train.watch.NOTED_EVERY", 1)
+    monkeypatch.setattr("slt.train.throughput.NOTED_EVERY", 1)
 
 
 @pytest.mark.usefixtures("noted_always")

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slt.config import parse
+from slt.core.config import parse
+from slt.core.runs import open_run
 from slt.data.features.header import StoreHeader
 from slt.data.features.open import open_features
 from slt.data.features.writer import FeatureWriter
@@ -17,8 +18,7 @@ from slt.data.manifest import Clip, read_manifest, write_manifest
 from slt.models.config import KEYPOINTS_DIM
 from slt.recipe.load import check_verb, to_yaml
 from slt.recipe.schema import Recipe
-from slt.runs import open_run
-from slt.train.curves import read_figures
+from slt.train.loggers import read_figures
 from slt.train.run import train
 from slt_cli.main import main
 from tests.bundles import FEATURE_DIM

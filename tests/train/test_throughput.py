@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from slt.core.runs import open_run
 from slt.recipe.load import to_yaml
-from slt.runs import open_run
-from slt.train.curves import read_figures
 from slt.train.loader import Clips
+from slt.train.loggers import read_figures
 from slt.train.run import train
-from slt.train.watch import told_wait
+from slt.train.throughput import told_wait
 
 
 @pytest.mark.parametrize("slow", [True, False])
@@ -25,10 +25,10 @@ def test_waiting_for_data_is_told_when_it_is_long(make, tmp_path, monkeypatch, c
         return read(self, key)
 
     monkeypatch.setattr(Clips, "__getitem__", slowly)
-    monkeypatch.setattr("slt.train.watch.ENOUGH", 5)
-    monkeypatch.setattr("slt.train.watch.NOTED_EVERY", 5)
+    monkeypatch.setattr("slt.train.throughput.ENOUGH", 5)
+    monkeypatch.setattr("slt.train.throughput.NOTED_EVERY", 5)
     if not slow:
-        monkeypatch.setattr("slt.train.watch.LONG_WAIT", 0.9)  # reading costs little here, but so does a step
+        monkeypatch.setattr("slt.train.throughput.LONG_WAIT", 0.9)  # reading costs little here, but so does a step
     recipe = make(trainer={"epochs": 4})
     run = open_run(tmp_path / "run", to_yaml(recipe))
     train(recipe, run)

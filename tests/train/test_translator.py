@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from slt.assets.store import find_bundle
-from slt.errors import Stopped, UserError
+from slt.core.errors import Stopped, UserError
+from slt.core.runs import open_run
 from slt.models.checkpoint import read_weights
+from slt.pipeline.translator import Translator
 from slt.recipe.load import check_verb, to_yaml
-from slt.runs import open_run
-from slt.text.hf_folder import TOKENIZER_NAMES
-from slt.train.curves import read_figures
+from slt.text.hf.folder import TOKENIZER_NAMES
 from slt.train.decoders import Given, build_hf
-from slt.train.dry import random_targets
+from slt.train.dry_run import random_targets
+from slt.train.loggers import read_figures
 from slt.train.prepare import prepare
 from slt.train.run import build_module, train
-from slt.translate import Translator
 from tests.bundles import write_clip
 from tests.text.hf_models import TEXTS, WIDTH, make_output, make_text
 from tests.train.conftest import HF

@@ -7,7 +7,7 @@ import torch
 
 from slt.data.manifest import Clip, write_manifest
 from slt.models.checkpoint import read_weights
-from slt.translate import Translator
+from slt.pipeline.translator import Translator
 from tests.bundles import TEXTS, write_clip
 from tests.train.whole import figures_of, finish
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from slt.errors import UserError
+from slt.core.errors import UserError
+from slt.core.runs import open_run
 from slt.models.checkpoint import read_notes, read_weights
 from slt.recipe.load import check_verb, to_yaml
 from slt.recipe.parts import Contrastive
-from slt.runs import open_run
-from slt.train import space
-from slt.train.curves import read_figures
-from slt.train.dry import random_targets
+from slt.train import target_space
+from slt.train.dry_run import random_targets
 from slt.train.loader import Batch
+from slt.train.loggers import read_figures
 from slt.train.objectives import Step, as_output, contrastive
 from slt.train.parts import Widths, build_encoder
 from slt.train.prepare import prepare
@@ -196,8 +196,8 @@ def test_mbarts_own_encoder_makes_targets_once_and_another_seed_makes_others(mak
         return make_vlp(decoder=decoder, trainer={"seed": seed})
 
     loads = []
-    make_hf = space.make_hf
-    monkeypatch.setattr(space, "make_hf", lambda *words, **named: loads.append(1) or make_hf(*words, **named))
+    make_hf = target_space.make_hf
+    monkeypatch.setattr(target_space, "make_hf", lambda *words, **named: loads.append(1) or make_hf(*words, **named))
 
     def targets(seed, folder):
         targets_of = partial(read_targets, given=None, beside=tmp_path / folder, progress=lambda *_: None)

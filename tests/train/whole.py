@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from slt.core.runs import Run, open_run
 from slt.recipe.load import to_yaml
 from slt.recipe.schema import Recipe
-from slt.runs import Run, open_run
-from slt.train.curves import read_figures
+from slt.train.loggers import read_figures
 from slt.train.run import train
 
 

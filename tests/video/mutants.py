@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from slt.errors import UserError
-from slt.video.ahead import read_ahead
+from slt.core.errors import UserError
+from slt.video.cache import KeptVideo
 from slt.video.crop import find_signer
 from slt.video.decode import open_video
-from slt.video.kept import KeptVideo
+from slt.video.prefetch import read_ahead
 from slt.video.rate import to_working_rate
 from slt.video.stream import WindowStream, cropped_frames
 from slt.video.windows import WindowGeometry

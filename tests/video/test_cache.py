@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from slt.video.base import Picture
+from slt.video.cache import KeptVideo
 from slt.video.decode import open_video
-from slt.video.kept import KeptVideo
 from slt.video.rate import to_working_rate
 from tests.video.films import MadeUp, number_of, numbered, numbers, picture, write_film
 

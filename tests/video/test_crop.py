@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video.base import VideoInfo
 from slt.video.boxes import Box, grow
 from slt.video.crop import _n_lookers, crop_resize, find_signer

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
 from slt.video.decode import open_video
 from slt.video.rate import to_working_rate
 from tests.video.films import write_film

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video.boxes import iou
 from slt.video.detect import CHAINS, DETECTORS, chain_of, check_detector, load_detector
 from tests.video.films import draw_face

@@ -12,7 +12,7 @@ import pytest
 
 from slt.assets.fetch import fetch
 from slt.assets.published import PUBLISHED_DETECTORS, files_folder
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video import dlib_cnn
 from slt.video.boxes import Box
 from slt.video.detect import check_detector, load_detector

@@ -9,7 +9,7 @@ import pytest
 from av.error import InvalidDataError
 from av.stream import Disposition
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video import file as video_file
 from slt.video.decode import open_video
 from tests.video.films import BLUE, GREEN, RED, number_of, picture, silence, write_film

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video.decode import open_video
 from tests.video.films import RED, number_of, picture
 

@@ -8,7 +8,7 @@ import pytest
 from pose_format import Pose
 
 import slt.demo
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video.decode import open_video
 from slt.video.keypoints import (
     LEFT_HAND,

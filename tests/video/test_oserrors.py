@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video.oserrors import explain_os_error
 
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
+from slt.video.cache import KeptVideo
 from slt.video.decode import open_video
-from slt.video.kept import KeptVideo
 from slt.video.keypoints import PoseFile, find_keypoints, write_pose
-from slt.video.posed import joints_of, open_posed, pose_beside
+from slt.video.pose_file import joints_of, open_posed, pose_beside
 from slt.video.rate import to_working_rate
 from tests.video.films import write_film
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from slt.video.ahead import read_ahead
+from slt.video.prefetch import read_ahead
 
 
 def test_items_come_in_order_from_another_thread():

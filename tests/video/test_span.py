@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video import file as video_file
 from slt.video.decode import open_video
 from slt.video.span import n_frames_between, open_span

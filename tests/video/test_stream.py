@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video.stream import WindowStream, in_turn, late_starts
 from slt.video.windows import WindowGeometry, plan_windows
 

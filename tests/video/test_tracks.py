@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from slt.video.boxes import Box
-from slt.video.tubes import choose_tube, flow_magnitude, largest_tube, link_tubes, motion_in_boxes
+from slt.video.tracks import choose_tube, flow_magnitude, largest_tube, link_tubes, motion_in_boxes
 from tests.video.films import MadeUp
 
 

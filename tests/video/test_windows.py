@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video.windows import WindowGeometry, feature_rows, plan_windows
 
 

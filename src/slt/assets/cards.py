@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from slt.config import parse
-from slt.errors import UserError
-from slt.files import atomic_write
-from slt.registry import DECODERS, ENCODERS, EXTRACTORS, did_you_mean
+from slt.core.config import parse
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
+from slt.core.registry import DECODERS, ENCODERS, EXTRACTORS, did_you_mean
 
 CARD_NAME = "card.json"
 WITHOUT_WEIGHTS = "keypoints"
@@ -113,7 +113,7 @@ class DomainCard:
     """What tells videos like those the bundle was trained on from others.
 
     Attributes:
-        weights: the file of the description, made by ``slt.models.domain``.
+        weights: the file of the description, made by ``slt.models.out_of_domain``.
         summary: what the bundle knows; ends the warning about a video that is something else.
     """
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from slt import log
 from slt.assets.published import PublishedFile
 from slt.assets.web import TRY_A_MIRROR, OutOfRangeError, TryAgainError, ask, opener
-from slt.config import parse
-from slt.errors import SltError, UserError
-from slt.files import atomic_write, cannot_write, flush_to_disk
+from slt.core import log
+from slt.core.config import parse
+from slt.core.errors import SltError, UserError
+from slt.core.files import atomic_write, cannot_write, flush_to_disk
 
 CHUNK_BYTES = 1 << 20
 REPORT_EVERY_S = 0.1

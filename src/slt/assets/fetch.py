@@ -11,15 +11,15 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeAlias
 
-from slt import log
 from slt.assets.cards import sha256_of
 from slt.assets.download import Download, Patience, check_space
 from slt.assets.lock import folder_lock
+from slt.assets.lockfile import FetchedFile, add_record, check_file, read_records
 from slt.assets.published import PublishedFile, address
-from slt.assets.records import FetchedFile, add_record, check_file, read_records
-from slt.errors import SltError, UserError, as_slt_error
-from slt.files import cannot_write, flush_to_disk
-from slt.home import is_offline
+from slt.core import log
+from slt.core.errors import SltError, UserError, as_slt_error
+from slt.core.files import cannot_write, flush_to_disk
+from slt.core.home import is_offline
 
 PARALLEL = 4
 Progress: TypeAlias = Callable[[str, int, int | None], object]

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from slt import log
-from slt.files import cannot_write
+from slt.core import log
+from slt.core.files import cannot_write
 
 LOCK_NAME = ".lock"
 # Some network file systems know no locks.

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slt.assets.cards import sha256_of
-from slt.config import parse
-from slt.errors import UserError
-from slt.files import atomic_write
+from slt.core.config import parse
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
 
 RECORD_NAME = "fetched.json"
 FORMAT = 1

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from slt import log
 from slt.assets.fetch import fetch
 from slt.assets.published import PublishedFile, PublishedModel, address, files_folder, find_published
+from slt.core import log
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Called with what comes, how many megabytes of it are here, and how many there will be (None: nobody knows)."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from slt.errors import UserError
-from slt.home import slt_home
-from slt.registry import did_you_mean
+from slt.core.errors import UserError
+from slt.core.home import slt_home
+from slt.core.registry import did_you_mean
 
 SONAR_ASL = "sonar-asl"
 _HOST = "https://dl.fbaipublicfiles.com"

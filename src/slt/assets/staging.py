@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from slt.assets.store import DEMO
-from slt.errors import SltError, UserError
-from slt.files import publish_folder
-from slt.home import slt_home
+from slt.core.errors import SltError, UserError
+from slt.core.files import publish_folder
+from slt.core.home import slt_home
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -22,8 +22,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 def draft_bundle(name: str, *, n_bytes: int) -> Iterator[Path]:
     """Lend an empty folder that becomes the bundle ``SLT_HOME/bundles/NAME`` when the block is left without an error.
 
-    Its files must be flushed to the disk by then, as ``slt.files.atomic_write`` does. Otherwise it is removed; after
-    a kill, by the next draft of any name. There is one draft at a time.
+    Its files must be flushed to the disk by then, as ``slt.core.files.atomic_write`` does. Otherwise it is removed;
+    after a kill, by the next draft of any name. There is one draft at a time.
 
     Args:
         name: of the bundle to be.

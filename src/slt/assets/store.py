@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from slt import log
 from slt.assets.cards import CARD_NAME, BundleCard, read_card, sha256_of
 from slt.assets.lock import folder_lock
+from slt.assets.lockfile import RECORD_NAME, check_file, read_records, verify_files
 from slt.assets.published import FETCHABLE, PUBLISHED, files_folder, is_fetched
-from slt.assets.records import RECORD_NAME, check_file, read_records, verify_files
-from slt.errors import SltError, UserError
-from slt.home import slt_home
-from slt.registry import did_you_mean
+from slt.core import log
+from slt.core.errors import SltError, UserError
+from slt.core.home import slt_home
+from slt.core.registry import did_you_mean
 
 DEMO = "demo"
 COPIES = "copies"

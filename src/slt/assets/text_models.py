@@ -6,8 +6,8 @@ from pathlib import Path
 
 from slt.assets.published import PUBLISHED_TEXT, files_folder
 from slt.assets.store import fetched_file
-from slt.errors import UserError
-from slt.registry import did_you_mean
+from slt.core.errors import UserError
+from slt.core.registry import did_you_mean
 
 
 def find_text_model(name_or_path: str) -> Path:

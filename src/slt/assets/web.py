@@ -19,7 +19,7 @@ from urllib.request import (
     getproxies_environment,
 )
 
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
 
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 LATER = {408, 425, 429, 500, 502, 503, 504}  # what a server answers that may do better later

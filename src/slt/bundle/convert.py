@@ -21,12 +21,12 @@ from slt.assets.cards import (
     sha256_of,
     write_card,
 )
-from slt.assets.drafts import draft_bundle
 from slt.assets.published import SONAR_ASL, files_folder
-from slt.config import parse
-from slt.errors import UserError
-from slt.files import atomic_write
-from slt.home import slt_home
+from slt.assets.staging import draft_bundle
+from slt.core.config import parse
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
+from slt.core.home import slt_home
 from slt.models.checkpoint import read_weights, save_weights
 from slt.models.config import SonarT5Config
 from slt.models.fitting import ModelKind, build_empty, fit, rename

@@ -11,17 +11,17 @@ from torch import nn
 
 from slt.assets.cards import BundleCard, DomainCard, ExtractorCard, PreprocessCard
 from slt.assets.store import Bundle, find_bundle
-from slt.config import parse
-from slt.errors import UserError
+from slt.core.config import parse
+from slt.core.errors import UserError
+from slt.core.registry import DECODERS, ENCODERS, EXTRACTORS, SONAR, resolve
 from slt.models.checkpoint import read_weights
-from slt.models.compute import settle_on_cpu
-from slt.models.copies import read_in
-from slt.models.domain import Domain
+from slt.models.cpu_kernels import settle_on_cpu
 from slt.models.fitting import model_with
-from slt.registry import DECODERS, ENCODERS, EXTRACTORS, SONAR, resolve
+from slt.models.half_precision import read_in
+from slt.models.out_of_domain import Domain
 from slt.text.config import SonarTextConfig
 from slt.text.decoder import TextDecoder
-from slt.text.hf_config import HfTextConfig
+from slt.text.hf.config import HfTextConfig
 from slt.text.int8 import quantise
 from slt.video.windows import WindowGeometry
 

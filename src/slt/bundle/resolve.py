@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slt import log
 from slt.assets.cards import BundleCard
 from slt.assets.lock import folder_lock
 from slt.assets.models import Progress, fetch_model
 from slt.assets.published import PUBLISHED
 from slt.assets.store import find_bundle, list_bundles
-from slt.errors import UserError
-from slt.home import slt_home
-from slt.registry import SONAR
+from slt.core import log
+from slt.core.errors import UserError
+from slt.core.home import slt_home
+from slt.core.registry import SONAR
 from slt.text.languages import LANGUAGE_NAMES
 
 
@@ -72,7 +72,7 @@ def check_embeds(name_or_path: str | Path) -> None:
 
 
 def _fetch_and_import(name: str, *, text_encoder: bool, progress: Progress | None) -> None:
-    from slt.importing import ImportConfig, find_sources, import_bundle
+    from slt.bundle.convert import ImportConfig, find_sources, import_bundle
 
     fetch_model(name, text_encoder=text_encoder, progress=progress)
     config = ImportConfig(summary=PUBLISHED[name].summary, licence=PUBLISHED[name].licence)

@@ -7,8 +7,8 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from slt.errors import UserError
-from slt.registry import did_you_mean
+from slt.core.errors import UserError
+from slt.core.registry import did_you_mean
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from slt.errors import OUT_OF_SPACE, SltError, UserError
+from slt.core.errors import OUT_OF_SPACE, SltError, UserError
 
 NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
 NOT_ALLOWED |= {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY}  # something else is there

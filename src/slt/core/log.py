@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from slt.errors import SltError
+from slt.core.errors import SltError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress

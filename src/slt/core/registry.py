@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 
 EXTRACTORS: Mapping[str, str] = {
     "signhiera": "slt.models.signhiera:SignHiera",
@@ -34,8 +34,8 @@ SONAR = "sonar"
 
 DECODERS: Mapping[str, str] = {
     SONAR: "slt.text.sonar.model:SonarText",
-    "t5": "slt.text.hf:HfText",
-    "mbart": "slt.text.hf:HfText",
+    "t5": "slt.text.hf.decoder:HfText",
+    "mbart": "slt.text.hf.decoder:HfText",
 }
 
 

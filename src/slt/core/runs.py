@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
-from slt.errors import UserError
-from slt.files import atomic_write
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
 
 RECIPE, ENVIRONMENT, ASSETS, OUTCOME = "recipe.yaml", "environment.json", "assets.json", "outcome.json"
 WAIT_S = 300.0  # for the first process; longer than any file system takes to show a new file

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 
-from slt.errors import SltError
+from slt.core.errors import SltError
 
 
 @contextmanager

@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
 from slt.data.findings import CHECKS
 from slt.data.manifest import Clip, Manifest, write_manifest
 from slt.data.validate import Report
-from slt.errors import UserError
-from slt.files import atomic_write
 
 
 def clean_names(report: Report, out: Path) -> list[Path]:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from slt.core.errors import UserError
 from slt.data.features.header import StoreHeader
 from slt.data.features.store import FeatureStore
 from slt.data.features.writer import FeatureWriter
-from slt.errors import UserError
 
 MADE_BY = "sonar-text"
 TEXTS_PER_SHARD = 50_000

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from slt.core.errors import UserError
 from slt.data.lines import Mistake, shown
-from slt.errors import UserError
 
 COLUMNS = ("id", "video", "start_s", "end_s", "text", "lang")
 """The columns every manifest of our own has; what others call them is in a layout's ``meanings``."""

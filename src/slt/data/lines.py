@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video.oserrors import explain_os_error
 
 SHOWN = 20  # more mistakes are counted

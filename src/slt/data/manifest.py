@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
 from slt.data.layouts import COLUMNS, Layout, place, recognise, split_cells
 from slt.data.lines import Mistake, read_lines, refusal, shown
-from slt.errors import UserError
-from slt.files import atomic_write
 
 LANG = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
 LONGEST_ID = 200  # bytes: ids name files, and no file system here takes more than 255

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from slt.core.errors import UserError
 from slt.data.manifest import read_manifest
-from slt.errors import UserError
 
 
 def gather_texts(paths: Iterable[Path], langs: Sequence[str] | None = None) -> dict[str, list[str]]:

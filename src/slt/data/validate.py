@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from slt.core.errors import SltError
+from slt.core.workers import workers
 from slt.data.corpora.listing import split_of
 from slt.data.features.open import open_features
 from slt.data.features.store import Features
@@ -28,9 +30,7 @@ from slt.data.findings import (
 from slt.data.manifest import Manifest, scan_manifest
 from slt.data.overlaps import overlaps
 from slt.env.checks import CheckResult
-from slt.errors import SltError
 from slt.video.span import open_span
-from slt.workers import workers
 
 Progress = Callable[[str, int, int | None], None]
 

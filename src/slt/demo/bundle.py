@@ -21,13 +21,13 @@ from slt.assets.cards import (
     read_card,
     write_card,
 )
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
 from slt.data.synthetic.grammar import LANGUAGES
 from slt.demo.plan import ENCODER, EXTRACTOR, PREPROCESS, TEXT, DemoPlan
 from slt.demo.score import Score
-from slt.errors import UserError
-from slt.files import atomic_write
 from slt.models.checkpoint import save_weights
-from slt.models.domain import fit_domain
+from slt.models.out_of_domain import fit_domain
 from slt.models.signhiera import SignHiera
 from slt.models.sonar_t5 import SonarT5
 from slt.text.sonar.model import SonarText

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from slt.core.tensors import FeatureBatch
 from slt.demo.loop import Figures, Training, train
 from slt.demo.plan import ENCODER, DemoPlan
 from slt.models.sonar_t5 import SonarT5
-from slt.tensors import FeatureBatch
 
 FEATURE_NOISE = 0.5  # in standard deviations of the features
 DROPPED_ROWS = 0.2  # share of a clip's rows left out at random

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from slt.errors import SltError
-from slt.files import atomic_write
+from slt.core.errors import SltError
+from slt.core.files import atomic_write
 
 WARMUP = 0.05  # share of the steps over which the learning rate rises
 SAVE_EVERY = 200  # steps

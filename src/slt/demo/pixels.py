@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slt.assets.cards import PreprocessCard
-from slt.bundle import window_geometry
+from slt.bundle.load import window_geometry
+from slt.core.files import atomic_write
+from slt.core.workers import workers
 from slt.data.synthetic.labels import LabelledClip
-from slt.files import atomic_write
 from slt.models.signhiera import SignHieraConfig, normalise
 from slt.video.crop import find_signer
 from slt.video.decode import open_video
 from slt.video.stream import WindowStream, cropped_frames
-from slt.workers import workers
 
 Progress = Callable[[int, int], None]
 

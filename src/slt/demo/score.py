@@ -9,8 +9,8 @@ from pathlib import Path
 from slt.data.synthetic.grammar import LANGUAGES
 from slt.data.synthetic.labels import LabelledClip
 from slt.evaluate.text_metrics import bleu
-from slt.translate import Translator
-from slt.translation import Failure
+from slt.pipeline.result import Failure
+from slt.pipeline.translator import Translator
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from slt import log
+from slt.core import log
+from slt.core.errors import SltError
 from slt.data.synthetic.grammar import LANGUAGES
 from slt.data.synthetic.labels import LabelledClip, read_clips
 from slt.demo.score import score_texts
-from slt.errors import SltError
-from slt.translate import Translator
-from slt.translation import Failure, Translation
+from slt.pipeline.result import Failure, Translation
+from slt.pipeline.translator import Translator
 
 CLIPS = Path(__file__).parent / "clips" / "test.tsv"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from slt import log
+from slt.core import log
 from slt.data.synthetic.corpus import write_corpus
 from slt.data.synthetic.grammar import LANGUAGES
 from slt.data.synthetic.labels import LabelledClip, read_clips

@@ -10,9 +10,9 @@ import threading
 from pathlib import Path
 
 from slt.assets.store import DEMO, FETCH_AGAIN, find_bundle, list_bundles
+from slt.core.errors import SltError
+from slt.core.home import is_offline, slt_home
 from slt.env.checks import CheckResult
-from slt.errors import SltError
-from slt.home import is_offline, slt_home
 
 PUBLISHED_GB = 10.0  # what the weights of sonar-asl take, with their text encoder
 RUNNING_GB = 1.0  # under this a run can hardly write its own outputs

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from slt.assets.cards import sha256_of
 from slt.assets.published import PUBLISHED_JUDGES
 from slt.assets.store import Bundle, fetched_file
-from slt.errors import UserError
-from slt.evaluate.space import Judged, Table
+from slt.core.errors import UserError
+from slt.core.registry import SONAR, did_you_mean
+from slt.evaluate.sonar_space import Judged, Table
 from slt.models.blaser import Blaser, BlaserConfig
 from slt.models.fitting import load_model
-from slt.registry import SONAR, did_you_mean
 from slt.text.config import SonarTextConfig
 
 NAME = "blaser"

@@ -8,9 +8,9 @@ from importlib.metadata import version
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.errors import UserError
+from slt.core.errors import UserError
+from slt.core.registry import resolve
 from slt.evaluate.ngrams import character_tokens, count_matches, word_tokens
-from slt.registry import resolve
 
 Floats = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.evaluate.bootstrap import Difference, Resampling, compare_statistics
 from slt.evaluate.results import Results, Sentence
 from slt.evaluate.text_metrics import Pairs, mean_score, metrics_for, per_sentence

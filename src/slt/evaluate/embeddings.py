@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.errors import UserError
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
 from slt.evaluate.bootstrap import Resampling
 from slt.evaluate.evaluation import Material
 from slt.evaluate.results import identity_of
 from slt.evaluate.retrieval import retrieval, unit_rows
-from slt.evaluate.space import norms_of, space_scores
+from slt.evaluate.sonar_space import norms_of, space_scores
 from slt.evaluate.text_metrics import Score
-from slt.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

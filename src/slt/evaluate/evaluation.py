@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
+from slt.core.runs import environment
 from slt.evaluate.bootstrap import Resampling
 from slt.evaluate.diagnostics import comparable, groups_of, repeats_of, score_sentences
 from slt.evaluate.results import Clips, Control, Results, Sentence, Timing, identity_of
-from slt.evaluate.space import Judged, judged_scores, norms_of, space_scores
+from slt.evaluate.sonar_space import Judged, judged_scores, norms_of, space_scores
 from slt.evaluate.text_metrics import Metric, Pairs, Score, metrics_for, score_pairs, sentence_scores
 from slt.evaluate.texts import pair_files
-from slt.runs import environment
 
 FEW = ("bleu4", "chrf++")
 """What parts of a test set and controls are scored with."""

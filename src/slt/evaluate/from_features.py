@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from slt.assets.store import find_bundle
+from slt.core.errors import SltError, UserError
 from slt.data.features.open import open_features
 from slt.data.features.store import Features
 from slt.data.manifest import Clip, Manifest
-from slt.errors import SltError, UserError
-from slt.evaluate.journal import Journal, packed
 from slt.evaluate.model import Answer, Asked, Reader
-from slt.stages import encode
-from slt.streams import bundle_streams
+from slt.evaluate.progress_log import Journal, packed
+from slt.frontend.stages import encode
+from slt.frontend.streams import bundle_streams
 from slt.text.decoder import token_limit
 
 FRAMES_PER_ROW = {"signhiera": 2}

@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 
 from slt.assets.cards import CARD_NAME, sha256_of
 from slt.assets.store import find_bundle
-from slt.bundle import LoadedBundle, load_bundle
+from slt.bundle.load import LoadedBundle, load_bundle
+from slt.core.errors import SltError, UserError, as_slt_error
+from slt.core.signals import StopRequests
+from slt.core.timing import Stopwatch
 from slt.data.manifest import Clip, Manifest
-from slt.errors import SltError, UserError, as_slt_error
-from slt.evaluate.journal import Journal, packed
-from slt.sight import sight_of
-from slt.signing import look_at, translate_signing
-from slt.stopping import StopRequests
-from slt.stopwatch import Stopwatch
+from slt.evaluate.progress_log import Journal, packed
+from slt.frontend.combined import sight_of
+from slt.pipeline.segment import look_at, translate_signing
 from slt.text.languages import check_languages
 from slt.video.base import Frame, Video, VideoInfo
 
 if TYPE_CHECKING:
-    from slt.translation import Translation
+    from slt.pipeline.result import Translation
 
 BLANK = 0
 """The grey level of a blank video."""
@@ -40,7 +40,7 @@ class Asked:
         model: a bundle's name or folder.
         lang: FLORES-200 code of the texts.
         beam: hypotheses kept alive in the search.
-        device: as for ``slt.bundle.load_bundle``.
+        device: as for ``slt.bundle.load.load_bundle``.
         dtype: the same.
     """
 

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.errors import UserError
-from slt.files import cannot_write
+from slt.core.errors import UserError
+from slt.core.files import cannot_write
 
 JOURNAL = "decoded.jsonl"
 

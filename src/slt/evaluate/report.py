@@ -11,14 +11,14 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from slt.errors import UserError
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
+from slt.core.runs import ENVIRONMENT, OUTCOME, RECIPE
 from slt.evaluate.bootstrap import Resampling
 from slt.evaluate.compare import Comparison, compare, distinct_names, same_clips
 from slt.evaluate.figures import Bar, curves_svg, intervals_svg
 from slt.evaluate.results import RESULTS, Results, Sentence, read_results
 from slt.evaluate.thumbnails import thumbnails
-from slt.files import atomic_write
-from slt.runs import ENVIRONMENT, OUTCOME, RECIPE
 
 TEMPLATE = "report.html"
 METRICS_CSV = "metrics.csv"

@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from slt.config import parse
-from slt.errors import UserError
+from slt.core.config import parse
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
 from slt.evaluate.bootstrap import Resampling
 from slt.evaluate.text_metrics import Score
-from slt.files import atomic_write
 
 FORMAT = 1
 RESULTS, TRANSLATIONS_TSV, TRANSLATIONS_JSON = "results.json", "translations.tsv", "translations.json"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
 

@@ -10,11 +10,11 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.errors import UserError
+from slt.core.errors import UserError
+from slt.core.registry import did_you_mean
 from slt.evaluate import bleu as _bleu
 from slt.evaluate import overlap
 from slt.evaluate.bootstrap import Resampling, interval, resampled_totals
-from slt.registry import did_you_mean
 
 Floats = NDArray[np.float64]
 

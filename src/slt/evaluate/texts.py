@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from slt.core.errors import UserError
 from slt.data.lines import read_bytes
-from slt.errors import UserError
 from slt.evaluate.results import Sentence, read_results
 
 HYPOTHESIS_COLUMNS = ("hypothesis", "hyp", "prediction", "text", "translation")

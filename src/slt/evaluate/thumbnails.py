@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from slt.errors import SltError
+from slt.core.errors import SltError
 from slt.evaluate.results import Sentence
 from slt.video.span import open_span
 

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.bundle import choose_device
+from slt.bundle.load import choose_device
+from slt.core.errors import UserError
+from slt.core.signals import stop_requests
 from slt.data.manifest import Clip, Manifest
-from slt.errors import UserError
 from slt.evaluate.blaser import judge
 from slt.evaluate.evaluation import Material
-from slt.evaluate.journal import Journal, unpacked
+from slt.evaluate.from_features import StoredReader, open_stored
 from slt.evaluate.model import Answer, Asked, Reader, read_all, read_blanks
+from slt.evaluate.progress_log import Journal, unpacked
 from slt.evaluate.results import Sentence, Timing
-from slt.evaluate.space import Judged
-from slt.evaluate.stored import StoredReader, open_stored
-from slt.stopping import stop_requests
+from slt.evaluate.sonar_space import Judged
 
 SIGNER_COLUMNS = ("signer", "speaker", "signer_id")
 NO_TIME = "no time per clip: stored features were read, and no videos"

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from slt.core.errors import UserError
 from slt.data.manifest import complaint_about_id, read_manifest
-from slt.errors import UserError
-from slt.video.posed import pose_beside
+from slt.video.pose_file import pose_beside
 
 MANIFESTS = (".tsv", ".csv", ".txt")
 

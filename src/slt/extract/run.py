@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from slt.core.errors import SltError
+from slt.core.files import atomic_write
+from slt.core.signals import StopRequests
 from slt.data.features.writer import FeatureWriter, UnfitError
-from slt.errors import SltError
-from slt.extract.base import Extractor
 from slt.extract.jobs import Job
-from slt.extract.pipeline import Outcome, extracted
-from slt.files import atomic_write
-from slt.stopping import StopRequests
+from slt.frontend.base import Extractor
+from slt.frontend.run import Outcome, extracted
 
 FAILURES = "failures"
 SAMPLED = 8

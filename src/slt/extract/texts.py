@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from slt.assets.cards import text_model_hash
-from slt.bundle import load_text
+from slt.bundle.load import load_text
+from slt.core.signals import StopRequests
 from slt.data.embeddings import embedding_writer, text_id
-from slt.stopping import StopRequests
 from slt.text.languages import check_languages
 
 TEXTS_AT_ONCE = 64
@@ -33,7 +33,7 @@ def embed_texts(
         texts: FLORES-200 code → different texts.
         folder: the cache's; made if there is none.
         model: a bundle's name or folder.
-        device: as for ``slt.bundle.load_bundle``.
+        device: as for ``slt.bundle.load.load_bundle``.
         dtype: likewise.
         stop: asked between batches.
         progress: called with (texts done, texts in all).

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from slt.core.errors import SltError, UserError
 from slt.data.features.header import StoreHeader
-from slt.errors import SltError, UserError
 from slt.extract.jobs import Job
 from slt.video.base import Frame, Video
 from slt.video.crop import SignerBox, find_signer

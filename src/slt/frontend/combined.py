@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slt.assets.cards import BundleCard
-from slt.bundle import LoadedBundle
-from slt.errors import UserError
+from slt.bundle.load import LoadedBundle
+from slt.core.errors import UserError
+from slt.frontend.stages import extract_several
 from slt.models.pictures import Pictures
 from slt.models.siglip import Siglip
-from slt.stages import extract_several
 from slt.video.base import Frame, Video
 from slt.video.crop import WHOLE_PICTURE, SignerBox, crop
 from slt.video.keypoints import Holistic
-from slt.video.posed import joints_of, open_posed
+from slt.video.pose_file import joints_of, open_posed
 from slt.video.stream import cropped_frames, in_turn, late_starts
 from slt.video.windows import Window, plan_windows
 

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt.assets.store import find_bundle
+from slt.core.errors import UserError
 from slt.data.features.header import StoreHeader
-from slt.errors import UserError
-from slt.extract.base import Extractor, Notes, Piece, Settings, video_of
 from slt.extract.jobs import Job
-from slt.streams import bundle_streams, keypoint_stream
-from slt.translate import BESIDE
+from slt.frontend.base import Extractor, Notes, Piece, Settings, video_of
+from slt.frontend.streams import bundle_streams, keypoint_stream
+from slt.pipeline.translator import BESIDE
 from slt.video.keypoints import N_JOINTS, Holistic
-from slt.video.posed import joints_of, open_posed, pose_beside
+from slt.video.pose_file import joints_of, open_posed, pose_beside
 from slt.video.rate import to_working_rate
 
 FRAMES_PER_PIECE = 256

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from slt.assets.store import DEMO, find_bundle
-from slt.errors import UserError
-from slt.extract.base import Extractor, Settings
-from slt.registry import resolve
-from slt.streams import bundle_streams
+from slt.core.errors import UserError
+from slt.core.registry import resolve
+from slt.frontend.base import Extractor, Settings
+from slt.frontend.streams import bundle_streams
 
 KINDS: Mapping[str, str] = {
-    "signhiera": "slt.extract.signhiera:SignHieraExtractor",
-    "keypoints": "slt.extract.keypoints:KeypointExtractor",
-    "siglip": "slt.extract.frames:SiglipExtractor",
-    "timesformer": "slt.extract.frames:TimesformerExtractor",
+    "signhiera": "slt.frontend.signhiera:SignHieraExtractor",
+    "keypoints": "slt.frontend.keypoints:KeypointExtractor",
+    "siglip": "slt.frontend.siglip:SiglipExtractor",
+    "timesformer": "slt.frontend.siglip:TimesformerExtractor",
 }
 
 

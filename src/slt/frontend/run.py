@@ -17,10 +17,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.errors import SltError, as_slt_error
-from slt.extract.base import Extractor, Notes, Piece
+from slt.core.errors import SltError, as_slt_error
+from slt.core.signals import StopRequests
 from slt.extract.jobs import Job
-from slt.stopping import StopRequests
+from slt.frontend.base import Extractor, Notes, Piece
 
 WAIT_S = 0.05
 MOST_WORKERS = 16

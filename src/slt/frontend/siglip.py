@@ -17,17 +17,27 @@ from torch import nn
 
 from slt.assets.cards import sha256_of
 from slt.assets.store import find_bundle, is_bundle
-from slt.bundle import choose_device, choose_dtype
-from slt.bundle import load_extractor as load_from_bundle
+from slt.bundle.load import choose_device, choose_dtype
+from slt.bundle.load import load_extractor as load_from_bundle
+from slt.core.errors import UserError
 from slt.data.features.header import StoreHeader
-from slt.errors import UserError
-from slt.extract.base import Counted, Extractor, Notes, Piece, Settings, as_rows, open_clip, pieces_at_once, store_dtype
 from slt.extract.jobs import Job
+from slt.frontend.base import (
+    Counted,
+    Extractor,
+    Notes,
+    Piece,
+    Settings,
+    as_rows,
+    open_clip,
+    pieces_at_once,
+    store_dtype,
+)
+from slt.frontend.combined import PICTURES_AT_ONCE, fitted
+from slt.frontend.streams import Stream, bundle_streams, picture_stream
 from slt.models.pictures import weights_of
 from slt.models.siglip import Siglip
 from slt.models.timesformer import Timesformer
-from slt.sight import PICTURES_AT_ONCE, fitted
-from slt.streams import Stream, bundle_streams, picture_stream
 from slt.video.base import Frame
 from slt.video.detect import load_detector
 from slt.video.stream import WindowStream

@@ -8,14 +8,24 @@ from dataclasses import asdict, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.bundle import load_extractor, window_geometry
+from slt.bundle.load import load_extractor, window_geometry
+from slt.core.errors import UserError
 from slt.data.features.header import StoreHeader
-from slt.errors import UserError
-from slt.extract.base import Counted, Extractor, Notes, Piece, Settings, as_rows, open_clip, pieces_at_once, store_dtype
 from slt.extract.jobs import Job
+from slt.frontend.base import (
+    Counted,
+    Extractor,
+    Notes,
+    Piece,
+    Settings,
+    as_rows,
+    open_clip,
+    pieces_at_once,
+    store_dtype,
+)
+from slt.frontend.stages import window_features
+from slt.frontend.streams import bundle_streams
 from slt.models.signhiera import SignHiera
-from slt.stages import window_features
-from slt.streams import bundle_streams
 from slt.video.detect import load_detector
 from slt.video.stream import WindowStream, cropped_frames
 

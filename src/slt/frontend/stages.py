@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from slt.core.tensors import EncoderOutput, FeatureBatch
 from slt.models.signhiera import normalise
-from slt.tensors import EncoderOutput, FeatureBatch
 from slt.video.windows import Window
 
 # One full-size window keeps every core busy, and holds 2 GB while it does; a GPU wants more to do at once.

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from slt.errors import UserError
-from slt.files import cannot_write
-from slt.home import slt_home
+from slt.core.errors import UserError
+from slt.core.files import cannot_write
+from slt.core.home import slt_home
 
 TRAINING = "train-"  # the verbs that use several processes at once begin so
 ARRAY_TASK = "SLURM_ARRAY_TASK_ID"

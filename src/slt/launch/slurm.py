@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from slt.errors import SltError, UserError
-from slt.files import atomic_write
+from slt.core.errors import SltError, UserError
+from slt.core.files import atomic_write
 from slt.launch.plan import ARRAY_TASK, ON_ONE_NODE, PASSED_ON, PASSED_ON_PREFIXES, Job, Place, torchrun
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slt.config import parse
-from slt.errors import UserError
+from slt.core.config import parse
+from slt.core.errors import UserError
+from slt.core.registry import did_you_mean
 from slt.launch.plan import Job
-from slt.registry import did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)

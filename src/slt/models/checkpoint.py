@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from slt.errors import SltError, UserError
-from slt.files import atomic_write
+from slt.core.errors import SltError, UserError
+from slt.core.files import atomic_write
 
 WRAPPERS = ("student", "model", "model_state", "state_dict")
 """Keys under which published checkpoints keep their weights; where several stand, the first is meant."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video.keypoints import N_JOINTS
 
 KEYPOINTS_DIM = 3 * N_JOINTS  # x, y and z of each

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
 from slt.models.checkpoint import NAMED_AT_MOST, read_weights, some
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)

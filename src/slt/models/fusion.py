@@ -7,12 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from slt.errors import UserError
+from slt.core.errors import UserError
+from slt.core.tensors import EncoderOutput, FeatureBatch
 from slt.models.config import FusionConfig
 from slt.models.joints import normalise
 from slt.models.sequence import Stack, masked_mean
 from slt.models.squeezeformer import Block
-from slt.tensors import EncoderOutput, FeatureBatch
 
 
 class Fusion(nn.Module):

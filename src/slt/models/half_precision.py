@@ -12,11 +12,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from slt import log
 from slt.assets.lock import folder_lock
 from slt.assets.store import Bundle
-from slt.errors import SltError
-from slt.files import atomic_write
+from slt.core import log
+from slt.core.errors import SltError
+from slt.core.files import atomic_write
 from slt.models.checkpoint import OURS, read_weights
 
 SMALLEST_BYTES = 2**28

@@ -7,8 +7,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from slt.core.tensors import EncoderOutput, FeatureBatch
 from slt.models.config import MlpConfig
-from slt.tensors import EncoderOutput, FeatureBatch
 
 
 class Mlp(nn.Module):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 
 MARGIN = 1.5
 SHRINKAGE = 0.01

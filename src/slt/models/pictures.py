@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 
 PROCESSOR_NAME, CONFIG_NAME = "preprocessor_config.json", "config.json"
 WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")

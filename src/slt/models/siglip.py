@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.models.fitting import load_model
 from slt.models.pictures import CONFIG_NAME, PROCESSOR_NAME, Pictures, check_type, weights_of
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from slt.errors import UserError
-from slt.tensors import FeatureBatch
+from slt.core.errors import UserError
+from slt.core.tensors import FeatureBatch
 
 PIXEL_MEAN, PIXEL_STD = 0.45, 0.225
 """Of all three colour channels alike, on pixels brought to 0..1."""

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from slt.core.tensors import EncoderOutput, FeatureBatch
 from slt.models.config import SonarT5Config
-from slt.models.standin import StandIn
-from slt.tensors import EncoderOutput, FeatureBatch
+from slt.models.swap import StandIn
 
 POOLING_TOKEN = 0
 

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from slt.core.tensors import EncoderOutput, FeatureBatch, lengths_to_mask
 from slt.models.config import TransformerConfig
 from slt.models.joints import normalise
 from slt.models.sequence import Stack, masked_mean
-from slt.tensors import EncoderOutput, FeatureBatch, lengths_to_mask
 
 KERNEL, STRIDE = 5, 2
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from slt.errors import SltError
+from slt.core.errors import SltError
 
 if TYPE_CHECKING:
     from torch import Tensor

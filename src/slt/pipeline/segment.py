@@ -8,19 +8,19 @@ from typing import cast
 
 import torch
 
-from slt.bundle import LoadedBundle
-from slt.sight import Glimpse, Seen, Sight, sight_of
-from slt.stages import encode
-from slt.stopwatch import Stopwatch
-from slt.tensors import EncoderOutput
+from slt.bundle.load import LoadedBundle
+from slt.core.tensors import EncoderOutput
+from slt.core.timing import Stopwatch
+from slt.frontend.combined import Glimpse, Seen, Sight, sight_of
+from slt.frontend.stages import encode
+from slt.pipeline.result import Span, Translation
 from slt.text.decoder import Hypothesis, token_limit
 from slt.text.rerank import READINGS, Judge
 from slt.text.rerank import rerank as rerank_texts
-from slt.translation import Span, Translation
-from slt.video.ahead import read_ahead
 from slt.video.base import Video
+from slt.video.cache import KeptVideo
 from slt.video.crop import SignerBox, find_signer
-from slt.video.kept import KeptVideo
+from slt.video.prefetch import read_ahead
 from slt.video.rate import to_working_rate
 from slt.video.windows import Window
 

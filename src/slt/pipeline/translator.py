@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from slt.assets.cards import BundleCard
-from slt.bundle import LoadedBundle, load_bundle
-from slt.errors import as_slt_error
-from slt.obtain import obtain
-from slt.segment.finder import SentenceLimits
-from slt.segment.stream import find_sentences
-from slt.sight import check_detector, sight_of
-from slt.signing import FRAMES_AHEAD, Progress, Signing, at_rate_of, find_in, look_at, translate_signing
-from slt.stopwatch import Stopwatch
+from slt.bundle.load import LoadedBundle, load_bundle
+from slt.bundle.resolve import obtain
+from slt.core.errors import as_slt_error
+from slt.core.timing import Stopwatch
+from slt.frontend.combined import check_detector, sight_of
+from slt.pipeline.result import Failure, Translation
+from slt.pipeline.segment import FRAMES_AHEAD, Progress, Signing, at_rate_of, find_in, look_at, translate_signing
+from slt.segmentation.finder import SentenceLimits
+from slt.segmentation.stream import find_sentences
 from slt.text.languages import check_languages
-from slt.translation import Failure, Translation
-from slt.video.ahead import read_ahead
 from slt.video.base import Video
-from slt.video.posed import open_posed, pose_beside
+from slt.video.pose_file import open_posed, pose_beside
+from slt.video.prefetch import read_ahead
 from slt.video.stream import timed_crops
 
 DEFAULT_LANG = "eng_Latn"

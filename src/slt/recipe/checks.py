@@ -1,29 +1,13 @@
-"""What of a recipe's parts does not go together with its decoder, or with the figure that says what is best."""
+"""Which parts of a recipe cannot be combined: with its decoder, or with the figure that picks the best weights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from slt.recipe.schema import Recipe
-
-Monitor: TypeAlias = Literal[
-    "loss",
-    "mse",
-    "contrastive",
-    "cross_entropy",
-    "auto_encoding",
-    "cosine",
-    "recall@1",
-    "recall@5",
-    "xsim",
-    "bleu",
-    "chrf",
-]
-"""Figures of a validation that may say which weights are best."""
-
-BEST_IS_LEAST = ("loss", "mse", "contrastive", "cross_entropy", "auto_encoding", "xsim")
+from slt.recipe.data import Data
+from slt.recipe.decoders import Decoder
+from slt.recipe.parts import Encoder, Objective
+from slt.recipe.trainer import Trainer
 
 IN_SPACE = ("cosine", "recall@1", "recall@5", "xsim")
 """Figures of a validation that only an encoder has whose embeddings are compared with those of the texts."""
@@ -34,10 +18,10 @@ TERMS = ("mse", "contrastive", "cross_entropy", "auto_encoding")
 TOO_LARGE = "its feed-forward layers exceed float16's 65,504, and the loss becomes NaN; take bf16, or fp32"
 
 
-def decoder_mistakes(recipe: Recipe) -> Iterator[tuple[bool, str]]:
-    """Yield what could be wrong, each with whether it is."""
-    decoder, encoder, trainer = recipe.decoder, recipe.encoder, recipe.trainer
-    objective = recipe.objective
+def decoder_mistakes(
+    decoder: Decoder, encoder: Encoder | None, objective: Objective, data: Data, trainer: Trainer
+) -> Iterator[tuple[bool, str]]:
+    """Yield (whether it is wrong, the error) for each combination of a recipe's parts that cannot work."""
     in_space = objective.kind != "cross-entropy"
     through = objective.kind == "cross-entropy" or bool(getattr(objective, "cross_entropy", 0))
     lands = encoder is not None and (decoder.kind == "sonar" or in_space)
@@ -63,7 +47,7 @@ def decoder_mistakes(recipe: Recipe) -> Iterator[tuple[bool, str]]:
     )
     if decoder.kind == "sonar":
         return
-    langs = recipe.data.langs
+    langs = data.langs
     yield (
         objective.kind == "sonar-space",
         f"objective {objective.kind} with a {decoder.kind}, which has no such space; take cross-entropy",
@@ -74,7 +58,7 @@ def decoder_mistakes(recipe: Recipe) -> Iterator[tuple[bool, str]]:
         f"noise is on SONAR's embeddings, which a {decoder.kind} does not read; set objective.noise=0",
     )
     yield (
-        recipe.data.embeddings is not None,
+        data.embeddings is not None,
         f"data.embeddings are targets in SONAR's space, of which a {decoder.kind} has no use; leave them away",
     )
     yield (

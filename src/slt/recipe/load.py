@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
-from slt.config import parse
-from slt.errors import UserError
+from slt.core.config import parse
+from slt.core.errors import UserError
+from slt.core.registry import did_you_mean
 from slt.recipe.extractors import SignHieraExtractor
 from slt.recipe.parts import refuse
 from slt.recipe.schema import VERBS, Recipe
-from slt.registry import did_you_mean
 
 
 class _Loader(yaml.SafeLoader):

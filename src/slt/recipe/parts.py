@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from slt.config import parse
-from slt.errors import UserError
-from slt.registry import SHAPES, resolve
+from slt.core.config import parse
+from slt.core.errors import UserError
+from slt.core.registry import SHAPES, resolve
 
 FOLLOWS = ("feature_dim", "visual_dim", "output_dim")  # of a shape: from the features, and from the decoder
 ON_KEYPOINTS = ("fusion", "transformer")  # encoders whose features, or first stream of them, are keypoints

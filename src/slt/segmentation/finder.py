@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slt.errors import UserError
-from slt.segment.motion import Levels, MotionMeter, Picture
-from slt.segment.rest import RestPostures, difference
+from slt.core.errors import UserError
+from slt.segmentation.motion import Levels, MotionMeter, Picture
+from slt.segmentation.rest import RestPostures, difference
 from slt.video.base import Frame
 
 BEHIND_S = 10.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slt.segment.motion import Picture, changed
+from slt.segmentation.motion import Picture, changed
 
 MOST = 8
 """So many postures are remembered; the one that was held for the shortest time makes room."""

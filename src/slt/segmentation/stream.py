@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from slt.segment.finder import SentenceFinder, SentenceLimits
+from slt.segmentation.finder import SentenceFinder, SentenceLimits
 from slt.video.base import Frame
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slt.errors import UserError
-from slt.files import atomic_write
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
 from slt.video.oserrors import explain_os_error
 
 LINE_WIDTH = 42

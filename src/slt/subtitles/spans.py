@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.subtitles.cues import FORMATS, read_cues
 from slt.video.oserrors import explain_os_error
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.text.languages import FLORES_200, check_languages
 
 

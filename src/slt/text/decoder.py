@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 
 if TYPE_CHECKING:
-    from slt.tensors import EncoderOutput
+    from slt.core.tensors import EncoderOutput
 
 # Captions of more than 40 characters per second are timing errors (58 of the 2,357 in How2Sign's test set), and a
 # subword shorter than 2.5 characters on average is rare.

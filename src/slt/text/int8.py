@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slt.errors import UserError
-from slt.models.compute import is_linear, replace
+from slt.core.errors import UserError
+from slt.models.cpu_kernels import is_linear, replace
 
 LARGEST = 127
 LARGEST_PAIR = 128
@@ -24,8 +24,8 @@ LARGEST_PAIR = 128
 SMALLEST = torch.finfo(torch.float32).tiny
 ROWS_AT_ONCE = 256
 LEFT = ("encoder.*", "*.encoder_decoder_attn.q_proj", "*.encoder_decoder_attn.k_proj", "*.DenseReluDense.wo")
-"""Products that are not replaced: of the next two ``slt.text.one_step`` says why they are not used; of the last a T5
-asks in which dtype its weight is."""
+"""Products that are not replaced: ``slt.text.single_context`` says why the next two are not used; T5 asks for the
+dtype of the last one's weight."""
 
 _ENGINE = "fbgemm"
 

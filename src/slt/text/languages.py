@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 
 # One line each: code | English name | other names and ISO 639 codes people type.
 _TABLE = """

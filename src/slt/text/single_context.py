@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from slt.models.standin import StandIn
+from slt.models.swap import StandIn
 
 
 class Seen:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 
 
 def train_tokenizer(texts: Iterable[str], path: Path, vocab_size: int) -> int:

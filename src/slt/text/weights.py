@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 
 EMBEDDING = {"decoder": "decoder_frontend.embed.weight", "encoder": "encoder_frontend.embed.weight"}
 OUTPUT_TABLE = "final_proj.weight"

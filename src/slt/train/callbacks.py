@@ -12,16 +12,16 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from slt import log
-from slt.errors import SltError, UserError
+from slt.core import log
+from slt.core.errors import SltError, UserError
+from slt.core.runs import Run
+from slt.core.signals import StopRequests, stop_requests
 from slt.models.checkpoint import read_weights, save_weights
-from slt.recipe.checks import BEST_IS_LEAST
-from slt.runs import Run
-from slt.stopping import StopRequests, stop_requests
-from slt.train.curves import Curves, draw_curves
+from slt.recipe.trainer import BEST_IS_LEAST
+from slt.train.distributed import summed
 from slt.train.loader import Batch, Loader
+from slt.train.loggers import Curves, draw_curves
 from slt.train.module import Training
-from slt.train.processes import summed
 from slt.train.sharding import put_together, share_of, whole
 from slt.train.validation import Validation
 

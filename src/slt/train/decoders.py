@@ -9,22 +9,22 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from slt import log
 from slt.assets.cards import sha256_of
 from slt.assets.store import Bundle, find_bundle, is_bundle
 from slt.assets.text_models import find_text_model, licence_of
-from slt.bundle import read_hf_config
-from slt.errors import UserError
+from slt.bundle.load import read_hf_config
+from slt.core import log
+from slt.core.errors import UserError
+from slt.core.tensors import EncoderOutput
 from slt.models.checkpoint import read_weights
 from slt.models.fitting import load_strict
 from slt.recipe.decoders import HfDecoder, MBartShape, SonarDecoder, T5Shape
 from slt.recipe.schema import Recipe
-from slt.tensors import EncoderOutput
 from slt.text.config import SonarTextConfig
-from slt.text.hf import HfText
-from slt.text.hf_config import HfTextConfig
-from slt.text.hf_folder import files_of, new_text, published_shape, published_text
-from slt.text.hf_tokens import MBART_LANGUAGES, read_proto
+from slt.text.hf.config import HfTextConfig
+from slt.text.hf.decoder import HfText
+from slt.text.hf.folder import files_of, new_text, published_shape, published_text
+from slt.text.hf.tokens import MBART_LANGUAGES, read_proto
 from slt.text.languages import FLORES_200, check_languages
 from slt.text.sonar.model import SonarText
 from slt.train.loader import Batch

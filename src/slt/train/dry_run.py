@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from slt import log
-from slt.bundle import choose_device
+from slt.bundle.load import choose_device
+from slt.core import log
 from slt.recipe.load import to_yaml
 from slt.recipe.schema import Recipe
 from slt.train.loader import Batch

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from slt.core.errors import UserError
 from slt.data.manifest import Clip, Manifest
-from slt.errors import UserError
 from slt.recipe.data import Data
 from slt.train.sources import Source
 

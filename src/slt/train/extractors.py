@@ -9,15 +9,15 @@ from typing import Any, TypeAlias
 
 from slt.assets.cards import ExtractorCard, PreprocessCard, sha256_of
 from slt.assets.store import Bundle, find_bundle, is_bundle
-from slt.config import parse
-from slt.errors import UserError
+from slt.core.config import parse
+from slt.core.errors import UserError
+from slt.frontend.streams import FRAMES, Stream, streams_of
 from slt.models.config import KEYPOINTS_DIM
 from slt.models.pictures import weights_of
 from slt.models.siglip import SiglipConfig, siglip_config
 from slt.models.signhiera import SignHieraConfig
 from slt.recipe.extractors import Extractor, KeypointExtractor, KeypointSiglipExtractor, SiglipExtractor
 from slt.recipe.load import plain
-from slt.streams import FRAMES, Stream, streams_of
 
 WithSiglip: TypeAlias = SiglipExtractor | KeypointSiglipExtractor
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from slt.core.tensors import FeatureBatch
 from slt.recipe.data import Augment
-from slt.tensors import FeatureBatch
 from slt.train.augment import augment
 from slt.train.batches import Batches
-from slt.train.corpus import Corpus, Example
+from slt.train.examples import Corpus, Example
 from slt.train.sources import Streams, Windows
 from slt.train.targets import Targets
 

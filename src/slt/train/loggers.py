@@ -9,9 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from slt.errors import UserError
-from slt.files import atomic_write
-from slt.runs import Run
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
+from slt.core.runs import Run
 
 COLUMNS = ("step", "epoch", "figure", "value")
 DRAWN = ("loss", "cosine", "recall@1", "bleu", "lr", "clips/s")
@@ -116,7 +116,7 @@ def _wandb_run(folder: Path, project: str, settings: Mapping[str, Any]) -> Any:
         raise UserError(
             "trainer.wandb is set, but wandb is not installed", fix="pip install wandb, or leave trainer.wandb away"
         ) from error
-    from slt.home import is_offline
+    from slt.core.home import is_offline
 
     mode: Any = "offline" if is_offline() else os.environ.get("WANDB_MODE", "online")
     return wandb.init(

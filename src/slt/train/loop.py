@@ -23,12 +23,12 @@ from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
-from slt import log
-from slt.bundle import choose_device
-from slt.errors import UserError
-from slt.files import atomic_write
+from slt.bundle.load import choose_device
+from slt.core import log
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
+from slt.core.runs import Run
 from slt.recipe.schema import Recipe
-from slt.runs import Run
 from slt.train.prepare import Prepared
 from slt.train.sharding import Sharded
 

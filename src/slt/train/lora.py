@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 
 ORIGINAL = "parametrizations.weight.original"
 

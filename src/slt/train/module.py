@@ -16,14 +16,14 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
 
-from slt.errors import SltError
+from slt.core.errors import SltError
+from slt.core.tensors import EncoderOutput
 from slt.recipe.schema import Recipe
-from slt.tensors import EncoderOutput
+from slt.train.distributed import n_processes, summed, together
 from slt.train.loader import Batch
 from slt.train.objectives import Step, Term, as_output, find_objective
 from slt.train.optim import Group, make_optimizer, parameter_groups, share_of_peak, stage_at
 from slt.train.parts import Parts, extract, is_trained
-from slt.train.processes import n_processes, summed, together
 from slt.train.sharding import shard
 
 SEED_STEP = 7919

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from slt.core.registry import resolve
+from slt.core.tensors import EncoderOutput
 from slt.recipe.parts import Contrastive, CrossEntropy, SonarSpace
-from slt.registry import resolve
-from slt.tensors import EncoderOutput
+from slt.train.distributed import gathered, share_sizes
 from slt.train.loader import Batch
-from slt.train.processes import gathered, share_sizes
 
 SAME = 1 - 1e-6  # cosine above which two targets are of one and the same sentence
 OBJECTIVES: Mapping[str, str] = {

@@ -11,8 +11,8 @@ from typing import Any
 from torch import nn
 from torch.optim import AdamW
 
-from slt.errors import UserError
-from slt.recipe.schema import Optim, Stage
+from slt.core.errors import UserError
+from slt.recipe.trainer import Optim, Stage
 
 
 @dataclass(frozen=True, kw_only=True)

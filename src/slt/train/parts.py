@@ -13,11 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from slt import log
 from slt.assets.cards import CARD_NAME
 from slt.assets.store import find_bundle, is_bundle
-from slt.config import parse
-from slt.errors import SltError, UserError
+from slt.core import log
+from slt.core.config import parse
+from slt.core.errors import SltError, UserError
+from slt.core.registry import ENCODERS, resolve
+from slt.core.runs import Run
+from slt.core.tensors import FeatureBatch
 from slt.models.checkpoint import read_notes, read_weights
 from slt.models.config import FusionConfig, MlpConfig
 from slt.models.fitting import load_model, load_strict, rename
@@ -25,9 +28,6 @@ from slt.models.signhiera import SignHiera, normalise
 from slt.recipe.extractors import SignHieraExtractor
 from slt.recipe.parts import Encoder
 from slt.recipe.schema import Recipe
-from slt.registry import ENCODERS, resolve
-from slt.runs import Run
-from slt.tensors import FeatureBatch
 from slt.train.decoders import DECODERS, DecodeLoss, Given, reads_sentence
 from slt.train.extractors import choose_extractor
 from slt.train.loader import WindowBatch

@@ -6,24 +6,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from slt import log
-from slt.bundle import window_geometry
+from slt.bundle.load import window_geometry
+from slt.core import log
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
+from slt.core.runs import Run
 from slt.data.manifest import Manifest, read_manifest
-from slt.errors import UserError
-from slt.files import atomic_write
 from slt.models.config import KEYPOINTS_DIM
 from slt.recipe.data import Data, Split
 from slt.recipe.parts import ON_KEYPOINTS
 from slt.recipe.schema import FEWEST_TO_CONTRAST, Recipe
-from slt.runs import Run
 from slt.train.batches import Batches
-from slt.train.corpus import Corpus, all_texts, read_corpus, shared_sentences
 from slt.train.decoders import check_decoder
+from slt.train.examples import Corpus, all_texts, read_corpus, shared_sentences
 from slt.train.extractors import choose_extractor
 from slt.train.loader import Clips, Loader, Positions, feature_spreads
 from slt.train.parts import Widths
 from slt.train.sources import FeatureSource, Source, TextSource, VideoSource
-from slt.train.space import text_space
+from slt.train.target_space import text_space
 from slt.train.targets import Targets, TextSpace, no_targets
 
 LEFT_OUT = "left-out.tsv"

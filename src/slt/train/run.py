@@ -13,29 +13,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from slt import log
 from slt.assets.cards import sha256_of
 from slt.assets.store import find_bundle
-from slt.bundle import choose_device
-from slt.errors import SltError
+from slt.bundle.load import choose_device
+from slt.core import log
+from slt.core.errors import SltError
+from slt.core.runs import ASSETS, Run
 from slt.recipe.decoders import SonarDecoder
 from slt.recipe.extractors import SignHieraExtractor
 from slt.recipe.load import plain
 from slt.recipe.schema import Recipe
-from slt.runs import ASSETS, Run
 from slt.train.callbacks import Ema, Judge, Keep, steps_done, tell
-from slt.train.curves import Curves, draw_curves
 from slt.train.decoders import text_files
+from slt.train.distributed import part
 from slt.train.extractors import WithSiglip, choose_extractor
+from slt.train.loggers import Curves, draw_curves
 from slt.train.loop import check_compiler, check_machine, make_trainer, quiet, world
 from slt.train.module import Training
 from slt.train.parts import build_parts, start_of
 from slt.train.prepare import Prepared, prepare, tell_findings, train_loader, val_batches
-from slt.train.processes import part
 from slt.train.save import save_bundle, save_encoder
 from slt.train.targets import read_targets
+from slt.train.throughput import Watch
 from slt.train.validation import Validation, validate
-from slt.train.watch import Watch
 
 KNOWN_CLIPS = 200  # whose features tell foreign videos from those that were trained on
 NO_BUNDLE = "no bundle was made: the recipe has no extractor, so nothing makes features of a video"

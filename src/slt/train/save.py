@@ -14,15 +14,15 @@ from torch import Tensor
 
 from slt.assets.cards import BundleCard, DecoderCard, DomainCard, EncoderCard, ExtractorCard, write_card
 from slt.assets.store import Bundle, find_bundle
-from slt.errors import SltError
-from slt.files import atomic_write, flush_to_disk, publish_folder
+from slt.core.errors import SltError
+from slt.core.files import atomic_write, flush_to_disk, publish_folder
+from slt.core.runs import ASSETS, Run
 from slt.models.checkpoint import save_weights
-from slt.models.domain import fit_domain
+from slt.models.out_of_domain import fit_domain
 from slt.recipe.extractors import SignHieraExtractor
 from slt.recipe.load import plain
 from slt.recipe.schema import Recipe
-from slt.runs import ASSETS, Run
-from slt.text.hf import HfText
+from slt.text.hf.decoder import HfText
 from slt.text.sonar.model import SonarText
 from slt.train.decoders import text_bundle, text_licence
 from slt.train.extractors import Chosen, choose_extractor, of_bundle

@@ -22,7 +22,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.export import register_dataclass
 from torch.optim import Optimizer
 
-from slt.tensors import EncoderOutput, FeatureBatch
+from slt.core.tensors import EncoderOutput, FeatureBatch
 from slt.train.parts import outermost_layers
 
 # Shares are put together when a gradient reaches a part's output, which torch looks for in what it knows to look into.

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt.assets.cards import PreprocessCard
+from slt.core.errors import UserError
 from slt.data.features.open import open_features
 from slt.data.manifest import Clip, Manifest
-from slt.errors import UserError
 from slt.recipe.data import Split
 from slt.video.base import Video
 from slt.video.crop import find_signer

@@ -12,7 +12,7 @@ import torch
 
 from slt.assets.cards import text_model_hash
 from slt.assets.store import Bundle
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.models.checkpoint import read_weights
 from slt.recipe.decoders import SonarDecoder
 from slt.recipe.schema import Recipe

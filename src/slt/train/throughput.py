@@ -8,9 +8,9 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from slt import log
-from slt.train.curves import Curves
+from slt.core import log
 from slt.train.loader import Batch, Loader
+from slt.train.loggers import Curves
 from slt.train.module import Training
 from slt.train.sources import FeatureSource
 

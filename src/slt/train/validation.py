@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
+from slt.core.tensors import EncoderOutput
 from slt.evaluate.retrieval import retrieval
 from slt.evaluate.text_metrics import bleu, chrf
-from slt.tensors import EncoderOutput
 from slt.text.decoder import token_limit
-from slt.train.guards import constant_embeddings, constant_texts, spread
+from slt.train.collapse import constant_embeddings, constant_texts, spread
+from slt.train.distributed import together
 from slt.train.loader import Batch
 from slt.train.module import Training
-from slt.train.processes import together
 
 Embedding = NDArray[np.float32]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+
+from slt.video.base import Frame
 
 
 class Box(NamedTuple):
@@ -15,6 +17,11 @@ class Box(NamedTuple):
     y1: float
     x2: float
     y2: float
+
+
+Detector: TypeAlias = Callable[[Frame], list[Box]]
+"""Takes a (H, W, 3) uint8 RGB frame, returns the faces in it, in pixels, last column and row included; may be called
+by several threads at once."""
 
 
 def grow(face: Box, *, up: float = 1.0, down: float = 3.0, left: float = 1.5, right: float = 1.5) -> Box:

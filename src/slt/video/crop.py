@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video.base import Frame, Picture, Video, VideoInfo
-from slt.video.boxes import Box, centre_box, grow, mean_box
-from slt.video.detect import Detector, chain_of, load_detector
-from slt.video.tubes import choose_tube, largest_tube, link_tubes, motion_in_boxes
+from slt.video.boxes import Box, Detector, centre_box, grow, mean_box
+from slt.video.detect import chain_of, load_detector
+from slt.video.tracks import choose_tube, largest_tube, link_tubes, motion_in_boxes
 
 __all__ = ["Box", "SignerBox", "crop", "crop_resize", "find_signer"]
 

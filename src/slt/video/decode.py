@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video.base import Frame, Video, VideoInfo
 from slt.video.oserrors import explain_os_error
 

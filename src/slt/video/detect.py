@@ -6,18 +6,15 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from slt.registry import did_you_mean, resolve
+from slt.core.registry import did_you_mean, resolve
 from slt.video.base import Frame
-from slt.video.boxes import Box
+from slt.video.boxes import Box, Detector
+from slt.video.dlib_cnn import CNN, weights_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-Detector: TypeAlias = Callable[[Frame], list[Box]]
-"""Takes a (H, W, 3) uint8 RGB frame, returns the faces in it, in pixels, last column and row included; may be called
-by several threads at once."""
 
 DETECTORS: Mapping[str, str] = {
     "none": "slt.video.detect:no_detector",
@@ -31,8 +28,6 @@ DETECTORS: Mapping[str, str] = {
 
 CHAINS: Mapping[str, tuple[str, ...]] = {"auto": ("dlib-hog-fast", "mediapipe")}
 """What stands for several detectors: the next one looks where the one before saw nobody in the whole video."""
-
-CNN = "dlib-cnn"
 
 FAST_SHORT_SIDE = 720
 """The height, or width if it is smaller, that `dlib-hog-fast` brings a picture to; none is enlarged more than twice."""
@@ -51,8 +46,6 @@ def check_detector(name: str) -> None:
     """
     kind, file = _parsed(name)
     if kind == CNN:
-        from slt.video.dlib_cnn import weights_of
-
         weights_of(file)
 
 
@@ -73,7 +66,7 @@ def load_detector(name: str) -> Detector | None:
 
 def _parsed(name: str) -> tuple[str, Path | None]:
     """Return the key of ``DETECTORS`` and the file that were named."""
-    from slt.errors import UserError
+    from slt.core.errors import UserError
 
     kind, named, file = name.partition("=")
     if kind not in DETECTORS:

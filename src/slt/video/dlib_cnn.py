@@ -10,11 +10,13 @@ from pathlib import Path
 
 from slt.assets.published import PUBLISHED_DETECTORS
 from slt.assets.store import fetched_file
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video.base import Frame
-from slt.video.boxes import Box
-from slt.video.detect import CNN, Detector
+from slt.video.boxes import Box, Detector
 from slt.video.oserrors import explain_os_error
+
+CNN = "dlib-cnn"
+"""The detector's name."""
 
 MOST_BYTES = 64_000_000
 """What the weights may unpack to: theirs are under 1 MB."""

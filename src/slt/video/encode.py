@@ -7,7 +7,7 @@ from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
-from slt.files import atomic_write
+from slt.core.files import atomic_write
 from slt.video.base import Video
 
 # With more threads, or with the macroblock tree, x264 does not write the same bytes every time.

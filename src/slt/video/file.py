@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
 from slt.video.base import Frame, Picture, Video, VideoInfo
 from slt.video.header import Header, packets_of, read_header
 from slt.video.orient import Turn, turn_of

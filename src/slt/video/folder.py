@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video.base import Frame, Picture, Video, VideoInfo
 from slt.video.oserrors import explain_os_error
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 
 if TYPE_CHECKING:
     from av import Packet, VideoStream

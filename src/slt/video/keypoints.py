@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.errors import UserError
-from slt.files import atomic_write
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
 from slt.video.base import Frame
 from slt.video.mediapipe_graph import Graph, message, without_stray_lines
 from slt.video.oserrors import explain_os_error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
 
 
 def explain_os_error(path: Path, error: OSError | ValueError) -> SltError:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video.base import Frame, Video, VideoInfo
 from slt.video.keypoints import Holistic, read_pose
 from slt.video.rate import to_working_rate

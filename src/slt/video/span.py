@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.video.base import Frame, Video
 from slt.video.decode import open_video
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from slt.data.corpora.known import DAILYMOTH, HOW2SIGN, OPENASL, PHOENIX, own_table
+from slt.core.errors import UserError
 from slt.data.corpora.listing import read_listing, read_subtitles, split_of
-from slt.errors import UserError
+from slt.data.corpora.registry import DAILYMOTH, HOW2SIGN, OPENASL, PHOENIX, own_table
 
 H2S = "VIDEO_ID\tVIDEO_NAME\tSENTENCE_ID\tSENTENCE_NAME\tSTART_REALIGNED\tEND_REALIGNED\tSENTENCE\n"
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from slt.core.errors import Stopped, UserError
 from slt.data.corpora.cut import Cut, Length, cut, measure
-from slt.data.corpora.known import HOW2SIGN, PHOENIX, own_table
 from slt.data.corpora.listing import read_listing
-from slt.data.corpora.prepare import Plan, prepare
+from slt.data.corpora.plan import Plan
+from slt.data.corpora.prepare import prepare
+from slt.data.corpora.registry import HOW2SIGN, PHOENIX, own_table
 from slt.data.manifest import read_manifest
-from slt.errors import Stopped, UserError
 from slt.video.decode import open_video
 from slt.video.span import open_span
 from tests.corpora import HOW2SIGN_VIDEOS

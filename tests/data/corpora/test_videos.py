@@ -4,9 +4,9 @@ import unicodedata
 
 import pytest
 
-from slt.data.corpora.known import stem
+from slt.core.errors import UserError
+from slt.data.corpora.registry import stem
 from slt.data.corpora.videos import VideoIndex
-from slt.errors import UserError
 
 
 @pytest.fixture

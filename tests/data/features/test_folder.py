@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from slt.core.errors import UserError
 from slt.data.features.folder import FolderFeatures, read_features
 from slt.data.features.header import StoreHeader
 from slt.data.features.open import open_features
 from slt.data.features.writer import FeatureWriter
-from slt.errors import UserError
 
 CLIP = np.arange(12, dtype=np.float32).reshape(4, 3)
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from slt.core.errors import UserError
 from slt.data.features.header import HEADER_NAME, StoreHeader, header_bytes, read_header
-from slt.errors import UserError
 
 HEADER = StoreHeader(
     feature_dim=768,

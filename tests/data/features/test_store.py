@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from slt.core.errors import SltError, UserError
 from slt.data.features.header import StoreHeader
 from slt.data.features.records import DATA, INDEX
 from slt.data.features.store import FeatureStore
 from slt.data.features.writer import FeatureWriter
-from slt.errors import SltError, UserError
 
 HEADER = StoreHeader(feature_dim=8, dtype="float32", extractor="signhiera", weights_sha256="a" * 64)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import av
 import pytest
 
+from slt.core.errors import UserError
 from slt.data.manifest import read_manifest
 from slt.data.synthetic import corpus
 from slt.data.synthetic.corpus import plan_corpus, share_out, write_corpus
 from slt.data.synthetic.grammar import SPLITS
 from slt.data.synthetic.labels import read_clips
-from slt.errors import UserError
 from slt.video.decode import open_video
 from slt.video.keypoints import read_pose
 

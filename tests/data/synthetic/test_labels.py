@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from slt.core.errors import UserError
 from slt.data.synthetic.grammar import CUES
 from slt.data.synthetic.labels import NO_SIGN, SIGN_IDS, LabelledClip, TimedLabel, read_clips
-from slt.errors import UserError
 
 CLIP = LabelledClip(
     name="a",

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from slt.errors import UserError
-from slt.text.hf_config import HfTextConfig
+from slt.core.errors import UserError
+from slt.text.hf.config import HfTextConfig
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
 from slt.models.checkpoint import read_weights, save_weights
-from slt.models.compute import settle_on_cpu
-from slt.text import hf_search
-from slt.text.hf import HfText
-from slt.text.hf_model import IGNORED, as_encoded, forced, log_likelihoods
+from slt.models.cpu_kernels import settle_on_cpu
+from slt.text.hf import search as hf_search
+from slt.text.hf.decoder import HfText
+from slt.text.hf.model import IGNORED, as_encoded, forced, log_likelihoods
 from tests.text.hf_models import KINDS, LANGS, SHAPES, TEXTS, alone, make_output, make_text
 
 LENGTHS = (3, 9, 1, 6)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers.models.t5.tokenization_t5_fast import T5TokenizerFast
 
-from slt.errors import UserError
-from slt.text.hf_folder import TOKENIZER_NAMES, files_of, published_text
+from slt.core.errors import UserError
+from slt.text.hf.folder import TOKENIZER_NAMES, files_of, published_text
 from tests.text.hf_models import KINDS, LANGS, TEXTS, make_output, make_text
 
 

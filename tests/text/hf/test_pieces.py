@@ -9,9 +9,9 @@ from transformers.models.mbart.tokenization_mbart_fast import MBartTokenizerFast
 from transformers.models.mbart50.tokenization_mbart50_fast import MBart50TokenizerFast
 from transformers.models.t5.tokenization_t5_fast import T5TokenizerFast
 
-from slt.errors import UserError
-from slt.text.hf_pieces import pieces_of
-from slt.text.hf_tokens import TOKENS
+from slt.core.errors import UserError
+from slt.text.hf.pieces import pieces_of
+from slt.text.hf.tokens import TOKENS
 from slt.text.tokenizer import learn_tokenizer
 from tests.text.hf_models import TEXTS
 

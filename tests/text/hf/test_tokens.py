@@ -9,8 +9,8 @@ from transformers.models.mbart50.tokenization_mbart50 import FAIRSEQ_LANGUAGE_CO
 from transformers.models.mbart50.tokenization_mbart50 import MBart50Tokenizer
 from transformers.models.t5.tokenization_t5 import T5Tokenizer
 
-from slt.errors import UserError
-from slt.text.hf_tokens import CC25, MBART50, MBART_LANGUAGES, MBartTokens, T5Tokens, n_tokens, read_proto
+from slt.core.errors import UserError
+from slt.text.hf.tokens import CC25, MBART50, MBART_LANGUAGES, MBartTokens, T5Tokens, n_tokens, read_proto
 from slt.text.languages import FLORES_200, nearest_languages
 from slt.text.tokenizer import learn_tokenizer
 from tests.text.hf_models import TEXTS

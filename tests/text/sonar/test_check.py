@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from slt.errors import SltError
+from slt.core.errors import SltError
 from slt.text.sonar.check import self_test
 from slt.text.sonar.model import SonarText
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from slt.errors import SltError, UserError
+from slt.core.errors import SltError, UserError
 from slt.text.config import SonarTextConfig
 from slt.text.sonar import model as sonar_model
 from slt.text.sonar.model import SonarText

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from slt.errors import SltError, UserError
-from slt.tensors import EncoderOutput
+from slt.core.errors import SltError, UserError
+from slt.core.tensors import EncoderOutput
 from slt.text.config import SonarTextConfig
 from slt.text.sonar import search
 from slt.text.sonar.model import SonarText

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import sentencepiece
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.text.sonar.tokens import load_tokenizer
 
 from ..conftest import SENTENCES

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from slt.errors import SltError
+from slt.core.errors import SltError
 from slt.video.base import Frame, Video
 from slt.video.decode import open_video
 from slt.video.encode import write_video

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
-from slt.data.corpora.known import SPLITS, Corpus
+from slt.core.errors import SltError, UserError
+from slt.core.registry import did_you_mean
+from slt.data.corpora.registry import SPLITS, Corpus
 from slt.data.cues import SUFFIXES as SUBTITLE_SUFFIXES
 from slt.data.cues import clock_seconds, read_cues
 from slt.data.lines import Mistake, read_lines, shown
 from slt.data.manifest import Clip, complaint_about_id
-from slt.errors import SltError, UserError
-from slt.registry import did_you_mean
 
 TIMES = ("start", "end", "duration")
 _OWN = ("id", "video", "start", "end", "text", "split")

@@ -3,66 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from slt.assets.lock import folder_lock
+from slt.core.errors import SltError, UserError
+from slt.core.signals import stop_requests
+from slt.core.workers import workers
 from slt.data.corpora.cut import Cut, Length, cut, measure
-from slt.data.corpora.listing import Listing
-from slt.data.corpora.note import begin_note, finish_note
+from slt.data.corpora.plan import Part, Plan
+from slt.data.corpora.provenance import begin_note, finish_note
 from slt.data.corpora.videos import VideoIndex
 from slt.data.manifest import Clip, write_manifest
-from slt.errors import SltError, UserError
-from slt.stopping import stop_requests
-from slt.workers import workers
 
 Progress = Callable[[str, int, int | None], None]
 DOUBTFUL_S = 0.2  # a clip shorter than this may lie between two frames
 TOO_SHORT_S = 0.5
 VIDEOS = "videos"  # the folder of cut clips, one folder below it per split
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is to be made of a corpus.
-
-    Attributes:
-        corpus: its name.
-        listings: what was read, by the file or folder it was read from.
-        videos: the folder of the corpus's videos; None: there are none here, and manifests tell only what is known.
-        out: the folder to write to.
-        cut: whether stretches of longer videos become files of their own; else manifests refer to the stretches.
-        options: whatever else decides what is written, for the record.
-    """
-
-    corpus: str
-    listings: Mapping[Path, Listing]
-    videos: Path | None
-    out: Path
-    cut: bool = True
-    options: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(kw_only=True)
-class Part:
-    """One split of a corpus, in the making.
-
-    Attributes:
-        clips: what its manifest will hold, in the order of the lists.
-        missing: videos that were not found → how many clips are in them.
-        failures: (clip, why it is not in the manifest).
-        counts: what was done to clips, and how often.
-        ids: of all clips that were met, in the manifest or not.
-    """
-
-    ids: set[str] = field(default_factory=set)
-    clips: list[Clip] = field(default_factory=list)
-    missing: Counter[str] = field(default_factory=Counter)
-    failures: list[tuple[str, SltError]] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
 
 
 def prepare(plan: Plan, progress: Progress) -> dict[str, Part]:

@@ -6,15 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
+from slt.data.corpora.plan import Part, Plan
 from slt.data.cues import SUFFIXES
 from slt.data.lines import read_bytes
-from slt.errors import UserError
-from slt.files import atomic_write
-
-if TYPE_CHECKING:
-    from slt.data.corpora.prepare import Part, Plan
 
 NAME = "prepare.json"
 

@@ -7,8 +7,8 @@ import unicodedata
 from collections import defaultdict
 from pathlib import Path
 
-from slt.data.corpora.known import SUFFIXES, stem
-from slt.errors import UserError
+from slt.core.errors import UserError
+from slt.data.corpora.registry import SUFFIXES, stem
 from slt.video.folder import SUFFIXES as IMAGE_SUFFIXES
 
 _INNER = "1"  # PHOENIX-2014-T keeps frames in NAME/1 in some copies, and in NAME in others

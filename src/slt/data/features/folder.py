@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from slt.core.errors import UserError
 from slt.data.features.header import StoreHeader
-from slt.errors import UserError
 
 READERS = (".npy", ".pt")
 KEYPOINTS = (75, 3)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from slt.core.errors import UserError
 from slt.data.features.folder import FolderFeatures
 from slt.data.features.header import HEADER_NAME
 from slt.data.features.store import Features, FeatureStore
-from slt.errors import UserError
 
 
 def open_features(path: Path) -> Features:

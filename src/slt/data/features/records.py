@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from slt.files import atomic_write
+from slt.core.files import atomic_write
 
 DATA, INDEX = ".features", ".parquet"
 MAGIC = b"SLTF"

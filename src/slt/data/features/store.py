@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from slt.core.errors import SltError
+from slt.core.log import warn
 from slt.data.features.header import StoreHeader, read_header
 from slt.data.features.records import DATA, Entry, read_entries
-from slt.errors import SltError
-from slt.log import warn
 
 
 class Features(Protocol):

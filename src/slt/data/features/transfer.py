@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from slt.core.errors import SltError
+from slt.core.files import atomic_write
+from slt.core.signals import stop_requests
 from slt.data.features.store import Features
 from slt.data.features.writer import FeatureWriter, UnfitError
-from slt.errors import SltError
-from slt.files import atomic_write
-from slt.stopping import stop_requests
 
 Progress = Callable[[int, int], None]
 """Called with (clips done, clips in all)."""

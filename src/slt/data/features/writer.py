@@ -12,11 +12,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from slt.core.errors import UserError
+from slt.core.files import atomic_write, cannot_write, flush_to_disk, publish_folder
 from slt.data.features.header import HEADER_NAME, StoreHeader, header_bytes, read_header
 from slt.data.features.records import DATA, LONGEST_ID, Entry, encode, write_index
 from slt.data.features.store import FeatureStore
-from slt.errors import UserError
-from slt.files import atomic_write, cannot_write, flush_to_disk, publish_folder
 
 CLIPS_PER_SHARD = 1000
 

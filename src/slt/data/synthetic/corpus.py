@@ -20,14 +20,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from slt.core.errors import UserError
+from slt.core.files import atomic_write
+from slt.core.workers import workers
 from slt.data.synthetic.grammar import LANGUAGES, SPLITS, Meaning, sentences, sign, write
 from slt.data.synthetic.joints import joints
 from slt.data.synthetic.motion import FPS, Performance, perform
 from slt.data.synthetic.signer import SIZE, Signer, draw_frames, draw_signer
-from slt.errors import UserError
-from slt.files import atomic_write
 from slt.video.keypoints import PoseFile, write_pose
-from slt.workers import workers
 
 COLUMNS = ("id", "video", "start_s", "end_s", "text", "lang", "text_deu_Latn", "signer", "glosses", "cues")
 WITH_JOINTS = (*COLUMNS, "pose")

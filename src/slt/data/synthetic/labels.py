@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from slt.core.errors import UserError
 from slt.data.synthetic.corpus import COLUMNS, WITH_JOINTS
 from slt.data.synthetic.grammar import CUES, LANGUAGES
 from slt.data.synthetic.lexicon import SIGNS
-from slt.errors import UserError
 
 NO_SIGN = 0
 SIGN_IDS = {gloss: number for number, gloss in enumerate(SIGNS, start=1)}

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slt.errors import SltError
-from slt.log import warn
+from slt.core.errors import SltError
+from slt.core.log import warn
+from slt.core.tensors import EncoderOutput
 from slt.models.fitting import build_empty, load_strict
-from slt.tensors import EncoderOutput
-from slt.text.contexts import evaluating
 from slt.text.decoder import Hypothesis, by_length, check_search
-from slt.text.hf_config import HfTextConfig
-from slt.text.hf_model import IGNORED, forced, make_bridge, make_model, padded
-from slt.text.hf_search import BeamSearch
-from slt.text.hf_tokens import TOKENS, Tokens, read_proto
+from slt.text.decoding_flags import evaluating
+from slt.text.hf.config import HfTextConfig
+from slt.text.hf.model import IGNORED, forced, make_bridge, make_model, padded
+from slt.text.hf.search import BeamSearch
+from slt.text.hf.tokens import TOKENS, Tokens, read_proto
 from slt.text.languages import check_languages
-from slt.text.loops import goes_in_circles
+from slt.text.repetition import goes_in_circles
 
 TEXTS_PER_BATCH = 64
 LONGEST_TEXT = 512

@@ -12,14 +12,14 @@ from typing import Any
 from transformers.models.mbart.configuration_mbart import MBartConfig
 from transformers.models.t5.configuration_t5 import T5Config
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 from slt.models.checkpoint import read_weights
 from slt.models.fitting import build_empty, load_strict
-from slt.text.hf import HfText
-from slt.text.hf_config import HfTextConfig
-from slt.text.hf_model import make_bridge
-from slt.text.hf_pieces import pieces_of
-from slt.text.hf_tokens import n_tokens, read_proto
+from slt.text.hf.config import HfTextConfig
+from slt.text.hf.decoder import HfText
+from slt.text.hf.model import make_bridge
+from slt.text.hf.pieces import pieces_of
+from slt.text.hf.tokens import n_tokens, read_proto
 from slt.text.tokenizer import learn_tokenizer
 
 CONFIG_NAME = "config.json"

@@ -14,8 +14,8 @@ from transformers.models.mbart.modeling_mbart import MBartForConditionalGenerati
 from transformers.models.t5.configuration_t5 import T5Config
 from transformers.models.t5.modeling_t5 import T5ForConditionalGeneration
 
-from slt.text.hf_config import HfTextConfig
-from slt.text.hf_tokens import Tokens
+from slt.text.hf.config import HfTextConfig
+from slt.text.hf.tokens import Tokens
 
 IGNORED = -100
 """Stands where nothing is to be predicted."""

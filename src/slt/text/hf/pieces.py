@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 
 TABLE_BEGINS: Mapping[str, tuple[str, ...]] = {
     "t5": ("<pad>", "</s>", "<unk>"),

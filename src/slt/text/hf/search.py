@@ -11,8 +11,8 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.generation.configuration_utils import GenerationConfig
 
 from slt.text.decoder import Hypothesis
-from slt.text.hf_model import as_encoded, log_likelihoods
-from slt.text.hf_tokens import Tokens
+from slt.text.hf.model import as_encoded, log_likelihoods
+from slt.text.hf.tokens import Tokens
 
 # A step's float32 logits stay under 256 MB, 53 clips at once with beam 5 and mBART's 250,054 tokens; and so do those
 # of the tokens that are scored at once.

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from slt.errors import UserError
+from slt.core.errors import UserError
 
 _TABLE = """
 arb_Arab ar_AR   ces_Latn cs_CZ   deu_Latn de_DE   eng_Latn en_XX   spa_Latn es_XX   est_Latn et_EE

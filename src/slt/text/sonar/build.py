@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from slt.models.fitting import fit, load_strict
 from slt.text.config import SonarTextConfig, StackConfig
-from slt.text.contexts import made_on
+from slt.text.decoding_flags import made_on
 from slt.text.sonar.tokens import load_tokenizer
 from slt.text.weights import modern_weights
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from slt.errors import SltError
+from slt.core.errors import SltError
 from slt.text.config import SonarTextConfig, StackConfig
 from slt.text.sonar.model import SonarText
 from slt.text.tokenizer import train_tokenizer

@@ -17,14 +17,14 @@ from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderMode
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from slt.errors import SltError
-from slt.tensors import EncoderOutput
+from slt.core.errors import SltError
+from slt.core.tensors import EncoderOutput
 from slt.text.config import SonarTextConfig
-from slt.text.contexts import evaluating, made_on
 from slt.text.decoder import Hypothesis, by_length, check_search
+from slt.text.decoding_flags import evaluating, made_on
 from slt.text.languages import check_languages
-from slt.text.loops import goes_in_circles
-from slt.text.one_step import attend_once
+from slt.text.repetition import goes_in_circles
+from slt.text.single_context import attend_once
 from slt.text.sonar.build import create_decoder, create_encoder, fill
 from slt.text.sonar.search import LOGITS_PER_SEARCH, Search
 from slt.text.sonar.tokens import PADDING, Tokens, load_tokenizer

@@ -15,8 +15,8 @@ from sonar.models.sonar_translation.model import DummyEncoderModel, SonarEncoder
 from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
 from torch import Tensor
 
-from slt.errors import SltError
-from slt.text.patience import Patience
+from slt.core.errors import SltError
+from slt.text.beam_stop import Patience
 
 # A search's float32 logits stay under 256 MB: 52 embeddings at once with beam 5 and 256,206 tokens.
 LOGITS_PER_SEARCH = 2**26

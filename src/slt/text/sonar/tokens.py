@@ -11,8 +11,8 @@ from fairseq2.data.tokenizers.sentencepiece import SentencePieceModel
 from fairseq2.models.nllb.tokenizer import NllbTokenizer
 from torch import Tensor
 
-from slt.errors import UserError
-from slt.log import warn
+from slt.core.errors import UserError
+from slt.core.log import warn
 from slt.text.languages import check_languages
 
 PADDING = 0
