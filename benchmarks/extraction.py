@@ -23,10 +23,10 @@ import av
 import numpy as np
 import torch
 
-from slt.extract.jobs import Job
-from slt.frontend.base import Settings
-from slt.frontend.run import extracted
-from slt.frontend.signhiera import SignHieraExtractor
+from slt.bundle.load import window_geometry
+from slt.frontend.base import ClipSource, Settings
+from slt.frontend.run import many_clip_features
+from slt.frontend.signhiera import SignHieraFrontend
 from slt.models.signhiera import normalise
 from slt.video.crop import crop_resize, find_signer
 from slt.video.decode import open_video
@@ -44,10 +44,10 @@ def main() -> None:
     )
     parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    extractor = SignHieraExtractor(Settings(model=options.model, device=options.device))
+    extractor = SignHieraFrontend(Settings(model=options.model, device=options.device))
     if options.memory_of:
-        (outcome,) = extracted([Job(id="long", path=options.memory_of)], extractor)
-        print(outcome.n_frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        (outcome,) = many_clip_features([ClipSource(id="long", path=options.memory_of)], extractor)
+        print(outcome.found.n_frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
     with tempfile.TemporaryDirectory() as folder:
         if options.long:
@@ -56,24 +56,24 @@ def main() -> None:
             measure_speed(draw(Path(folder), options.clips), extractor)
 
 
-def measure_speed(jobs: list[Job], extractor: SignHieraExtractor) -> None:
+def measure_speed(jobs: list[ClipSource], extractor: SignHieraFrontend) -> None:
     """Print clips and frames per second of both ways; the first clip goes through both before."""
     speeds = {}
-    for name, work in (("naive loop", naive), ("slt", lambda jobs, one: list(extracted(jobs, one)))):
+    for name, work in (("naive loop", naive), ("slt", lambda jobs, one: list(many_clip_features(jobs, one)))):
         work(jobs[:1], extractor)
         began = time.perf_counter()
         work(jobs, extractor)
         speeds[name] = time.perf_counter() - began
-    n_frames = sum(outcome.n_frames for outcome in extracted(jobs, extractor))
+    n_frames = sum(outcome.found.n_frames for outcome in many_clip_features(jobs, extractor))
     print(f"{len(jobs)} clips, {n_frames} frames\n{'':12}{'clips/s':>10}{'frames/s':>10}{'ratio':>8}")
     for name, took in speeds.items():
         print(f"{name:12}{len(jobs) / took:10.2f}{n_frames / took:10.1f}{speeds['naive loop'] / took:8.2f}")
 
 
 @torch.inference_mode()
-def naive(jobs: list[Job], extractor: SignHieraExtractor) -> None:
+def naive(jobs: list[ClipSource], extractor: SignHieraFrontend) -> None:
     """Extract as one writes it first."""
-    model, preprocess, geometry = extractor._model, extractor._preprocess, extractor._geometry
+    model, preprocess, geometry = extractor.model, extractor.preprocess, window_geometry(extractor.preprocess)
     weight = next(model.parameters())
     for job in jobs:
         video = open_video(job.path)
@@ -85,7 +85,7 @@ def naive(jobs: list[Job], extractor: SignHieraExtractor) -> None:
             model(pixels).clips()[0].cpu()
 
 
-def draw(folder: Path, n_clips: int) -> list[Job]:
+def draw(folder: Path, n_clips: int) -> list[ClipSource]:
     """Draw clips of the synthetic language."""
     from slt.data.synthetic.corpus import draw_clip, plan_corpus, write_video
 
@@ -93,7 +93,7 @@ def draw(folder: Path, n_clips: int) -> list[Job]:
     for clip in plan_corpus({"train": n_clips}, 0):
         path = folder / f"{clip.name}.mp4"
         write_video(path, draw_clip(clip)[0])
-        jobs.append(Job(id=clip.name, path=path))
+        jobs.append(ClipSource(id=clip.name, path=path))
     return jobs
 
 

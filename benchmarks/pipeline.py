@@ -151,9 +151,23 @@ def models(scratch: Path, way: str) -> Any:
     dtype, text_dtype = (way, None) if way == HALF else (FULL, INT8 if way == INT8 else None)
     loaded = load_bundle(scratch / "bundle", device="cpu", dtype=dtype, text_dtype=text_dtype)
     if way == PLAIN:
-        for model in (loaded.extractor, loaded.encoder, loaded.decoder):
+        for model in (loaded.encoder, loaded.decoder):
             usual(model)
     return loaded
+
+
+def extractor(scratch: Path, way: str) -> Any:
+    """Return a bundle's extractor, loaded for one of the ways."""
+    from benchmarks.baseline import usual
+    from slt.frontend.base import Settings
+    from slt.frontend.registry import load_frontend
+
+    frontend = load_frontend(
+        None, Settings(model=str(scratch / "bundle"), device="cpu", dtype=HALF if way == HALF else FULL)
+    )
+    if way == PLAIN:
+        usual(frontend.model)
+    return frontend
 
 
 def load(scratch: Path, way: str, _: int) -> dict[str, Any]:
@@ -189,23 +203,20 @@ def crop(scratch: Path, way: str, _: int) -> dict[str, Any]:
 def features(scratch: Path, way: str, _: int) -> dict[str, Any]:
     """Turn the clip's windows into features."""
     from benchmarks.baseline import MaskedHiera
-    from slt.frontend.stages import extract_features
+    from slt.frontend.base import ClipSource
     from slt.models.signhiera import normalise
-    from slt.video.crop import find_signer
-    from slt.video.decode import open_video
-    from slt.video.stream import WindowStream, cropped_frames
 
-    loaded, video = models(scratch, way), open_video(clip(scratch))
-    preprocess = loaded.card.preprocess
-    frames = cropped_frames(video, find_signer(video, preprocess.detector), preprocess.size)
-    windows = list(WindowStream(frames, fps=video.info.fps, geometry=loaded.geometry))
+    frontend = extractor(scratch, way)
+    windows = list(frontend.inputs(frontend.open(ClipSource(id="clip", path=clip(scratch)))))
     if way == PLAIN:
-        masked = MaskedHiera(loaded.extractor.config, loaded.extractor.state_dict())
-        pixels = [(normalise(torch.from_numpy(one[None])), torch.tensor([window.padding])) for window, one in windows]
+        masked = MaskedHiera(frontend.model.config, frontend.model.state_dict())
+        pixels = [
+            (normalise(torch.from_numpy(one.content[None])), torch.tensor([one.window.padding])) for one in windows
+        ]
         seconds, made = timed(lambda: torch.cat([masked(*one) for one in pixels]))
         return {"s": seconds, "made": made}
-    count = FlopCount(loaded.extractor)
-    seconds, made = timed(lambda: extract_features(loaded.extractor, windows))
+    count = FlopCount(frontend.model)
+    seconds, made = timed(lambda: torch.cat([rows for one in windows for (rows,) in frontend.features([one])]))
     return {"s": seconds, "made": made.float(), "flops": count.flops}
 
 
@@ -232,7 +243,7 @@ class FlopCount:
 
 def embedding(scratch: Path, way: str, _: int) -> dict[str, Any]:
     """Embed the features the public way found."""
-    from slt.frontend.stages import encode
+    from slt.pipeline.segment import encode
 
     loaded, found = models(scratch, way), torch.load(scratch / "features.pt")
     seconds, made = timed(lambda: encode(loaded.encoder, found.to(next(loaded.encoder.parameters()).dtype)))

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 
-def check_words(words: Sequence[str]) -> None:
-    """See that ``slt`` followed by these words is a command, with options it has and values they take.
+def check_words(words: Sequence[str], command: Any) -> None:
+    """Check that ``slt`` followed by these words is a command, with options it has and values they take.
+
+    Args:
+        words: the command line after ``slt``.
+        command: ``slt`` itself, as typer makes it.
 
     Raises:
         UserError: it is not.
@@ -16,10 +21,8 @@ def check_words(words: Sequence[str]) -> None:
     from typer.core import TyperGroup
 
     from slt.core.errors import UserError
-    from slt_cli import main
 
     said = f"slt {shlex.join(words)}"
-    command = typer.main.get_command(main.app)
     context = typer.Context(command, info_name="slt")
     left = list(words)
     try:

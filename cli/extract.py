@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slt.core.registry import FRONTENDS
 from slt_cli.translate import Dtype
 
 if TYPE_CHECKING:
-    from slt.extract.jobs import Job
     from slt.extract.run import Report
-    from slt.frontend.base import Extractor
+    from slt.frontend.base import ClipSource, Frontend
 
 
-class Kind(StrEnum):
-    """What features are made by."""
-
-    signhiera = "signhiera"
-    keypoints = "keypoints"
-    siglip = "siglip"
-    timesformer = "timesformer"
+KINDS = [kind for kind in FRONTENDS if "+" not in kind]
 
 
 def extract_features(
@@ -40,7 +33,10 @@ def extract_features(
         ),
     ] = None,
     extractor: Annotated[
-        Kind | None, typer.Option(help="What makes the features; if left away, what the model's own are made by.")
+        str | None,
+        typer.Option(
+            metavar="|".join(KINDS), help="What makes the features; if left away, what the model's own are made by."
+        ),
     ] = None,
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="Do the I-th of N parts only, I from 0 to N-1; all may run at once.")
@@ -73,12 +69,10 @@ def extract_features(
         from slt.extract.jobs import choose_shard, gather_jobs
         from slt.extract.run import extract, failures_path
         from slt.frontend.base import Settings
-        from slt.frontend.registry import load_extractor
+        from slt.frontend.registry import load_frontend
 
         jobs = choose_shard(gather_jobs(sources), index, count)
-        made_by = load_extractor(
-            extractor and extractor.value, Settings(model=model, device=device, dtype=dtype.value, detector=detector)
-        )
+        made_by = load_frontend(extractor, Settings(model=model, device=device, dtype=dtype.value, detector=detector))
         bars.update("loading the model", 1, 1)
         if dry_run:
             _estimate(jobs, made_by, out)
@@ -126,7 +120,7 @@ def _tell(report: Report, n_clips: int) -> None:
     )
 
 
-def _estimate(jobs: list[Job], made_by: Extractor, out: Path) -> None:
+def _estimate(jobs: list[ClipSource], made_by: Frontend, out: Path) -> None:
     """Print what the clips that are not in the store would take, by a sample of them."""
     from slt.core import log
     from slt.data.features.header import HEADER_NAME

@@ -30,6 +30,7 @@ Bind = Annotated[
 
 @app.command()
 def slurm(
+    ctx: typer.Context,
     words: Annotated[
         list[str], typer.Argument(metavar="VERB ARGS | pipeline FILE", help=f"{WORDS_HELP} Or a file of several.")
     ],
@@ -75,7 +76,7 @@ def slurm(
     jobs = _jobs(words, name, {field: value for field, value in given.items() if value is not None})
     place = _place(image, bind)
     for job in jobs:
-        _check(job, place)
+        _check(ctx, job, place)
     title = name or (Path(words[1]).stem if _is_pipeline(words) else words[0])
     folder = (logs or Path("runs", "launch", title)).absolute()
     if dry_run:
@@ -90,17 +91,22 @@ def slurm(
 
 
 @app.command()
-def torchrun(words: Words, processes: Processes = None, dry_run: DryRun = False) -> None:
+def torchrun(ctx: typer.Context, words: Words, processes: Processes = None, dry_run: DryRun = False) -> None:
     """Train one model in several processes on this machine.
 
     Example: slt launch torchrun --processes 2 -- train-encoder recipe.yaml
     """
-    _here(words, processes, _place(None, None), dry_run=dry_run)
+    _here(ctx, words, processes, _place(None, None), dry_run=dry_run)
 
 
 @app.command()
 def apptainer(
-    words: Words, image: Image = None, bind: Bind = None, processes: Processes = None, dry_run: DryRun = False
+    ctx: typer.Context,
+    words: Words,
+    image: Image = None,
+    bind: Bind = None,
+    processes: Processes = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Run a command in the image, which sees this folder, SLT_HOME, /tmp and nothing else of the machine.
 
@@ -110,10 +116,10 @@ def apptainer(
 
     if image is None:
         raise UserError("no image was named", fix="--image slt.sif, which `make sif` makes")
-    _here(words, processes, _place(image, bind), dry_run=dry_run)
+    _here(ctx, words, processes, _place(image, bind), dry_run=dry_run)
 
 
-def _here(words: Sequence[str], processes: int | None, place: Place, *, dry_run: bool) -> None:
+def _here(ctx: typer.Context, words: Sequence[str], processes: int | None, place: Place, *, dry_run: bool) -> None:
     """Become the command, on this machine."""
     import os
     import shlex
@@ -124,7 +130,7 @@ def _here(words: Sequence[str], processes: int | None, place: Place, *, dry_run:
     from slt.launch.plan import command
 
     (job,) = _jobs(words, None, {"processes": processes} if processes else {})
-    _check(job, place)
+    _check(ctx, job, place)
     line = command(job, place)
     if dry_run:
         log.result(shlex.join(line))
@@ -159,7 +165,7 @@ def _place(image: Path | None, bind: Sequence[Path] | None) -> Place:
     return Place(image=image, binds=tuple(bind or ()), folder=Path.cwd())
 
 
-def _check(job: Job, place: Place) -> None:
+def _check(ctx: typer.Context, job: Job, place: Place) -> None:
     """Parse the command as it will be parsed when its turn has come: a misspelt option must not wait in a queue.
 
     Raises:
@@ -167,5 +173,6 @@ def _check(job: Job, place: Place) -> None:
     """
     from slt_cli.arguments import check_words
 
-    check_words([*job.words, *(["--shard", f"0/{job.array}"] if job.array else [])])
+    shard = ["--shard", f"0/{job.array}"] if job.array else []
+    check_words([*job.words, *shard], ctx.find_root().command)
     place.check(job.words)

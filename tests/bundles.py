@@ -157,3 +157,10 @@ def own_bundle(bundle: Path, tmp_path: Path) -> Path:
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video of 40 frames, which make two windows."""
     return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4")
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Twelve videos of 10 to 65 frames."""
+    folder = tmp_path_factory.mktemp("videos")
+    return [write_clip(folder / f"v{i}.mp4", 10 + 5 * i, seed=i) for i in range(12)]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from slt.assets.cards import EncoderCard, ExtractorCard, read_card, write_card
-from slt.frontend.streams import FRAMES
+from slt.frontend.keypoints import EVERY_FRAME
+from slt.frontend.siglip import EVERY_SECOND_FRAME
 from slt.recipe.load import plain
 from tests.bundles import EMBEDDING_DIM, bundle  # noqa: F401 - fixture
 
@@ -70,7 +71,7 @@ def write_frame_bundle(tiny: Path, folder: Path, kind: str, siglip: Path) -> Pat
     card = replace(
         read_card(tiny),
         name=folder.name,
-        preprocess=FRAMES[kind],
+        preprocess=EVERY_FRAME if kind == "keypoints" else EVERY_SECOND_FRAME,
         extractor=extractor,
         encoder=EncoderCard(kind=name, config=plain(asdict(encoder.config)), weights="encoder.safetensors"),
     )

@@ -11,6 +11,8 @@ from slt.assets.cards import read_card
 from slt.bundle.convert import Sources, import_bundle
 from slt.bundle.load import load_bundle
 from slt.core.tensors import FeatureBatch
+from slt.frontend.base import Settings
+from slt.frontend.registry import load_frontend
 from tests.checkpoints import LAYOUTS
 from tests.published import KEYS, random_weights, write_tokenizer
 
@@ -20,9 +22,10 @@ NEEDED_BYTES = 12e9
 def outcome(model):
     """The features of a window that is nearly all padding, their embedding, a text's, and a text."""
     loaded = load_bundle(model, device="cpu", dtype="float16", text_encoder=True)
+    frontend = load_frontend(None, Settings(model=model, device="cpu", dtype="float16"))
     pixels = torch.randn(1, 3, 128, 224, 224, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        features = loaded.extractor(pixels, torch.tensor([124])).features[0]
+        features = frontend.model(pixels, torch.tensor([124])).features[0]
         embedding = loaded.encoder(FeatureBatch.of([features])).sentence
     text = loaded.decoder.decode(embedding, ["eng_Latn"], beam_size=1, max_tokens=2)[0]["eng_Latn"][0]
     return features.float(), embedding.float(), loaded.decoder.embed(["the weather"], "eng_Latn").float(), text

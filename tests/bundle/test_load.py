@@ -11,19 +11,25 @@ import torch
 from slt.assets.cards import read_card, write_card
 from slt.bundle.load import choose_device, load_bundle, load_text
 from slt.core.errors import UserError
+from slt.frontend.base import Settings
+from slt.frontend.registry import load_frontend
 from slt.models import cpu_kernels
 from slt.text.int8 import WholeProduct
 from tests.bundles import LANGUAGES, add_domain, bundle, let_write, own_bundle
 
 
+def extractor_of(path, dtype="float32"):
+    """The extractor's model of a bundle."""
+    return load_frontend(None, Settings(model=str(path), device="cpu", dtype=dtype)).model
+
+
 def test_a_bundle_becomes_models_that_are_ready_to_translate(bundle):
     loaded = load_bundle(bundle, device="cpu")
     assert loaded.card.name == "tiny"
-    assert (loaded.geometry.num_frames, loaded.geometry.stride_frames, loaded.geometry.target_fps) == (16, 8, 25)
     assert loaded.decoder.languages == LANGUAGES
     assert loaded.decoder.encoder is None
     assert loaded.domain is None
-    for model in (loaded.extractor, loaded.encoder, loaded.decoder):
+    for model in (extractor_of(bundle), loaded.encoder, loaded.decoder):
         assert not model.training
         assert {value.dtype for value in model.parameters()} == {torch.float32}
         assert {value.device.type for value in model.parameters()} == {"cpu"}
@@ -35,7 +41,7 @@ def test_another_dtype_is_that_of_all_products(bundle, dtype, own_instructions, 
     half = getattr(torch, dtype)
     monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: own_instructions or asked != half)
     loaded = load_bundle(bundle, device="cpu", dtype=dtype)
-    for model in (loaded.extractor, loaded.encoder, loaded.decoder):
+    for model in (extractor_of(bundle, dtype), loaded.encoder, loaded.decoder):
         assert {part.weight.dtype for part in model.modules() if cpu_kernels.is_linear(part)} == {half}
         others = {value.dtype for value in model.parameters() if value.ndim == 1}
         assert others == {half if own_instructions else torch.float32}
@@ -53,11 +59,11 @@ def test_the_text_decoder_may_have_a_dtype_of_its_own(bundle):
 @pytest.mark.parametrize("text_dtype", [None, "int8"])
 def test_a_model_leaves_memory_with_its_last_user(bundle, text_dtype):
     loaded = load_bundle(bundle, device="cpu", text_dtype=text_dtype)
-    models = [weakref.ref(model) for model in (loaded.extractor, loaded.encoder, loaded.decoder)]
+    models = [weakref.ref(model) for model in (loaded.encoder, loaded.decoder)]
     gc.disable()
     try:
         del loaded
-        assert [model() for model in models] == [None] * 3
+        assert [model() for model in models] == [None] * 2
     finally:
         gc.enable()
 
@@ -88,12 +94,19 @@ def test_a_domain_is_loaded_where_there_is_one(own_bundle):
     assert float(domain.threshold) == 7
 
 
+def test_an_extractor_without_its_weights_is_refused(own_bundle):
+    card = read_card(own_bundle)
+    write_card(own_bundle, replace(card, extractor=replace(card.extractor, weights=None)))
+    with pytest.raises(UserError, match="the extractor signhiera of tiny needs weights, found none in its card"):
+        extractor_of(own_bundle)
+
+
 def test_a_configuration_with_mistakes_is_told_with_its_place(own_bundle):
     card = read_card(own_bundle)
     extractor = replace(card.extractor, config={**card.extractor.config, "embed_dmi": 4})
     write_card(own_bundle, replace(card, extractor=extractor))
     with pytest.raises(UserError, match="extractor in the card of tiny: embed_dmi: unknown"):
-        load_bundle(own_bundle, device="cpu")
+        extractor_of(own_bundle)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
 from slt.core.errors import UserError
 from slt_cli.arguments import check_words
+from slt_cli.main import app
 
+SLT = typer.main.get_command(app)
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(?:bash|sh|)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -53,7 +56,7 @@ def test_its_commands_are_commands(page):
     wrong = []
     for words in commands(page.read_text("utf-8")):
         try:
-            check_words(words)
+            check_words(words, SLT)
         except UserError as error:
             wrong.append(str(error))
     # A span may mention a command with only the option it is about.
@@ -66,4 +69,4 @@ def test_a_wrong_one_would_be_found():
     assert found == [["translate", "a.mp4", "--beem", "5"], ["no-such", "thing"], ["doctor", "--jsn"]]
     for words in found:
         with pytest.raises(UserError, match=f"slt {words[0]}.*(No such|no-such|jsn|beem)"):
-            check_words(words)
+            check_words(words, SLT)

@@ -4,7 +4,8 @@ import pytest
 
 from slt.core.errors import UserError
 from slt.data.manifest import Clip, write_manifest
-from slt.extract.jobs import Job, choose_shard, gather_jobs, shard_of
+from slt.extract.jobs import choose_shard, gather_jobs, shard_of
+from slt.frontend.base import ClipSource
 
 
 def test_manifests_and_videos_become_jobs(tmp_path):
@@ -13,10 +14,10 @@ def test_manifests_and_videos_become_jobs(tmp_path):
     (tmp_path / "frames").mkdir()
     found = gather_jobs([tmp_path / "train.tsv", tmp_path / "c.d.mp4", tmp_path / "frames", tmp_path / "train.tsv"])
     assert found == [
-        Job(id="-a", path=tmp_path / "v" / "a.mp4", start_s=1.5, end_s=2.25),
-        Job(id="b", path=None),
-        Job(id="c.d", path=tmp_path / "c.d.mp4"),
-        Job(id="frames", path=tmp_path / "frames"),
+        ClipSource(id="-a", path=tmp_path / "v" / "a.mp4", start_s=1.5, end_s=2.25),
+        ClipSource(id="b", path=None),
+        ClipSource(id="c.d", path=tmp_path / "c.d.mp4"),
+        ClipSource(id="frames", path=tmp_path / "frames"),
     ]
 
 
@@ -34,7 +35,7 @@ def test_a_video_that_cannot_name_a_clip_is_refused():
 
 
 def test_shards_are_parts_of_the_whole_and_the_same_everywhere():
-    jobs = [Job(id=f"clip-{i}", path=None) for i in range(1000)]
+    jobs = [ClipSource(id=f"clip-{i}", path=None) for i in range(1000)]
     parts = [choose_shard(jobs, i, 4) for i in range(4)]
     assert sorted(job.id for part in parts for job in part) == sorted(job.id for job in jobs)
     assert all(200 < len(part) < 300 for part in parts)

@@ -5,24 +5,26 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from slt.bundle.load import window_geometry
 from slt.core.errors import SltError, UserError
 from slt.core.signals import StopRequests
-from slt.data.features.header import StoreHeader
 from slt.data.features.records import DATA
 from slt.data.features.store import FeatureStore
 from slt.data.features.writer import FeatureWriter
-from slt.extract.jobs import Job, choose_shard, gather_jobs
+from slt.evaluate.model import BlankVideo
+from slt.extract.jobs import choose_shard, gather_jobs
 from slt.extract.run import estimate, extract, failures_path
-from slt.frontend.base import Extractor, Piece, Settings
-from slt.frontend.registry import load_extractor
-from slt.frontend.run import extracted
-from slt.frontend.stages import extract_features
+from slt.frontend.base import ClipSource, FrameInput, Frontend, OpenClip, Settings
+from slt.frontend.registry import load_frontend
+from slt.frontend.run import many_clip_features
+from slt.frontend.streams import Stream
 from slt.pipeline.translator import Translator
 from slt.video.crop import find_signer
 from slt.video.span import open_span
@@ -49,10 +51,10 @@ def test_features_are_those_of_translating(bundle, extractor, videos, tmp_path):
 
 
 def test_the_header_tells_all_that_the_numbers_depend_on(bundle, extractor, tmp_path):
-    header = extractor.header
+    header = extractor.headers[0]
     assert (header.extractor, header.feature_dim, header.dtype) == ("signhiera", 32, "float16")
     assert header.geometry == vars(PREPROCESS)
-    changed = load_extractor("signhiera", Settings(model=str(bundle), detector="dlib-hog", dtype="bfloat16")).header
+    changed = load_frontend("signhiera", Settings(model=str(bundle), detector="dlib-hog", dtype="bfloat16")).headers[0]
     assert changed.geometry["detector"] == "dlib-hog"
     assert changed.dtype == "bfloat16"
     FeatureWriter(tmp_path / "s", header).close()
@@ -63,9 +65,9 @@ def test_the_header_tells_all_that_the_numbers_depend_on(bundle, extractor, tmp_
 def test_spans_are_extracted_as_cut(extractor, videos, tmp_path):
     """A clip of a long video is what its frames are."""
     jobs = [
-        Job(id="first", path=videos[-1], end_s=1.0),
-        Job(id="whole", path=videos[-1]),
-        Job(id="second", path=videos[-1], start_s=1.0, end_s=1.8),
+        ClipSource(id="first", path=videos[-1], end_s=1.0),
+        ClipSource(id="whole", path=videos[-1]),
+        ClipSource(id="second", path=videos[-1], start_s=1.0, end_s=1.8),
     ]
     report = extract(jobs, extractor, tmp_path / "s")
     assert report.n_frames == 25 + 65 + 20
@@ -74,35 +76,53 @@ def test_spans_are_extracted_as_cut(extractor, videos, tmp_path):
         video = open_span(job.path, job.start_s, job.end_s)
         frames = cropped_frames(video, find_signer(video, "none"), PREPROCESS.size)
         windows = WindowStream(frames, fps=25, geometry=window_geometry(PREPROCESS))
-        expected = extract_features(extractor._model, windows).numpy().astype(np.float16)
+        inputs = [FrameInput(content=pixels, units=1, window=window) for window, pixels in windows]
+        with torch.inference_mode():
+            rows = [rows for one in inputs for (rows,) in extractor.features([one])]
+        expected = torch.cat(rows).numpy().astype(np.float16)
         np.testing.assert_array_equal(store[job.id], expected)
 
 
 def test_batches_and_padding_do_not_change_what_comes_out(bundle, videos, tmp_path):
     jobs = gather_jobs(videos)
     for at_once in (1, 7):
-        extractor = load_extractor("signhiera", Settings(model=str(bundle), device="cpu"))
-        extractor.at_once = at_once
+        extractor = load_frontend("signhiera", Settings(model=str(bundle), device="cpu"))
+        extractor.batch_size = at_once
         extract(jobs, extractor, tmp_path / str(at_once))
     assert contents(tmp_path / "1") == contents(tmp_path / "7")
 
 
 def test_windows_of_several_clips_share_a_batch(bundle, videos):
-    extractor = load_extractor("signhiera", Settings(model=str(bundle), device="cpu"))
-    extractor.at_once = 4
-    sizes, features = [], extractor.features
-    extractor.features = lambda pieces: sizes.append(len(pieces)) or features(pieces)
-    assert len(list(extracted(gather_jobs(videos), extractor, n_workers=4))) == 12
+    """The first batch waits until two more inputs were decoded, however fast the threads are."""
+    extractor = load_frontend("signhiera", Settings(model=str(bundle), device="cpu"))
+    extractor.batch_size = 4
+    decoded, sizes = threading.Semaphore(0), []
+    cut, compute = extractor.inputs, extractor.features
+
+    def inputs(clip, n_readings=1):
+        for one in cut(clip, n_readings):
+            yield one
+            decoded.release()  # asked for the next one, so this one is in the queue
+
+    def features(batch):
+        if not sizes:
+            for _ in range(len(batch) + 2):
+                assert decoded.acquire(timeout=60)
+        sizes.append(len(batch))
+        return compute(batch)
+
+    extractor.inputs, extractor.features = inputs, features
+    assert len(list(many_clip_features(gather_jobs(videos), extractor, n_workers=4))) == 12
     assert 1 < max(sizes) <= 4
 
 
 def test_what_is_broken_is_told_and_costs_itself_only(extractor, videos, tmp_path):
     (tmp_path / "empty.mp4").touch()
     jobs = [
-        Job(id="no video", path=None),
+        ClipSource(id="no video", path=None),
         *gather_jobs([tmp_path / "empty.mp4", tmp_path / "absent.mp4", videos[0]]),
-        Job(id="past", path=videos[1], start_s=60.0, end_s=61.0),
-        Job(id="late", path=tmp_path / "late.mp4"),
+        ClipSource(id="past", path=videos[1], start_s=60.0, end_s=61.0),
+        ClipSource(id="late", path=tmp_path / "late.mp4"),
     ]
     report = extract(jobs, extractor, tmp_path / "s")
     said = {id: error.message for id, error in report.failures}
@@ -123,46 +143,51 @@ def test_what_is_broken_is_told_and_costs_itself_only(extractor, videos, tmp_pat
     assert not failures_path(tmp_path / "s", (0, 1)).exists()
 
 
-class Odd(Extractor):
+class Odd(Frontend):
     """Gives what an extractor should not."""
 
-    header = StoreHeader(feature_dim=2, dtype="float16")
-    at_once = 3
+    streams = (Stream(kind="odd", geometry={}),)
+    feature_dims = (2,)
+    batch_size = 3
 
-    def pieces(self, job, notes):
-        if job.id == "bug":
+    def __init__(self):
+        super().__init__(Settings(device="cpu"), PREPROCESS)
+
+    def open(self, clip, **_):
+        if clip.id == "bug":
             raise ZeroDivisionError("division by zero")
-        notes.append("a note")
-        for n in range(0 if job.id == "nothing" else 3):
-            yield Piece(content=np.array([[job.id == "model bug", n]]), n_frames=1, seconds=0.04)
+        opened = OpenClip(BlankVideo(3, 25.0), find_signer(BlankVideo(3, 25.0), "none"))
+        opened.id = clip.id
+        return opened
 
-    def features(self, pieces):
-        if any(piece.content[0, 0] for piece in pieces):
+    def inputs(self, clip, n_readings=1):
+        for n, _ in enumerate(clip.frames() if clip.id != "nothing" else ()):
+            yield FrameInput(content=(clip.id == "model bug", n), units=1)
+
+    def features(self, inputs):
+        if any(one.content[0] for one in inputs):
             raise RuntimeError("the model fell over")
-        return [np.full((1, 2), 1e6 if piece.content[0, 1] == 2 else 1.0) for piece in pieces]
+        return [(torch.full((1, 2), 1e6 if one.content[1] == 2 else 1.0),) for one in inputs]
 
 
 def test_bugs_are_failures_of_the_clips_that_meet_them(tmp_path):
-    jobs = [Job(id=id, path=None) for id in ("bug", "nothing", "model bug", "too large")]
+    jobs = [ClipSource(id=id, path=None) for id in ("bug", "nothing", "model bug", "too large")]
     report = extract(jobs, Odd(), tmp_path / "s")
     said = {id: error.message for id, error in report.failures}
     assert said == {
         "bug": "unexpected ZeroDivisionError: division by zero",
-        "nothing": "nothing came of nothing",
+        "nothing": "no features were computed from nothing",
         "model bug": "unexpected RuntimeError: the model fell over",
         "too large": "the features of too large reach 1e+06, too large for float16",
     }
 
 
-def test_nan_is_no_feature(bundle, videos):
-    import torch
-
-    extractor = load_extractor("signhiera", Settings(model=str(bundle), device="cpu"))
+def test_nan_is_no_feature(bundle, videos, tmp_path):
+    extractor = load_frontend("signhiera", Settings(model=str(bundle), device="cpu"))
     with torch.no_grad():
-        next(extractor._model.parameters()).fill_(float("nan"))
-    (outcome,) = extracted(gather_jobs(videos[:1]), extractor)
-    assert isinstance(outcome.error, SltError)
-    assert "NaN or infinity" in outcome.error.message
+        next(extractor.model.parameters()).fill_(float("nan"))
+    ((_, error),) = extract(gather_jobs(videos[:1]), extractor, tmp_path / "s").failures
+    assert "NaN or infinity" in error.message
 
 
 def test_a_full_disk_ends_the_work(extractor, videos, tmp_path, monkeypatch):
@@ -217,12 +242,12 @@ from pathlib import Path
 from slt.data.features.store import FeatureStore
 from slt.frontend.base import Settings
 from slt.extract.jobs import gather_jobs
-from slt.frontend.registry import load_extractor
+from slt.frontend.registry import load_frontend
 from slt.extract.run import extract
 
 bundle, out, *videos = sys.argv[1:]
 jobs = gather_jobs(map(Path, videos))
-extractor = load_extractor("signhiera", Settings(model=bundle, device="cpu"))
+extractor = load_frontend("signhiera", Settings(model=bundle, device="cpu"))
 
 def extract_until(store, moment):
     child = os.fork()

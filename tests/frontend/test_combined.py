@@ -12,17 +12,15 @@ import torch
 
 from slt.bundle.load import load_bundle
 from slt.core.errors import UserError
-from slt.core.registry import EXTRACTORS
 from slt.data.features.store import FeatureStore
 from slt.data.manifest import read_manifest
-from slt.extract.jobs import Job, gather_jobs
+from slt.extract.jobs import gather_jobs
 from slt.extract.run import extract
-from slt.frontend.base import Settings
-from slt.frontend.combined import NOBODY, SIGHTS, sight_of
-from slt.frontend.registry import load_extractor
-from slt.frontend.stages import encode
+from slt.frontend.base import POSE_BESIDE, ClipSource, Settings
+from slt.frontend.registry import load_frontend, make_frontend
 from slt.models import cpu_kernels
-from slt.pipeline.translator import BESIDE, Translator
+from slt.pipeline.segment import NOBODY, encode
+from slt.pipeline.translator import Translator
 from slt.video.boxes import Box
 from slt.video.keypoints import read_pose, write_pose
 from tests.bundles import EMBEDDING_DIM, bundle, clip, write_clip
@@ -53,14 +51,10 @@ def alone(first, tmp_path):
 
 def stored(jobs, kind, model, folder):
     """What `extract-features` makes of one clip."""
-    extractor = load_extractor(kind, Settings(model=model and str(model), device="cpu"))
+    extractor = load_frontend(kind, Settings(model=model and str(model), device="cpu"))
     report = extract(jobs, extractor, folder)
     assert not report.failures
     return FeatureStore.open(folder)[jobs[0].id]
-
-
-def test_every_extractor_has_its_way_to_look():
-    assert list(SIGHTS) == list(EXTRACTORS)
 
 
 def test_joints_in_a_pose_file_are_translated_as_they_are_stored(keypoint_bundle, drawn, first, tmp_path):
@@ -81,12 +75,12 @@ def test_joints_in_a_pose_file_are_translated_as_they_are_stored(keypoint_bundle
 
 def test_joints_in_a_video_are_translated_as_they_are_stored(keypoint_bundle, alone, tmp_path):
     seen = Translator(keypoint_bundle, device="cpu").translate(alone, start_s=0.4, end_s=0.8)
-    expected = stored([Job(id="a", path=alone, start_s=0.4, end_s=0.8)], None, keypoint_bundle, tmp_path / "s")
+    expected = stored([ClipSource(id="a", path=alone, start_s=0.4, end_s=0.8)], None, keypoint_bundle, tmp_path / "s")
     assert expected.shape == (10, 225)
     assert np.isfinite(expected).any()
     np.testing.assert_array_equal(seen.features.numpy(), expected)
     assert (seen.start_s, seen.end_s, seen.n_frames) == (0.4, 0.8, 10)
-    assert BESIDE not in seen.warnings
+    assert POSE_BESIDE not in seen.warnings
 
 
 def test_joints_beside_a_video_are_taken_and_that_is_said(keypoint_bundle, both_bundle, first, tmp_path):
@@ -96,12 +90,12 @@ def test_joints_beside_a_video_are_taken_and_that_is_said(keypoint_bundle, both_
         translator = Translator(path, device="cpu")
         seen = translator.translate(video)
         np.testing.assert_array_equal(seen.features.numpy(), expected)
-        assert seen.warnings[0] == BESIDE
-        assert BESIDE not in translator.translate(video, pose=pose).warnings
+        assert seen.warnings[0] == POSE_BESIDE
+        assert POSE_BESIDE not in translator.translate(video, pose=pose).warnings
     (sentence,) = Translator(keypoint_bundle, device="cpu").segments(video)
     first_row = round(sentence.start_s * 25)
     np.testing.assert_array_equal(sentence.features.numpy(), expected[first_row : first_row + sentence.n_frames])
-    assert BESIDE in sentence.warnings
+    assert POSE_BESIDE in sentence.warnings
 
 
 def test_joints_of_a_video_that_is_gone_are_enough_for_keypoints(keypoint_bundle, both_bundle, first, tmp_path):
@@ -114,7 +108,7 @@ def test_joints_of_a_video_that_is_gone_are_enough_for_keypoints(keypoint_bundle
 
 def test_models_without_keypoints_leave_a_pose_file_alone(siglip_bundle, alone):
     alone.with_suffix(".pose").write_bytes(b"broken")
-    assert BESIDE not in Translator(siglip_bundle, device="cpu").translate(alone).warnings
+    assert POSE_BESIDE not in Translator(siglip_bundle, device="cpu").translate(alone).warnings
 
 
 @pytest.mark.parametrize("detector", [None, "dlib-hog"])
@@ -122,12 +116,12 @@ def test_pictures_are_translated_as_they_are_stored(siglip_bundle, siglip_folder
     seen = Translator(siglip_bundle, device="cpu", detector=detector).translate(clip)
     for number, model in enumerate((siglip_bundle, siglip_folder)):
         settings = Settings(model=str(model), device="cpu", detector=detector)
-        extractor = load_extractor("siglip", settings)
-        extract([Job(id="a", path=clip)], extractor, tmp_path / str(number))
+        extractor = load_frontend("siglip", settings)
+        extract([ClipSource(id="a", path=clip)], extractor, tmp_path / str(number))
         expected = FeatureStore.open(tmp_path / str(number))["a"]
         assert expected.shape == (20, VISUAL_DIM)
         np.testing.assert_array_equal(seen.features.numpy().astype(np.float16), expected)
-        assert extractor.header.geometry["detector"] == (detector or "none")
+        assert extractor.headers[0].geometry["detector"] == (detector or "none")
     assert (seen.n_frames, list(seen.windows)) == (40, [])
     assert seen.signer.method == ("centre" if detector else "whole picture")
 
@@ -188,19 +182,18 @@ def test_several_readings_begin_a_step_later_each(keypoint_bundle, siglip_bundle
     for path, video, lengths in ((keypoint_bundle, first[1], (0, 1, 2, 3)), (siglip_bundle, first[0], (0, 1, 2, 3))):
         found = Translator(path, device="cpu").translate(video, rerank=True)
         assert found.texts["eng_Latn"][0].agreement is not None
-        loaded = load_bundle(path, device="cpu")
-        rows = [torch.rand(225).numpy()] * 8 if "key" in path.name else [np.zeros((32, 32, 3), np.uint8)] * 8
-        seen = sight_of(loaded).see(rows, 25.0, n_readings=4, on_done=None)
-        assert [len(streams[0]) for streams in seen.readings] == [8 - late for late in lengths]
-    looked = [(torch.rand(1, 225).numpy(), np.zeros((32, 32, 3), np.uint8) if i % 2 == 0 else None) for i in range(8)]
-    seen = sight_of(load_bundle(both_bundle, device="cpu")).see(looked, 25.0, n_readings=4, on_done=None)
-    assert [tuple(map(len, streams)) for streams in seen.readings] == [(8, 4), (6, 3), (4, 2), (2, 1)]
+        frontend = load_frontend(None, Settings(model=str(path), device="cpu"))
+        found = frontend.later_readings([(torch.rand(8, 3),)], 4, n_frames=8)
+        assert [len(streams[0]) for streams in found] == [8 - late for late in lengths]
+    frontend = make_frontend(None, Settings(model=str(both_bundle), device="cpu"))
+    found = frontend.later_readings([(torch.rand(8, 225), torch.rand(4, VISUAL_DIM))], 4, n_frames=8)
+    assert [tuple(map(len, streams)) for streams in found] == [(8, 4), (6, 3), (4, 2), (2, 1)]
 
 
 def test_progress_counts_frames(siglip_bundle, clip):
     told = []
     Translator(siglip_bundle, device="cpu").translate(clip, progress=lambda *what: told.append(what))
-    assert told == [("frames", 25, 40)]
+    assert told == [("frames", 32, 40), ("frames", 40, 40)]
 
 
 def test_a_detector_is_no_use_to_keypoints(keypoint_bundle):

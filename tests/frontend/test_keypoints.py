@@ -7,11 +7,10 @@ from slt.core.errors import UserError
 from slt.data.features.store import FeatureStore
 from slt.data.synthetic.corpus import draw_clip, plan_corpus, write_corpus
 from slt.data.synthetic.joints import joints
-from slt.extract.jobs import Job, gather_jobs
+from slt.extract.jobs import gather_jobs
 from slt.extract.run import extract
-from slt.frontend.base import Settings
-from slt.frontend.registry import load_extractor
-from slt.pipeline.translator import BESIDE
+from slt.frontend.base import POSE_BESIDE, ClipSource, Settings
+from slt.frontend.registry import load_frontend
 from slt.video.keypoints import PoseFile, find_keypoints, read_pose, write_pose
 from slt.video.span import open_span
 
@@ -22,11 +21,11 @@ def test_pose_files_are_features(tmp_path):
     write_pose(tmp_path / "a.pose", PoseFile(keypoints=rows, fps=25, height=200, width=100))
     write_pose(tmp_path / "nobody.pose", PoseFile(keypoints=np.full_like(rows, np.nan), fps=25, height=9, width=9))
     jobs = gather_jobs([tmp_path / "a.pose", tmp_path / "nobody.pose"])
-    jobs += [Job(id="part", path=tmp_path / "a.pose", start_s=0.4, end_s=1.0)]
-    report = extract(jobs, load_extractor("keypoints", Settings()), tmp_path / "s")
+    jobs += [ClipSource(id="part", path=tmp_path / "a.pose", start_s=0.4, end_s=1.0)]
+    report = extract(jobs, load_frontend("keypoints", Settings()), tmp_path / "s")
     ((failed, error),) = report.failures
     assert failed == "nobody"
-    assert "nobody is seen in any frame" in error.message
+    assert "no person detected in any frame" in error.message
     store = FeatureStore.open(tmp_path / "s")
     assert (store.header.dtype, store.header.feature_dim) == ("float32", 225)
     np.testing.assert_allclose(store["a"], rows.reshape(50, 225), atol=1e-6)
@@ -36,7 +35,7 @@ def test_pose_files_are_features(tmp_path):
 def test_the_joints_of_a_drawn_corpus_are_read_where_its_manifest_says(tmp_path):
     manifest = write_corpus(tmp_path / "corpus", {"val": 2}, 1, with_joints=True)["val"]
     jobs = gather_jobs([manifest])
-    report = extract(jobs, load_extractor("keypoints", Settings()), tmp_path / "s")
+    report = extract(jobs, load_frontend("keypoints", Settings()), tmp_path / "s")
     assert not report.failures
     store = FeatureStore.open(tmp_path / "s")
     for job, clip in zip(jobs, plan_corpus({"val": 2}, 1), strict=True):
@@ -51,14 +50,14 @@ def test_a_stale_pose_file_is_refused_as_when_translating(tmp_path):
     fresh, stale = (read_pose(job.pose) for job in named)
     write_pose(named[1].pose, replace(stale, keypoints=stale.keypoints[: len(stale.keypoints) // 2]))
     beside = gather_jobs([job.path for job in named])
-    for name, jobs, notes in (("named", named, {}), ("beside", beside, {BESIDE: 1})):
-        report = extract(jobs, load_extractor("keypoints", Settings()), tmp_path / name)
+    for name, jobs, notes in (("named", named, {}), ("beside", beside, {POSE_BESIDE: 1})):
+        report = extract(jobs, load_frontend("keypoints", Settings()), tmp_path / name)
         ((failed, error),) = report.failures
         assert failed == named[1].id
         assert f"{named[1].pose} has joints for" in error.message
         assert report.notes == notes
     named[0].path.unlink()
-    extract(named[:1], load_extractor("keypoints", Settings()), tmp_path / "gone")
+    extract(named[:1], load_frontend("keypoints", Settings()), tmp_path / "gone")
     expected = fresh.keypoints.reshape(-1, 225)
     np.testing.assert_array_equal(FeatureStore.open(tmp_path / "gone")[named[0].id], expected)
 
@@ -67,8 +66,8 @@ def test_the_joints_in_a_video_are_features(tmp_path):
     from slt.assets.store import demo_folder
 
     video = next(iter(sorted((demo_folder().parent / "clips" / "videos" / "test").iterdir())))
-    jobs = [Job(id=name, path=video, end_s=0.4) for name in ("a", "b")]
-    report = extract(jobs, load_extractor("keypoints", Settings()), tmp_path / "s")
+    jobs = [ClipSource(id=name, path=video, end_s=0.4) for name in ("a", "b")]
+    report = extract(jobs, load_frontend("keypoints", Settings()), tmp_path / "s")
     expected = find_keypoints(open_span(video, None, 0.4).frames())
     assert np.isfinite(expected).any()
     assert not report.failures
@@ -78,18 +77,18 @@ def test_the_joints_in_a_video_are_features(tmp_path):
 
 
 def test_what_keypoints_have_no_use_for_is_refused():
-    with pytest.raises(UserError, match="MediaPipe Holistic, which finds the signer itself"):
-        load_extractor("keypoints", Settings(model="demo"))
+    with pytest.raises(UserError, match="keypoints: MediaPipe Holistic finds the signer itself; found --detector auto"):
+        load_frontend("keypoints", Settings(detector="auto"))
 
 
 def test_a_bundle_that_reads_keypoints_may_be_named(keypoint_bundle):
-    assert load_extractor(None, Settings(model=str(keypoint_bundle))).header.extractor == "keypoints"
-    with pytest.raises(UserError, match=r"finds the signer itself$"):
-        load_extractor(None, Settings(model=str(keypoint_bundle), detector="mediapipe"))
-    with pytest.raises(UserError, match="finds the signer itself, and the model demo does not read them"):
-        load_extractor("keypoints", Settings(model="demo"))
+    assert load_frontend(None, Settings(model=str(keypoint_bundle))).headers[0].extractor == "keypoints"
+    with pytest.raises(UserError, match="reads keypoints, for which MediaPipe Holistic finds the signer itself"):
+        load_frontend(None, Settings(model=str(keypoint_bundle), detector="mediapipe"))
+    with pytest.raises(UserError, match="the model demo reads signhiera, not keypoints"):
+        load_frontend("keypoints", Settings(model="demo"))
 
 
 def test_no_features_are_those_of_a_bundle_with_two_streams(both_bundle):
-    with pytest.raises(UserError, match=r"reads two streams of features, keypoints and siglip: each has its store"):
-        load_extractor(None, Settings(model=str(both_bundle)))
+    with pytest.raises(UserError, match="has two streams of features, keypoints and siglip; a store holds one"):
+        load_frontend(None, Settings(model=str(both_bundle)))

@@ -21,7 +21,7 @@ from slt.data.features.store import FeatureStore
 from slt.extract.jobs import gather_jobs
 from slt.extract.run import extract
 from slt.frontend.base import Settings
-from slt.frontend.registry import load_extractor
+from slt.frontend.registry import load_frontend
 from slt.models import cpu_kernels
 from slt.models.pictures import Pictures
 from slt.video.decode import open_video
@@ -77,7 +77,7 @@ def test_pictures_are_those_of_transformers_own_processor(processor, size):
 
 
 def test_siglip_embeds_every_second_frame_as_transformers_does(siglip, videos, tmp_path):
-    extractor = load_extractor("siglip", Settings(model=str(siglip), device="cpu"))
+    extractor = load_frontend("siglip", Settings(model=str(siglip), device="cpu"))
     extract(gather_jobs(videos[3:6]), extractor, tmp_path / "s")
     store = FeatureStore.open(tmp_path / "s")
     model = SiglipVisionModel.from_pretrained(siglip, local_files_only=True).eval()
@@ -94,9 +94,9 @@ def test_siglip_embeds_every_second_frame_as_transformers_does(siglip, videos, t
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("has_half", [True, False])
 def test_a_bundles_siglip_computes_in_half_precision(both_bundle, videos, tmp_path, monkeypatch, dtype, has_half):
-    whole = load_extractor("siglip", Settings(model=str(both_bundle), device="cpu"))
+    whole = load_frontend("siglip", Settings(model=str(both_bundle), device="cpu"))
     monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: has_half or asked == torch.float32)
-    half = load_extractor("siglip", Settings(model=str(both_bundle), device="cpu", dtype=dtype))
+    half = load_frontend("siglip", Settings(model=str(both_bundle), device="cpu", dtype=dtype))
     for name, extractor in (("whole", whole), ("half", half)):
         assert not extract(gather_jobs(videos[:1]), extractor, tmp_path / name).failures
     exact, rounded = (FeatureStore.open(tmp_path / name)["v0"] for name in ("whole", "half"))
@@ -107,7 +107,7 @@ def test_a_bundles_siglip_computes_in_half_precision(both_bundle, videos, tmp_pa
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_bundles_siglip_computes_on_a_gpu(both_bundle, videos, tmp_path):
     for device in ("cpu", "cuda"):
-        extractor = load_extractor("siglip", Settings(model=str(both_bundle), device=device))
+        extractor = load_frontend("siglip", Settings(model=str(both_bundle), device=device))
         assert not extract(gather_jobs(videos[:1]), extractor, tmp_path / device).failures
     there, here = (FeatureStore.open(tmp_path / device)["v0"] for device in ("cuda", "cpu"))
     np.testing.assert_allclose(there, here, atol=5e-3)
@@ -116,11 +116,11 @@ def test_a_bundles_siglip_computes_on_a_gpu(both_bundle, videos, tmp_path):
 def test_the_image_half_of_a_whole_siglip_is_found(tmp_path, videos):
     SiglipModel(SiglipConfig(text_config={**VISION, "vocab_size": 9}, vision_config=VISION)).save_pretrained(tmp_path)
     SiglipImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
-    assert load_extractor("siglip", Settings(model=str(tmp_path), device="cpu")).header.feature_dim == 16
+    assert load_frontend("siglip", Settings(model=str(tmp_path), device="cpu")).headers[0].feature_dim == 16
 
 
 def test_timesformer_embeds_windows_as_transformers_does(timesformer, videos, tmp_path):
-    extractor = load_extractor("timesformer", Settings(model=str(timesformer), device="cpu"))
+    extractor = load_frontend("timesformer", Settings(model=str(timesformer), device="cpu"))
     extract(gather_jobs(videos[-2:]), extractor, tmp_path / "s")
     store = FeatureStore.open(tmp_path / "s")
     assert store.header.geometry["sampling_rate"] == 8
@@ -140,8 +140,7 @@ def test_timesformer_embeds_windows_as_transformers_does(timesformer, videos, tm
 
 def test_with_a_detector_the_crop_is_embedded(siglip, videos, tmp_path):
     plain, cropped = (
-        load_extractor("siglip", Settings(model=str(siglip), device="cpu", detector=name))
-        for name in (None, "dlib-hog")
+        load_frontend("siglip", Settings(model=str(siglip), device="cpu", detector=name)) for name in (None, "dlib-hog")
     )
     extract(gather_jobs(videos[:1]), plain, tmp_path / "plain")
     report = extract(gather_jobs(videos[:1]), cropped, tmp_path / "cropped")
@@ -167,7 +166,7 @@ def test_what_is_no_model_is_refused(tmp_path, kind, change, said):
     if change:
         change(tmp_path)
     with pytest.raises(UserError, match=said):
-        load_extractor(kind, Settings(model=str(tmp_path) if change else None))
+        load_frontend(kind, Settings(model=str(tmp_path) if change else None))
 
 
 @pytest.mark.parametrize(
@@ -178,11 +177,11 @@ def test_another_model_is_refused(timesformer, tmp_path, content, said):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(UserError, match=said):
-        load_extractor("timesformer", Settings(model=str(tmp_path)))
+        load_frontend("timesformer", Settings(model=str(tmp_path)))
 
 
 def test_unknown_kinds_and_detectors_are_refused(siglip):
     with pytest.raises(UserError, match="unknown extractor 'siglib'; known: signhiera, keypoints, siglip, timesformer"):
-        load_extractor("siglib", Settings())
+        load_frontend("siglib", Settings())
     with pytest.raises(UserError, match="unknown face detector 'x'"):
-        load_extractor("siglip", Settings(model=str(siglip), detector="x"))
+        load_frontend("siglip", Settings(model=str(siglip), detector="x"))

@@ -11,14 +11,15 @@ import torch
 
 import slt
 from slt.assets.cards import read_card, write_card
-from slt.bundle.load import load_bundle
+from slt.bundle.load import load_bundle, window_geometry
 from slt.core.errors import SltError, UserError
 from slt.core.tensors import FeatureBatch
-from slt.frontend import stages
-from slt.frontend.stages import encode, extract_features
+from slt.frontend import base
+from slt.frontend.base import FrameInput, Settings
+from slt.frontend.registry import load_frontend
 from slt.models.signhiera import normalise
-from slt.pipeline import segment as signing
 from slt.pipeline.result import Failure, Translation
+from slt.pipeline.segment import encode
 from slt.pipeline.translator import Translator
 from slt.video import file as video_file
 from slt.video.boxes import Box
@@ -73,12 +74,13 @@ def test_a_translation_says_how_it_came_about(translator, clip):
 
 def test_streaming_changes_no_number(translator, bundle, clip):
     loaded = load_bundle(bundle, device="cpu")
+    frontend = load_frontend(None, Settings(model=str(bundle), device="cpu"))
     frames = [crop_resize(frame, Box(0, 0, 48, 48), PREPROCESS.size) for frame in open_video(clip).frames()]
     rows = []
-    for window in plan_windows(len(frames), 25.0, loaded.geometry):
+    for window in plan_windows(len(frames), 25.0, window_geometry(PREPROCESS)):
         pixels = normalise(torch.from_numpy(np.stack([frames[i] for i in window.indices]))[None])
         with torch.inference_mode():
-            rows += loaded.extractor(pixels, torch.tensor([window.padding])).clips()
+            rows += frontend.model(pixels, torch.tensor([window.padding])).clips()
     with torch.inference_mode():
         encoded = loaded.encoder(FeatureBatch.of([torch.cat(rows)]))
     translation = translator.translate(clip)
@@ -90,7 +92,7 @@ def test_streaming_changes_no_number(translator, bundle, clip):
 def test_windows_at_once_change_no_number(translator, monkeypatch, tmp_path):
     video = write_clip(tmp_path / "long.mp4", 170)
     alone = translator.translate(video)
-    monkeypatch.setitem(stages.WINDOWS_AT_ONCE, "cpu", 4)
+    monkeypatch.setattr(translator.frontend, "batch_size", 4)
     told = []
     together = translator.translate(video, progress=lambda *what: told.append(what))
     torch.testing.assert_close(together.features, alone.features, rtol=0, atol=1e-5)
@@ -157,7 +159,7 @@ def test_a_video_of_another_rate_is_brought_to_the_models_and_says_so(translator
 def test_a_text_that_ran_into_its_limit_is_doubted(translator, clip):
     translation = translator.translate(clip)
     assert translation.texts["eng_Latn"][0].truncated  # an untrained decoder never stops
-    assert [said for said in translation.warnings if "still going on" in said]
+    assert [said for said in translation.warnings if "reached the length limit" in said]
 
 
 @pytest.mark.parametrize(("threshold", "doubted"), [(0.0, True), (1e9, False)])
@@ -168,9 +170,9 @@ def test_a_video_unlike_the_training_videos_is_doubted(own_bundle, clip, thresho
 
 
 def test_what_the_search_for_the_signer_noticed_is_passed_on(translator, clip, monkeypatch):
-    found = signing.find_signer(open_video(clip), "none")
+    found = base.find_signer(open_video(clip), "none")
     noticed = replace(found, note="two faces")
-    monkeypatch.setattr(signing, "find_signer", lambda *_: noticed)
+    monkeypatch.setattr(base, "find_signer", lambda *_: noticed)
     assert "two faces" in translator.translate(clip).warnings
 
 
@@ -190,14 +192,14 @@ def test_one_broken_video_costs_only_itself(translator, clip, broken):
 
 
 def test_a_bug_that_one_video_meets_costs_only_that_video(translator, clip, broken, monkeypatch):
-    genuine = signing.find_signer
+    genuine = base.find_signer
 
     def find_signer(video, detector):
         if video.info.path.name == "odd.mp4":
             raise ZeroDivisionError("by a face of no width")
         return genuine(video, detector)
 
-    monkeypatch.setattr(signing, "find_signer", find_signer)
+    monkeypatch.setattr(base, "find_signer", find_signer)
     odd = write_clip(broken.with_name("odd.mp4"), 3)
     first, second = translator.translate_many([odd, clip])
     assert type(first.error) is SltError
@@ -219,8 +221,11 @@ def test_a_language_the_model_does_not_write_is_refused(translator, clip):
 
 def test_stages_can_be_used_alone(bundle):
     loaded = load_bundle(bundle, device="cpu")
-    plan = plan_windows(40, 25.0, loaded.geometry)
-    features = extract_features(loaded.extractor, [(window, noise(16, size=32)) for window in plan])
+    frontend = load_frontend(None, Settings(model=str(bundle), device="cpu"))
+    plan = plan_windows(40, 25.0, window_geometry(PREPROCESS))
+    inputs = [FrameInput(content=noise(16, size=32), units=1, window=window) for window in plan]
+    with torch.inference_mode():
+        features = torch.cat([rows for (rows,) in frontend.features(inputs)])
     assert features.shape == (14, FEATURE_DIM)
     encoded = encode(loaded.encoder, features)
     assert encoded.sentence.shape == (1, EMBEDDING_DIM)

@@ -19,12 +19,12 @@ from slt.data.features.open import open_features
 from slt.data.features.writer import FeatureWriter
 from slt.data.manifest import read_manifest
 from slt.frontend.base import Settings
-from slt.frontend.registry import load_extractor
+from slt.frontend.registry import load_frontend
 from slt.pipeline.translator import Translator
 from slt.recipe.extractors import KeypointSiglipExtractor, SignHieraExtractor
 from slt.recipe.load import to_yaml
 from slt.recipe.schema import Recipe
-from slt.train.extractors import choose_extractor, of_bundle
+from slt.train.extractors import bundle_extractor, choose_extractor
 from slt.train.prepare import prepare
 from slt.train.run import train
 from tests.frame_bundles import VISUAL_DIM, both_bundle, drawn, keypoint_bundle, siglip_bundle, siglip_folder
@@ -42,7 +42,7 @@ ENCODERS = {
 def seen(two_streams, siglip_folder, tmp_path_factory):
     """The two streams, the pictures' as wide as the tiny SigLIP's, and noted to be its own."""
     folder = tmp_path_factory.mktemp("seen")
-    header = load_extractor("siglip", Settings(model=str(siglip_folder), device="cpu")).header
+    header = load_frontend("siglip", Settings(model=str(siglip_folder), device="cpu")).headers[0]
     splits = {}
     for name, split in two_streams.items():
         old = open_features(Path(split["features"]["siglip"]))
@@ -111,9 +111,9 @@ def test_a_siglip_comes_from_a_folder_or_a_bundle(siglip_bundle, siglip_folder):
         choose_extractor(KeypointSiglipExtractor(kind="keypoints+siglip", model=str(path)))
         for path in (siglip_folder, siglip_bundle)
     )
-    assert folder.sha256 == bundle.sha256
+    assert folder.weights_sha256 == bundle.weights_sha256
     assert folder.card.config == bundle.card.config
-    assert folder.widths == bundle.widths == (225, VISUAL_DIM)
+    assert folder.feature_dims == bundle.feature_dims == (225, VISUAL_DIM)
     assert folder.streams == bundle.streams
     assert (folder.licence, bundle.licence) == (f"unknown (of the SigLIP {siglip_folder.name})", "Apache-2.0")
 
@@ -137,7 +137,7 @@ def test_a_decoder_alone_is_trained_on_a_bundle_of_any_extractor(
     kept = {name: digest for name, digest in before.sha256.items() if not name.startswith("text_decoder")}
     assert kept.items() <= after.sha256.items()
     assert after.sha256["text_decoder.safetensors"] != before.sha256["text_decoder.safetensors"]
-    assert of_bundle(find_bundle(bundle)).widths == {"keypoints": (225,), "siglip": (VISUAL_DIM,)}.get(
+    assert bundle_extractor(find_bundle(bundle)).feature_dims == {"keypoints": (225,), "siglip": (VISUAL_DIM,)}.get(
         kind, (225, VISUAL_DIM)
     )
     Translator(run.folder, device="cpu").load()

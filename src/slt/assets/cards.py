@@ -14,7 +14,7 @@ from typing import Any
 from slt.core.config import parse
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
-from slt.core.registry import DECODERS, ENCODERS, EXTRACTORS, did_you_mean
+from slt.core.registry import DECODERS, ENCODERS, FRONTENDS, did_you_mean
 
 CARD_NAME = "card.json"
 WITHOUT_WEIGHTS = "keypoints"
@@ -46,6 +46,10 @@ class PreprocessCard:
         if wrong := [f"{name} {value}" for name, value in numbers.items() if not 0 < value < float("inf")]:
             raise UserError(f"expected positive numbers, found {', '.join(wrong)}")
 
+    def with_detector(self, detector: str | None) -> PreprocessCard:
+        """Return the same with another detector; None: with its own."""
+        return dataclasses.replace(self, detector=detector or self.detector)
+
 
 @dataclass(frozen=True, kw_only=True)
 class _ModelCard:
@@ -69,7 +73,8 @@ class ExtractorCard:
     Attributes:
         kind: its name in the table of its kind.
         config: what its configuration class takes.
-        weights: the file of its weights, a path inside the bundle; None for keypoints, whose model is MediaPipe's own.
+        weights: the file of its weights, a path inside the bundle; None: it has none, as keypoints, whose model is
+            MediaPipe's own.
     """
 
     kind: str
@@ -77,11 +82,9 @@ class ExtractorCard:
     weights: str | None
 
     def __post_init__(self) -> None:
-        _check_kind(self.kind, EXTRACTORS)
+        _check_kind(self.kind, FRONTENDS)
         if self.kind == WITHOUT_WEIGHTS and (self.weights is not None or self.config):
             raise UserError(f"{self.kind} come from MediaPipe Holistic: expected no weights and an empty config")
-        if self.kind != WITHOUT_WEIGHTS and self.weights is None:
-            raise UserError(f"an extractor of the kind {self.kind} needs weights, found none")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,11 @@ class Bundle:
         """Return where a file that the card names lies."""
         return self.folder / file
 
+    def extractor_weights(self) -> tuple[Path | None, str | None]:
+        """Return the file of its extractor's weights and the sha256 that the card has of it; None: there are none."""
+        weights = self.card.extractor.weights
+        return (self.path(weights), self.card.sha256.get(weights)) if weights else (None, None)
+
     @property
     def copies(self) -> Path:
         """Where copies of its weights in other dtypes are kept; it need not exist, and may be removed at any time."""

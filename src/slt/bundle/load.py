@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import nn
 
-from slt.assets.cards import BundleCard, DomainCard, ExtractorCard, PreprocessCard
+from slt.assets.cards import BundleCard, DomainCard, EncoderCard, ExtractorCard, PreprocessCard
 from slt.assets.store import Bundle, find_bundle
 from slt.core.config import parse
 from slt.core.errors import UserError
-from slt.core.registry import DECODERS, ENCODERS, EXTRACTORS, SONAR, resolve
+from slt.core.registry import DECODERS, ENCODERS, SONAR, resolve
 from slt.models.checkpoint import read_weights
 from slt.models.cpu_kernels import settle_on_cpu
 from slt.models.fitting import model_with
@@ -24,9 +24,6 @@ from slt.text.decoder import TextDecoder
 from slt.text.hf.config import HfTextConfig
 from slt.text.int8 import quantise
 from slt.video.windows import WindowGeometry
-
-if TYPE_CHECKING:
-    from slt.assets.cards import EncoderCard
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 INT8 = "int8"
@@ -39,16 +36,12 @@ class LoadedBundle:
 
     Attributes:
         card: what the bundle says of itself.
-        geometry: how it wants videos cut into windows.
-        extractor: windows or pictures to features; None where MediaPipe finds joints, which no weights here do.
         encoder: features to a sentence embedding.
         decoder: sentence embedding to text.
         domain: the features it was trained on, where that was noted.
     """
 
     card: BundleCard
-    geometry: WindowGeometry
-    extractor: nn.Module | None
     encoder: nn.Module
     decoder: TextDecoder
     domain: Domain | None
@@ -77,45 +70,57 @@ def load_bundle(
     """
     bundle = find_bundle(name_or_path)
     card = bundle.card
-    place = choose_device(device)
+    where = choose_device(device)
     precision = choose_dtype(dtype)
+    encoder = resolve(ENCODERS, card.encoder.kind, what="sign encoder")
     is_int8 = text_dtype == INT8
-    if is_int8 and place.type != "cpu":
+    if is_int8 and where.type != "cpu":
         raise UserError(f"{INT8} is for text on a CPU", fix="give bfloat16 on a GPU")
     text_precision = precision if is_int8 or text_dtype is None else choose_dtype(text_dtype, text=True)
     loaded = LoadedBundle(
         card=card,
-        geometry=window_geometry(card.preprocess),
-        extractor=_load_extractor(bundle, place, precision),
-        encoder=_load_part(bundle, card.encoder, card.encoder.weights, ENCODERS, "sign encoder", precision).to(place),
-        decoder=_load_decoder(bundle, place, text_precision, text_encoder=text_encoder),
+        encoder=load_part(bundle, card.encoder, encoder, "sign encoder", where, dtype),
+        decoder=_load_decoder(bundle, where, text_precision, text_encoder=text_encoder),
         domain=_load_domain(bundle, card.domain),
     )
-    if place.type == "cpu":
-        for model in (loaded.extractor, loaded.encoder, loaded.decoder):
-            if model is not None:
-                settle_on_cpu(cast(nn.Module, model))
+    if where.type == "cpu":
+        settle_on_cpu(cast(nn.Module, loaded.decoder))
     if is_int8:
         quantise(cast(nn.Module, loaded.decoder))
     return loaded
 
 
-def load_extractor(
-    name_or_path: str | Path, *, device: str = "auto", dtype: str = "float32"
-) -> tuple[BundleCard, nn.Module]:
-    """Load the extractor of a bundle alone, one that has weights; arguments as for ``load_bundle``.
+def load_part(
+    bundle: Bundle, card: ExtractorCard | EncoderCard, kind: Any, what: str, device: torch.device, dtype: str
+) -> nn.Module:
+    """Load one model of a bundle, every weight accounted for, on a device and in a dtype, to be used and not trained.
+
+    Args:
+        bundle: whose.
+        card: the model's.
+        kind: its class, with a class of configuration ``Config``.
+        what: it is, for errors.
+        device: where to.
+        dtype: as for ``load_bundle``.
 
     Raises:
-        UserError: as for ``load_bundle``; or the bundle's extractor has none.
+        UserError: no such dtype, no weights, or weights that do not fit the card.
     """
-    bundle = find_bundle(name_or_path)
-    place = choose_device(device)
-    extractor = _load_extractor(bundle, place, choose_dtype(dtype))
-    if extractor is None:
-        raise UserError(f"the extractor of {bundle.card.name} is MediaPipe Holistic, which no bundle holds")
-    if place.type == "cpu":
-        settle_on_cpu(extractor)
-    return bundle.card, extractor
+    if card.weights is None:
+        raise UserError(f"the {what} {card.kind} of {bundle.card.name} needs weights, found none in its card")
+    config = parse(kind.Config, card.config, where=f"the {what} in the card of {bundle.card.name}")
+    precision = choose_dtype(dtype)
+    weights = read_in(bundle, card.weights, precision)
+    model = model_with(kind, config, weights, source=bundle.path(card.weights), dtype=precision)
+    return place(model, device, dtype)
+
+
+def place(model: nn.Module, device: torch.device, dtype: str) -> nn.Module:
+    """Return a model on a device and in a dtype; arguments as for ``load_part``."""
+    model = model.to(device, choose_dtype(dtype))
+    if device.type == "cpu":
+        settle_on_cpu(model)
+    return model
 
 
 def load_text(
@@ -137,9 +142,9 @@ def load_text(
             f"the bundle {bundle.card.name} has no text encoder, which turns texts into embeddings",
             fix="slt models fetch NAME --with-text-encoder, then slt models import --name NAME",
         )
-    place = choose_device(device)
-    text = _load_decoder(bundle, place, choose_dtype(dtype), text_encoder=True)
-    if place.type == "cpu":
+    where = choose_device(device)
+    text = _load_decoder(bundle, where, choose_dtype(dtype), text_encoder=True)
+    if where.type == "cpu":
         settle_on_cpu(cast(nn.Module, text))
     return bundle.card, text
 
@@ -182,21 +187,6 @@ def choose_dtype(name: str, *, text: bool = False) -> torch.dtype:
     if name not in DTYPES:
         raise UserError(f"unknown dtype {name!r}; expected {', '.join(DTYPES)}" + f", and {INT8} for text" * text)
     return DTYPES[name]
-
-
-def _load_extractor(bundle: Bundle, place: torch.device, dtype: torch.dtype) -> nn.Module | None:
-    card = bundle.card.extractor
-    if card.weights is None:
-        return None
-    return _load_part(bundle, card, card.weights, EXTRACTORS, "extractor", dtype).to(place)
-
-
-def _load_part(
-    bundle: Bundle, card: ExtractorCard | EncoderCard, file: str, table: Any, what: str, dtype: torch.dtype
-) -> nn.Module:
-    kind = resolve(table, card.kind, what=what)
-    config = parse(kind.Config, card.config, where=f"the {what} in the card of {bundle.card.name}")
-    return model_with(kind, config, read_in(bundle, file, dtype), source=bundle.path(file), dtype=dtype)
 
 
 def read_hf_config(bundle: Bundle) -> HfTextConfig:

@@ -91,7 +91,11 @@ def _parse_either(kind: Any, value: object, path: str, mistakes: list[str]) -> A
 
 
 def _by_kind(options: list[Any], value: object, path: str, mistakes: list[str]) -> Any:
-    kinds = {get_args(get_type_hints(option)["kind"])[0]: option for option in options}
+    """Choose the dataclass by its ``kind``: a Literal, or ``str`` for the class of all other known kinds."""
+    literals = {option: get_args(get_type_hints(option)["kind"]) for option in options}
+    kinds = {literal[0]: option for option, literal in literals.items() if literal}
+    for other in (option for option, literal in literals.items() if not literal):
+        kinds |= {kind: other for kind in other.KINDS if kind not in kinds}
     kind = value.get("kind") if isinstance(value, Mapping) else None
     if isinstance(kind, str) and kind in kinds:
         return _parse_dataclass(kinds[kind], value, path, mistakes)

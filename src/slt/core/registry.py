@@ -9,13 +9,15 @@ from typing import Any
 
 from slt.core.errors import UserError
 
-EXTRACTORS: Mapping[str, str] = {
-    "signhiera": "slt.models.signhiera:SignHiera",
-    "keypoints": "slt.video.keypoints:Holistic",
-    "siglip": "slt.models.siglip:Siglip",
-    "keypoints+siglip": "slt.models.siglip:Siglip",
+FRONTENDS: Mapping[str, str] = {
+    "signhiera": "slt.frontend.signhiera:SignHieraFrontend",
+    "keypoints": "slt.frontend.keypoints:KeypointFrontend",
+    "siglip": "slt.frontend.siglip:SiglipFrontend",
+    "timesformer": "slt.frontend.timesformer:TimesformerFrontend",
+    "keypoints+siglip": "slt.frontend.combined:KeypointSiglipFrontend",
 }
-"""The model in each whose weights a bundle holds; Holistic brings its own."""
+"""The extractors: each opens a clip, cuts it into inputs, and computes features."""
+
 ENCODERS: Mapping[str, str] = {
     "sonar-t5": "slt.models.sonar_t5:SonarT5",
     "mlp": "slt.models.mlp:Mlp",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slt.assets.cards import PreprocessCard
-from slt.bundle.load import window_geometry
 from slt.core.files import atomic_write
 from slt.core.workers import workers
 from slt.data.synthetic.labels import LabelledClip
+from slt.frontend.base import at_rate
+from slt.frontend.signhiera import window_inputs
 from slt.models.signhiera import SignHieraConfig, normalise
-from slt.video.crop import find_signer
 from slt.video.decode import open_video
-from slt.video.stream import WindowStream, cropped_frames
+from slt.video.windows import Window
 
 Progress = Callable[[int, int], None]
 
@@ -114,13 +114,12 @@ def _cut_all(clips: Sequence[LabelledClip], preprocess: PreprocessCard, cache: P
 def _cut(job: tuple[Path, PreprocessCard]) -> list[tuple[NDArray[np.uint8], list[float]]]:
     """Return each window of one video as its sampled frames without padding, and their times in seconds."""
     path, preprocess = job
-    video = open_video(path)
-    geometry = window_geometry(preprocess)
-    frames = cropped_frames(video, find_signer(video, preprocess.detector), preprocess.size)
+    clip = at_rate(open_video(path), preprocess)
     cut = []
-    for window, pixels in WindowStream(frames, fps=video.info.fps, geometry=geometry):
-        kept = geometry.num_frames - window.padding
-        cut.append((pixels[:kept], (window.indices[:kept] / video.info.fps).tolist()))
+    for one in window_inputs(clip, preprocess):
+        window = cast(Window, one.window)
+        kept = preprocess.num_frames - window.padding
+        cut.append((one.content[:kept], (window.indices[:kept] / clip.video.info.fps).tolist()))
     return cut
 
 

@@ -18,8 +18,8 @@ from slt.data.features.store import Features
 from slt.data.manifest import Clip, Manifest
 from slt.evaluate.model import Answer, Asked, Reader
 from slt.evaluate.progress_log import Journal, packed
-from slt.frontend.stages import encode
 from slt.frontend.streams import bundle_streams
+from slt.pipeline.segment import encode
 from slt.text.decoder import token_limit
 
 FRAMES_PER_ROW = {"signhiera": 2}
@@ -90,6 +90,6 @@ class StoredReader(Reader):
         """Return how long a clip is; where nobody noted it, at most: overlapping windows see frames twice."""
         if clip.start_s is not None and clip.end_s is not None:
             return clip.end_s - clip.start_s
-        geometry = self.bundle.geometry
+        preprocess = self.bundle.card.preprocess
         per_row = FRAMES_PER_ROW.get(self.bundle.card.extractor.kind, 1)
-        return n_rows * per_row * geometry.sampling_rate / geometry.target_fps
+        return n_rows * per_row * preprocess.sampling_rate / preprocess.target_fps

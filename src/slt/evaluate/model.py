@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from slt.assets.cards import CARD_NAME, sha256_of
 from slt.assets.store import find_bundle
 from slt.bundle.load import LoadedBundle, load_bundle
-from slt.core.errors import SltError, UserError, as_slt_error
+from slt.core.errors import SltError, as_slt_error
 from slt.core.signals import StopRequests
-from slt.core.timing import Stopwatch
 from slt.data.manifest import Clip, Manifest
 from slt.evaluate.progress_log import Journal, packed
-from slt.frontend.combined import sight_of
-from slt.pipeline.segment import look_at, translate_signing
+from slt.frontend.base import ClipSource, Frontend, OpenClip, Settings
+from slt.frontend.registry import make_frontend
+from slt.frontend.run import Opener
+from slt.pipeline.segment import Segment, translate_segment
 from slt.text.languages import check_languages
 from slt.video.base import Frame, Video, VideoInfo
 
@@ -95,6 +96,15 @@ class Reader:
         self.asked = asked
         self._journal = journal
         self._bundle: LoadedBundle | None = None
+        self._frontend: Frontend | None = None
+
+    @property
+    def frontend(self) -> Frontend:
+        """The model's extractor."""
+        if self._frontend is None:
+            asked = self.asked
+            self._frontend = make_frontend(None, Settings(model=asked.model, device=asked.device, dtype=asked.dtype))
+        return self._frontend
 
     @property
     def bundle(self) -> LoadedBundle:
@@ -111,15 +121,16 @@ class Reader:
         path, pose = manifest.video_path(clip), manifest.pose_path(clip)
         question = json.dumps([clip.id, str(path), clip.start_s, clip.end_s, *([str(pose)] if pose else [])])
 
-        def open_it() -> Video:
-            return sight_of(self.bundle).open(_known(path or pose, clip), clip.start_s, clip.end_s, pose=pose)
-
-        return self._answer(question, partial(self._from_video, open_it, clip.id))
+        source = ClipSource(id=clip.id, path=path, start_s=clip.start_s, end_s=clip.end_s, pose=pose)
+        return self._answer(question, lambda: self._from_video(partial(self.frontend.open, source), clip.id))
 
     def read_blank(self, n_frames: int, fps: float) -> Answer:
         """Translate a video of as many frames in which nothing is to be seen."""
-        make = partial(self._from_video, lambda: BlankVideo(n_frames, fps), "blank")
-        return self._answer(json.dumps(["blank", n_frames, fps]), make)
+
+        def open_blank() -> OpenClip:
+            return self.frontend.at_rate(BlankVideo(n_frames, fps))
+
+        return self._answer(json.dumps(["blank", n_frames, fps]), lambda: self._from_video(open_blank, "blank"))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the (N, D) embeddings of texts in the language."""
@@ -142,12 +153,9 @@ class Reader:
         kept = self._journal[question]
         return Answer(text=kept["text"], error=None, kept=kept)
 
-    def _from_video(self, open_it: Callable[[], Video], name: str) -> dict[str, Any]:
-        bundle, clock = self.bundle, Stopwatch()
-        with clock("signer"):
-            opened = open_it()
-        signing = look_at(bundle, opened, video=name, clock=clock)
-        found = translate_signing(bundle, signing, [self.asked.lang], beam_size=self.asked.beam, clock=clock)
+    def _from_video(self, opener: Opener, name: str) -> dict[str, Any]:
+        segment = Segment(video=name, open=opener)
+        found = translate_segment(self.bundle, self.frontend, segment, [self.asked.lang], beam_size=self.asked.beam)
         return _kept(found, self.asked.lang)
 
 
@@ -214,12 +222,6 @@ def read_blanks(
         progress("blank videos", len(texts), len(answers))
         stop.check()
     return texts
-
-
-def _known(path: Path | None, clip: Clip) -> Path:
-    if path is None:
-        raise UserError(f"the manifest names no video for {clip.id}")
-    return path
 
 
 def _kept(translation: Translation, lang: str) -> dict[str, Any]:

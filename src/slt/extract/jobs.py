@@ -4,42 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from slt.core.errors import UserError
 from slt.data.manifest import complaint_about_id, read_manifest
-from slt.video.pose_file import pose_beside
+from slt.frontend.base import ClipSource
 
 MANIFESTS = (".tsv", ".csv", ".txt")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One clip to be turned into features.
-
-    Attributes:
-        id: of the clip, and so of its features.
-        path: of its video, or of its ``.pose`` file; None: the manifest names none.
-        start_s: its first moment in the video; None: the beginning.
-        end_s: its last moment, excluded; None: the end.
-        pose: the ``.pose`` file that has the joints of its video; None: none is named.
-    """
-
-    id: str
-    path: Path | None
-    start_s: float | None = None
-    end_s: float | None = None
-    pose: Path | None = None
-
-
-def gather_jobs(paths: Iterable[Path]) -> list[Job]:
+def gather_jobs(paths: Iterable[Path]) -> list[ClipSource]:
     """Return the clips of manifests (``.tsv``, ``.csv``, ``.txt``) and videos, in their order; one met twice is one.
 
     Raises:
         UserError: a manifest with mistakes, or two different clips of one id.
     """
-    jobs: dict[str, Job] = {}
+    jobs: dict[str, ClipSource] = {}
     for path in paths:
         for job in _jobs_of(path):
             other = jobs.setdefault(job.id, job)
@@ -51,7 +31,7 @@ def gather_jobs(paths: Iterable[Path]) -> list[Job]:
     return list(jobs.values())
 
 
-def choose_shard(jobs: Sequence[Job], index: int, count: int) -> list[Job]:
+def choose_shard(jobs: Sequence[ClipSource], index: int, count: int) -> list[ClipSource]:
     """Return the part of the jobs that worker ``index`` of ``count`` does: by a hash of the id, the same everywhere."""
     return [job for job in jobs if shard_of(job.id, count) == index]
 
@@ -61,12 +41,12 @@ def shard_of(id: str, count: int) -> int:
     return int.from_bytes(hashlib.sha256(id.encode()).digest()[:8]) % count
 
 
-def _jobs_of(path: Path) -> list[Job]:
+def _jobs_of(path: Path) -> list[ClipSource]:
     if path.suffix.lower() not in MANIFESTS or path.is_dir():
-        return [Job(id=_name(path), path=path, pose=pose_beside(path))]
+        return [ClipSource.of(path, id=_name(path))]
     manifest = read_manifest(path)
     return [
-        Job(
+        ClipSource(
             id=clip.id,
             path=manifest.video_path(clip),
             start_s=clip.start_s,
@@ -84,6 +64,6 @@ def _name(path: Path) -> str:
     return name
 
 
-def _where(job: Job) -> str:
+def _where(job: ClipSource) -> str:
     span = "" if job.start_s is None and job.end_s is None else f" from {job.start_s or 0:g} to {job.end_s or 0:g} s"
     return f"{job.path}{span}"

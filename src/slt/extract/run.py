@@ -1,4 +1,4 @@
-"""Clips become features in a store: what is there already is left, the rest is made, what fails is told."""
+"""Extract clips into a feature store: skip those it has, report those that fail."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from slt.core.errors import SltError
+from slt.core.errors import SltError, UserError
 from slt.core.files import atomic_write
 from slt.core.signals import StopRequests
 from slt.data.features.writer import FeatureWriter, UnfitError
-from slt.extract.jobs import Job
-from slt.frontend.base import Extractor
-from slt.frontend.run import Outcome, extracted
+from slt.frontend.base import ClipSource, Frontend
+from slt.frontend.run import ClipFeatures, Outcome, many_clip_features
+from slt.frontend.streams import Stream
 
 FAILURES = "failures"
 SAMPLED = 8
@@ -27,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(kw_only=True)
 class Report:
-    """What came of it.
+    """Counts of an extraction, and what failed.
 
     Attributes:
         n_there: clips that were in the store before.
@@ -36,9 +37,9 @@ class Report:
         n_bytes: of those, on the disk.
         n_frames: frames of those.
         seconds: of video, of those.
-        took_s: seconds it took.
+        took_s: seconds the extraction took.
         failures: (clip, why), so far.
-        notes: what a person should know → of how many clips.
+        notes: warning → number of clips it holds for.
     """
 
     n_there: int = 0
@@ -51,23 +52,20 @@ class Report:
     failures: list[tuple[str, SltError]] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
 
-    def add(self, outcome: Outcome, itemsize: int) -> None:
-        """Count a clip in."""
-        if outcome.error or outcome.features is None:
-            self.failures.append((outcome.job.id, outcome.error or SltError("nothing came of it")))
-            return
+    def add(self, rows: NDArray[np.float32], found: ClipFeatures, itemsize: int) -> None:
+        """Count a clip that was extracted."""
         self.n_done += 1
-        self.n_features += len(outcome.features)
-        self.n_bytes += outcome.features.size * itemsize
-        self.n_frames += outcome.n_frames
-        self.seconds += outcome.seconds
-        for note in outcome.notes:
+        self.n_features += len(rows)
+        self.n_bytes += rows.size * itemsize
+        self.n_frames += found.n_frames
+        self.seconds += found.seconds
+        for note in found.warnings:
             self.notes[note] = self.notes.get(note, 0) + 1
 
 
 def extract(
-    jobs: Sequence[Job],
-    extractor: Extractor,
+    jobs: Sequence[ClipSource],
+    frontend: Frontend,
     folder: Path,
     *,
     shard: tuple[int, int] = (0, 1),
@@ -80,7 +78,7 @@ def extract(
 
     Args:
         jobs: the clips of this worker.
-        extractor: what makes their features.
+        frontend: the extractor; of one stream.
         folder: the store's; made if there is none.
         shard: which part of all clips these are; names this worker's files.
         stop: ends the work after the batch in hand.
@@ -92,15 +90,16 @@ def extract(
     """
     began = time.perf_counter()
     report = Report()
-    with FeatureWriter(folder, extractor.header, shard=shard) as writer:
+    (header,) = frontend.headers
+    with FeatureWriter(folder, header, shard=shard) as writer:
         todo = [job for job in jobs if job.id not in writer]
         report.n_there = len(jobs) - len(todo)
         if progress:
             progress(report.n_there, len(jobs))
         try:
-            with closing(extracted(todo, extractor, stop=stop)) as outcomes:
+            with closing(many_clip_features(todo, frontend, stop=stop)) as outcomes:
                 for outcome in outcomes:
-                    report.add(_stored(outcome, writer), _itemsize(extractor))
+                    _add(report, outcome, frontend, writer)
                     if progress:
                         progress(report.n_there + report.n_done + len(report.failures), len(jobs))
         finally:
@@ -109,14 +108,14 @@ def extract(
     return report
 
 
-def estimate(jobs: Sequence[Job], extractor: Extractor) -> Report:
+def estimate(jobs: Sequence[ClipSource], frontend: Frontend) -> Report:
     """Extract some clips, evenly spread over all, and keep nothing: how long all would take, and how much room."""
     began = time.perf_counter()
     report = Report()
     chosen = np.unique(np.linspace(0, len(jobs) - 1, min(SAMPLED, len(jobs))).astype(int))
-    with closing(extracted([jobs[i] for i in chosen], extractor)) as outcomes:
+    with closing(many_clip_features([jobs[i] for i in chosen], frontend)) as outcomes:
         for outcome in outcomes:
-            report.add(outcome, _itemsize(extractor))
+            _add(report, outcome, frontend)
     report.took_s = time.perf_counter() - began
     return report
 
@@ -126,15 +125,41 @@ def failures_path(folder: Path, shard: tuple[int, int]) -> Path:
     return folder / FAILURES / "{:05d}-of-{:05d}.tsv".format(*shard)
 
 
-def _stored(outcome: Outcome, writer: FeatureWriter) -> Outcome:
-    """Store a clip's features; return what became of it then."""
-    if outcome.features is None:
-        return outcome
+def _add(report: Report, outcome: Outcome, frontend: Frontend, writer: FeatureWriter | None = None) -> None:
+    """Store the features of a clip, where there is a writer, and count it."""
     try:
-        writer.add(outcome.job.id, outcome.features)
+        found, rows = _rows(outcome, frontend.streams[0])
+    except SltError as error:
+        report.failures.append((outcome.clip.id, error))
+        return
+    try:
+        if writer:
+            writer.add(outcome.clip.id, rows)
     except UnfitError as error:
-        return Outcome(job=outcome.job, error=error)
-    return outcome
+        report.failures.append((outcome.clip.id, error))
+        return
+    report.add(rows, found, 4 if frontend.headers[0].dtype == "float32" else 2)
+
+
+def _rows(outcome: Outcome, stream: Stream) -> tuple[ClipFeatures, NDArray[np.float32]]:
+    """Return a clip's features, and the same as an array (N, feature_dim).
+
+    Raises:
+        UserError: nothing was detected in any frame.
+        SltError: it failed, or there is NaN or infinity among them.
+    """
+    clip, found = outcome.clip, outcome.found
+    if found is None:
+        raise outcome.error or SltError(f"no features were computed from {clip.id}")
+    if found.is_empty:
+        raise UserError(
+            f"{clip.pose or clip.path}: no person detected in any frame of {clip.id}",
+            fix="look at the video, and remove the clip from the manifest if it shows nobody",
+        )
+    rows = found.readings[0][0].float().cpu().numpy()
+    if not stream.has_gaps and not np.isfinite(rows).all():
+        raise SltError("the extractor gave NaN or infinity", fix="give --dtype float32 or --dtype bfloat16")
+    return found, rows
 
 
 def _list_failures(folder: Path, shard: tuple[int, int], report: Report) -> None:
@@ -145,7 +170,3 @@ def _list_failures(folder: Path, shard: tuple[int, int], report: Report) -> None
     rows = [f"{id}\t{' '.join(error.message.split())}" for id, error in report.failures]
     with atomic_write(path) as file:
         file.write(("\n".join(["id\terror", *rows]) + "\n").encode(errors="backslashreplace"))
-
-
-def _itemsize(extractor: Extractor) -> int:
-    return 4 if extractor.header.dtype == "float32" else 2

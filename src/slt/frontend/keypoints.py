@@ -1,98 +1,110 @@
-"""The joints of body and hands as features: 75 joints with x, y and z are 225 numbers for every frame."""
+"""Keypoints: 75 landmarks of body and hands with x, y and z, 225 numbers for every frame."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from itertools import islice
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
+from slt.assets.cards import ExtractorCard, PreprocessCard
 from slt.assets.store import find_bundle
 from slt.core.errors import UserError
-from slt.data.features.header import StoreHeader
-from slt.extract.jobs import Job
-from slt.frontend.base import Extractor, Notes, Piece, Settings, video_of
-from slt.frontend.streams import bundle_streams, keypoint_stream
-from slt.pipeline.translator import BESIDE
-from slt.video.keypoints import N_JOINTS, Holistic
-from slt.video.pose_file import joints_of, open_posed, pose_beside
-from slt.video.rate import to_working_rate
+from slt.frontend.base import FrameInput, Frontend, OpenClip, Settings, Streams
+from slt.frontend.streams import Stream, bundle_streams
+from slt.models.config import KEYPOINTS_DIM
+from slt.video.keypoints import Holistic
 
-FRAMES_PER_PIECE = 256
+KIND = "keypoints"
+EVERY_FRAME = PreprocessCard(num_frames=1, sampling_rate=1, stride_frames=1, detector="none")
+"""Keypoints move too fast for a lower rate."""
+
+FRAMES_PER_INPUT = 32
 
 
-class KeypointExtractor(Extractor):
-    """Frames to joints by MediaPipe Holistic, on the CPU; or joints as a ``.pose`` file has them.
+class KeypointFrontend(Frontend):
+    """Keypoints of every frame, detected by MediaPipe Holistic in the whole picture, or read from a ``.pose`` file.
 
-    Features are (T, 225) float32: x and y from 0 to 1 across the picture, z in picture widths; NaN where a joint is not
-    seen. The whole picture is looked at: Holistic finds the person itself.
+    Features are (T, 225) float32: x and y from 0 to 1 across the picture, z in picture widths; NaN where a landmark was
+    not detected. Nothing is converted to half precision, which would move a landmark by half a pixel at 1920.
 
     Raises:
-        UserError: a detector was asked for, or a model that does not read keypoints.
+        UserError: a detector was named, or a model that does not read keypoints.
     """
 
-    at_once = 1
+    uses_keypoints = True
+    uses_pictures = False
+    feature_dims = (KEYPOINTS_DIM,)
 
     def __init__(self, settings: Settings) -> None:
         card = find_bundle(settings.model).card if settings.model else None
-        streams = (
-            [keypoint_stream()] if card is None else [one for one in bundle_streams(card) if one.kind == "keypoints"]
-        )
-        if settings.detector or not streams:
-            unread = f", and the model {card.name} does not read them" if card and not streams else ""
-            raise UserError(
-                f"keypoints come from MediaPipe Holistic, which finds the signer itself{unread}",
-                fix="leave --model and --detector away",
-            )
-        self._target_fps = streams[0].geometry["target_fps"]
-        self.header = StoreHeader(
-            feature_dim=N_JOINTS * 3,
-            dtype="float32",  # float16 would move a joint by half a pixel in a picture of 1920
-            extractor=streams[0].kind,
-            geometry=streams[0].geometry,
-        )
-        self._of_thread = threading.local()
+        if card and KIND not in [stream.kind for stream in bundle_streams(card)]:
+            raise UserError(f"the model {card.name} reads {card.extractor.kind}, not keypoints", fix="remove --model")
+        refuse_detector(settings, card.name if card else None)
+        super().__init__(settings, card.preprocess if card else EVERY_FRAME)
+        self.card = ExtractorCard(kind=KIND, config={}, weights=None)
+        self._holistic = HolisticPool()
 
-    def pieces(self, job: Job, notes: Notes) -> Generator[Piece, None, None]:
-        """Yield one clip's joints, some seconds at a time."""
-        path = job.path or job.pose or video_of(job)
-        opened = open_posed(path, job.start_s, job.end_s, pose=job.pose, pictures=False)
-        video = to_working_rate(opened, target_fps=self._target_fps)
-        if _is_beside(job):
-            notes.append(BESIDE)
-        n_seen = 0
-        with closing(joints_of(video, self._holistic)) as joints:
-            while rows := list(islice(joints, FRAMES_PER_PIECE)):
-                n_seen += bool(np.isfinite(rows).any())
-                yield Piece(content=np.stack(rows), n_frames=len(rows), seconds=len(rows) / video.info.fps)
-        notes += video.warnings
-        if not n_seen:
-            raise UserError(
-                f"{job.pose or path}: nobody is seen in any frame of {job.id}",
-                fix="look at the video, and leave it out",
-            )
+    @classmethod
+    def streams_of(cls, card: ExtractorCard, preprocess: PreprocessCard, sha256: str | None) -> tuple[Stream, ...]:
+        """See ``Frontend``."""
+        return (keypoint_stream(preprocess),)
 
-    def features(self, pieces: Sequence[Piece]) -> list[NDArray[np.float32]]:
-        """Return what the pieces are already: Holistic runs where the video is decoded."""
-        return [piece.content for piece in pieces]
+    def inputs(self, clip: OpenClip, n_readings: int = 1) -> Generator[FrameInput, None, None]:
+        """See ``Frontend``."""
+        keypoints = clip.keypoints(self._holistic.lend)
+        while rows := list(islice(keypoints, FRAMES_PER_INPUT)):
+            yield FrameInput(content=np.stack(rows), units=len(rows))
+
+    def features(self, inputs: Sequence[FrameInput]) -> list[Streams]:
+        """See ``Frontend``; Holistic ran where the video was decoded."""
+        return [(self.on_device(one.content),) for one in inputs]
+
+    def is_empty(self, features: Streams) -> bool:
+        """See ``Frontend``."""
+        return nothing_detected(features)
+
+
+def keypoint_stream(preprocess: PreprocessCard) -> Stream:
+    """Return the stream of MediaPipe Holistic's keypoints."""
+    geometry = {"model": "mediapipe-holistic-1", "target_fps": preprocess.target_fps}
+    return Stream(kind=KIND, geometry=geometry, has_gaps=True)
+
+
+def nothing_detected(features: Streams) -> bool:
+    """Return whether no landmark was detected in any frame of the first stream."""
+    return not bool(torch.isfinite(features[0]).any())
+
+
+def refuse_detector(settings: Settings, model: str | None) -> None:
+    """Refuse a face detector.
+
+    Raises:
+        UserError: one was named.
+    """
+    if settings.detector:
+        whose = f"the model {model} reads keypoints, for which" if model else "keypoints:"
+        raise UserError(
+            f"{whose} MediaPipe Holistic finds the signer itself; found --detector {settings.detector}",
+            fix="remove --detector",
+        )
+
+
+class HolisticPool:
+    """MediaPipe Holistic graphs that were used before, to be used again; making one takes half a second."""
+
+    def __init__(self) -> None:
+        self._idle: list[Holistic] = []
 
     @contextmanager
-    def _holistic(self) -> Iterator[Holistic]:
-        """Lend this thread's own Holistic, ready for another video."""
-        here: Any = self._of_thread
-        if not hasattr(here, "holistic"):
-            here.holistic = Holistic()
+    def lend(self) -> Iterator[Holistic]:
+        """Provide a graph that has seen no frame of another video; one at a time to each thread."""
+        if self._idle:
+            holistic = self._idle.pop()
+            holistic.restart()
         else:
-            here.holistic.restart()
-        yield here.holistic
-
-
-def _is_beside(job: Job) -> bool:
-    """Tell whether a whole video's joints are read from the ``.pose`` file of its name, which maybe nobody named."""
-    if job.path is None or job.pose is None or (job.start_s, job.end_s) != (None, None):
-        return False
-    return job.pose == pose_beside(job.path)
+            holistic = Holistic()
+        yield holistic
+        self._idle.append(holistic)

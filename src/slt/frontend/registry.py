@@ -1,38 +1,36 @@
-"""The extractors by name."""
+"""Load an extractor by name; ``slt.core.registry.FRONTENDS`` is the table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from slt.assets.store import DEMO, find_bundle
 from slt.core.errors import UserError
-from slt.core.registry import resolve
-from slt.frontend.base import Extractor, Settings
-from slt.frontend.streams import bundle_streams
-
-KINDS: Mapping[str, str] = {
-    "signhiera": "slt.frontend.signhiera:SignHieraExtractor",
-    "keypoints": "slt.frontend.keypoints:KeypointExtractor",
-    "siglip": "slt.frontend.siglip:SiglipExtractor",
-    "timesformer": "slt.frontend.siglip:TimesformerExtractor",
-}
+from slt.core.registry import FRONTENDS, resolve
+from slt.frontend.base import Frontend, Settings
 
 
-def load_extractor(kind: str | None, settings: Settings) -> Extractor:
-    """Make the extractor called ``kind``, None for that of the bundle that is named; loads its model.
+def make_frontend(kind: str | None, settings: Settings) -> Frontend:
+    """Return the extractor called ``kind``; None: that of the bundle that the settings name. Its model is not loaded.
 
     Raises:
-        UserError: no such extractor, model, device, dtype or detector; a setting that this one has no use for; or a
-            bundle that reads two streams, of which one must be chosen.
+        UserError: no such extractor, model, device or dtype; or a setting that it does not take.
     """
-    if kind is None:
-        streams = bundle_streams(find_bundle(settings.model or DEMO).card)
-        if len(streams) > 1:
-            kinds = [stream.kind for stream in streams]
-            raise UserError(
-                f"the model {settings.model} reads two streams of features, {' and '.join(kinds)}: each has its store",
-                fix=f"run it twice: with --extractor {kinds[0]}, and with --extractor {kinds[1]} and another --out",
-            )
-        kind = streams[0].kind
-    extractor: Extractor = resolve(KINDS, kind, what="extractor")(settings)
-    return extractor
+    kind = kind or find_bundle(settings.model or DEMO).card.extractor.kind
+    frontend: Frontend = resolve(FRONTENDS, kind, what="extractor")(settings)
+    return frontend
+
+
+def load_frontend(kind: str | None, settings: Settings) -> Frontend:
+    """Load an extractor whose features go into one store; arguments as for ``make_frontend``.
+
+    Raises:
+        UserError: as for ``make_frontend``; weights that do not fit; or an extractor of two streams, of which one must
+            be chosen.
+    """
+    frontend = make_frontend(kind, settings)
+    kinds = [stream.kind for stream in frontend.streams]
+    if len(kinds) > 1:
+        raise UserError(
+            f"{settings.model} has two streams of features, {' and '.join(kinds)}; a store holds one",
+            fix=f"run it twice: with --extractor {kinds[0]}, and with --extractor {kinds[1]} and another --out",
+        )
+    return frontend.load()

@@ -1,7 +1,7 @@
-"""Decoding, cropping and extracting at the same time: threads decode several clips, one thread runs the extractor.
+"""The engine of all extractors: threads decode several clips ahead, one thread computes their features.
 
-FFmpeg, OpenCV, dlib and MediaPipe let go of Python's lock while they work, so threads are enough, and no pixel is
-copied from process to process. A bounded queue lies between the halves: memory does not grow with videos or clips.
+FFmpeg, OpenCV, dlib and MediaPipe release Python's lock while they work, so threads suffice and no pixel is copied
+between processes. The queue between both halves is bounded: memory does not grow with the number or length of clips.
 """
 
 from __future__ import annotations
@@ -9,196 +9,325 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from functools import partial
+from typing import TypeAlias, cast
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
 
 from slt.core.errors import SltError, as_slt_error
 from slt.core.signals import StopRequests
-from slt.extract.jobs import Job
-from slt.frontend.base import Extractor, Notes, Piece
+from slt.core.timing import Stopwatch
+from slt.frontend.base import ClipSource, FrameInput, Frontend, OpenClip, Streams
+from slt.video.cache import KEPT_BYTES
+from slt.video.crop import SignerBox
+from slt.video.windows import Window
 
 WAIT_S = 0.05
-MOST_WORKERS = 16
+MAX_WORKERS = 16
+
+Opener: TypeAlias = Callable[[], OpenClip]
+
+Progress: TypeAlias = Callable[[str, int, int | None], None]
+"""Called with a stage or unit, how much of it is done, and how much there is (None: unknown)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipFeatures:
+    """Features of one clip.
+
+    Attributes:
+        readings: the features; for reranking, of several readings, each beginning one step later. The first is whole.
+        windows: of the first reading; none when the extractor takes single frames.
+        n_frames: frames that were read.
+        fps: their rate.
+        signer: position of the signer in the picture.
+        warnings: what a reader of the results should know.
+        is_empty: nothing was detected in any frame.
+    """
+
+    readings: Sequence[Streams]
+    windows: Sequence[Window] = ()
+    n_frames: int
+    fps: float
+    signer: SignerBox
+    warnings: Sequence[str] = ()
+    is_empty: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the frames that were read."""
+        return self.n_frames / self.fps
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one clip.
+    """Result of one clip of many.
 
     Attributes:
-        job: the clip.
-        features: (N, feature_dim) float32; None: it failed.
-        error: why.
-        n_frames: frames of it that were read.
-        seconds: how much of the video that is.
-        notes: what a person should know about it.
+        clip: which.
+        found: its features; None: it failed.
+        error: why it failed.
     """
 
-    job: Job
-    features: NDArray[np.float32] | None = None
+    clip: ClipSource
+    found: ClipFeatures | None = None
     error: SltError | None = None
-    n_frames: int = 0
-    seconds: float = 0.0
-    notes: Notes = field(default_factory=list)
+
+
+def clip_features(
+    open_clip: Opener,
+    frontend: Frontend,
+    *,
+    n_readings: int = 1,
+    clock: Stopwatch | None = None,
+    progress: Progress | None = None,
+) -> ClipFeatures:
+    """Compute the features of one clip while it is decoded.
+
+    Args:
+        open_clip: opens it; called on the decoding thread.
+        frontend: the extractor.
+        n_readings: for reranking, how often to read the clip.
+        clock: counts the seconds of finding the signer, of waiting for frames, and of computing features.
+        progress: called after each batch with the unit, units done and in all.
+
+    Raises:
+        UserError: the clip cannot be opened or read to its end.
+    """
+    clips = [(ClipSource(id="", path=None), open_clip)]
+    engine = _Engine(clips, frontend, n_readings=n_readings, clock=clock, full_batches=True)
+    with closing(engine.run(progress=progress)) as ready:
+        clip = next(ready)
+    if clip.error:
+        raise clip.error
+    return clip.found(frontend, n_readings)
+
+
+def many_clip_features(
+    clips: Iterable[ClipSource], frontend: Frontend, *, stop: StopRequests | None = None, n_workers: int | None = None
+) -> Generator[Outcome, None, None]:
+    """Compute the features of clips, each as soon as it is ready; a broken clip costs only itself.
+
+    Args:
+        clips: where they lie.
+        frontend: the extractor.
+        stop: asked between batches; clips that are not finished then are dropped.
+        n_workers: clips decoded at once; by default as many as there are cores.
+    """
+    n_workers = n_workers or min(os.cpu_count() or 1, MAX_WORKERS)
+    cache_bytes = KEPT_BYTES // n_workers
+    jobs = ((clip, partial(frontend.open, clip, cache_bytes=cache_bytes)) for clip in clips)
+    with closing(_Engine(jobs, frontend, n_workers=n_workers).run(stop=stop)) as ready:
+        for clip in ready:
+            if clip.error:
+                yield Outcome(clip=clip.source, error=as_slt_error(clip.error))
+            else:
+                yield Outcome(clip=clip.source, found=clip.found(frontend, 1))
 
 
 @dataclass(eq=False)
 class _Clip:
-    """A clip on its way.
+    """A clip being processed.
 
     Attributes:
-        job: which.
-        notes: what its reader noted.
-        done: features of the pieces that have been through the extractor, in order.
-        n_waiting: pieces that have not.
-        n_frames: frames read.
-        seconds: likewise.
-        ended: no more pieces will come.
+        source: which.
+        opened: once it is open.
+        done: reading → features of the inputs that were computed, in order.
+        windows: of the first reading.
+        units: progress units computed.
+        n_waiting: inputs that were decoded and not computed.
+        ended: no more inputs will come.
         error: why it failed.
     """
 
-    job: Job
-    notes: Notes = field(default_factory=list)
-    done: list[NDArray[np.float32]] = field(default_factory=list)
+    source: ClipSource
+    opened: OpenClip | None = None
+    done: dict[int, list[Streams]] = field(default_factory=dict)
+    windows: list[Window] = field(default_factory=list)
+    units: int = 0
     n_waiting: int = 0
-    n_frames: int = 0
-    seconds: float = 0.0
     ended: bool = False
-    error: SltError | None = None
+    error: Exception | None = None
 
-    def outcome(self) -> Outcome:
-        """Return what became of it."""
-        return Outcome(
-            job=self.job,
-            features=None if self.error else np.concatenate(self.done),
-            error=self.error,
-            n_frames=self.n_frames,
-            seconds=self.seconds,
-            notes=self.notes,
+    def add(self, one: FrameInput, features: Streams) -> None:
+        """Add the features of an input."""
+        self.done.setdefault(one.reading, []).append(features)
+        if one.window is not None and one.reading == 0:
+            self.windows.append(one.window)
+        self.units += one.units
+
+    def found(self, frontend: Frontend, n_readings: int) -> ClipFeatures:
+        """Return its features, once it has ended without an error."""
+        opened = cast(OpenClip, self.opened)  # it was opened before its first input
+        video, n_frames = opened.video, opened.n_frames
+        readings: Sequence[Streams] = [
+            tuple(torch.cat(parts) for parts in zip(*self.done[reading], strict=True)) for reading in sorted(self.done)
+        ]
+        return ClipFeatures(
+            readings=readings if n_readings == 1 else frontend.later_readings(readings, n_readings, n_frames),
+            windows=self.windows,
+            n_frames=n_frames,
+            fps=video.info.fps,
+            signer=opened.signer,
+            warnings=[*video.warnings, *filter(None, [opened.signer.note])],
+            is_empty=frontend.is_empty(readings[0]),
         )
 
 
-_Part: TypeAlias = Piece | SltError | None
-"""A piece of a clip, why it failed, or that it has ended."""
+_Part: TypeAlias = OpenClip | FrameInput | Exception | None
+"""A clip was opened, one of its inputs, why it failed, or that it has ended."""
 
 
-def extracted(
-    jobs: Iterable[Job], extractor: Extractor, *, stop: StopRequests | None = None, n_workers: int | None = None
-) -> Generator[Outcome, None, None]:
-    """Extract clips, each as soon as it is ready; one that is broken costs only itself.
+class _Engine:
+    """Decoding threads, a bounded queue, and the loop that computes.
 
     Args:
-        jobs: the clips.
-        extractor: what makes their features.
-        stop: asked between batches; clips not finished by then are left.
-        n_workers: clips decoded at once; by default as many as there are cores.
+        jobs: each clip, and what opens it.
+        frontend: the extractor.
+        n_workers: clips decoded at once.
+        n_readings: of each clip.
+        clock: counts the seconds of the computing thread.
+        full_batches: wait until a batch is full, so that equal clips have equal batches.
     """
-    readers = _Readers(jobs, extractor, n_workers or min(os.cpu_count() or 1, MOST_WORKERS))
-    batch: list[tuple[_Clip, Piece]] = []
-    try:
-        while not (stop and stop.requested):
-            touched: list[_Clip] = []
-            # What is there goes through the extractor at once: it never waits for a fuller batch.
-            if message := readers.take(wait=not batch):
-                clip, part = message
-                touched.append(clip)
-                if isinstance(part, Piece):
-                    clip.n_waiting += 1
-                    batch.append((clip, part))
-                else:
-                    clip.ended, clip.error = True, clip.error or part
-            if batch and (message is None or len(batch) >= extractor.at_once):
-                _extract(batch, extractor)
-                touched += [clip for clip, _ in batch]
-                batch = []
-            yield from (clip.outcome() for clip in dict.fromkeys(touched) if clip.ended and not clip.n_waiting)
-            if message is None and readers.finished:
-                return
-    finally:
-        readers.stop()
 
-
-def _extract(batch: Sequence[tuple[_Clip, Piece]], extractor: Extractor) -> None:
-    """Put a batch through the extractor; when that fails, each piece by itself, to find whose fault it is."""
-    try:
-        features = extractor.features([piece for _, piece in batch])
-    except Exception as error:  # a bug or a lack of memory that one clip meets must not cost the others
-        if len(batch) > 1:
-            for one in batch:
-                _extract([one], extractor)
-            return
-        clip, _ = batch[0]
-        clip.error, clip.n_waiting = as_slt_error(error), clip.n_waiting - 1
-        return
-    for (clip, piece), rows in zip(batch, features, strict=True):
-        clip.done.append(rows)
-        clip.n_waiting -= 1
-        clip.n_frames += piece.n_frames
-        clip.seconds += piece.seconds
-
-
-class _Readers:
-    """Threads that cut clips into pieces, several clips at once, and wait when nobody takes them."""
-
-    def __init__(self, jobs: Iterable[Job], extractor: Extractor, n_workers: int) -> None:
+    def __init__(
+        self,
+        jobs: Iterable[tuple[ClipSource, Opener]],
+        frontend: Frontend,
+        *,
+        n_workers: int = 1,
+        n_readings: int = 1,
+        clock: Stopwatch | None = None,
+        full_batches: bool = False,
+    ) -> None:
         self._jobs = iter(jobs)
-        self._extractor = extractor
+        self._frontend = frontend
+        self._n_readings = n_readings
+        self._clock = clock or Stopwatch()
+        self._full_batches = full_batches
         self._taking = threading.Lock()
-        self._parts: queue.Queue[tuple[_Clip, _Part]] = queue.Queue(maxsize=2 * extractor.at_once)
+        self._parts: queue.Queue[tuple[_Clip, _Part]] = queue.Queue(maxsize=2 * frontend.batch_size)
         self._halt = threading.Event()
-        # Daemons: a process that was asked to leave need not wait for the end of a film.
-        self._threads = [threading.Thread(target=self._read, daemon=True) for _ in range(n_workers)]
+        # Daemons, so that a process that was asked to leave need not wait for a slow disk.
+        self._threads = [threading.Thread(target=self._decode, daemon=True) for _ in range(n_workers)]
+
+    def run(
+        self, *, stop: StopRequests | None = None, progress: Progress | None = None
+    ) -> Generator[_Clip, None, None]:
+        """Yield each clip once it has ended and its inputs were computed."""
+        batch: list[tuple[_Clip, FrameInput]] = []
         for thread in self._threads:
             thread.start()
+        stage = "signer"
+        try:
+            while not (stop and stop.requested):
+                touched: list[_Clip] = []
+                with self._clock(stage):
+                    message = self._take(wait=self._full_batches or not batch)
+                if message:
+                    clip, part = message
+                    stage = "frames"
+                    touched.append(clip)
+                    _receive(clip, part, batch)
+                if batch and self._is_due(len(batch), message):
+                    with self._clock("features"):
+                        _compute(batch, self._frontend)
+                    touched += [clip for clip, _ in batch]
+                    batch = []
+                    if progress:
+                        self._report(touched[-1], progress)
+                yield from (clip for clip in dict.fromkeys(touched) if clip.ended and not clip.n_waiting)
+                if message is None and self._finished:
+                    return
+        finally:
+            self._halt.set()
+            for thread in self._threads:
+                thread.join(timeout=1)
+
+    def _is_due(self, n_inputs: int, message: tuple[_Clip, _Part] | None) -> bool:
+        """Return whether a batch is to be computed now; of many clips, what has been decoded need not wait for more."""
+        if self._full_batches:
+            return n_inputs >= self._frontend.batch_size or (message is not None and message[0].ended)
+        return n_inputs >= self._frontend.batch_size or message is None
+
+    def _report(self, clip: _Clip, progress: Progress) -> None:
+        if clip.opened:
+            total = self._frontend.n_units(clip.opened.video, self._n_readings)
+            progress(self._frontend.unit, clip.units, total)
 
     @property
-    def finished(self) -> bool:
+    def _finished(self) -> bool:
         """True once every clip has ended and everything was taken."""
         return not any(thread.is_alive() for thread in self._threads) and self._parts.empty()
 
-    def take(self, *, wait: bool) -> tuple[_Clip, _Part] | None:
+    def _take(self, *, wait: bool) -> tuple[_Clip, _Part] | None:
         """Return the next part of a clip; None: there is none now, nor, if asked to wait, a moment later."""
         with suppress(queue.Empty):
             return self._parts.get(timeout=WAIT_S) if wait else self._parts.get_nowait()
         return None
 
-    def stop(self) -> None:
-        """Let the threads end at their next piece."""
-        self._halt.set()
-        for thread in self._threads:
-            thread.join(timeout=1)
-
-    def _read(self) -> None:
+    def _decode(self) -> None:
+        """Decode one clip after another; runs on each thread."""
         while not self._halt.is_set():
             with self._taking:
                 job = next(self._jobs, None)
             if job is None:
                 return
-            clip = _Clip(job)
-            self._put(clip, self._pieces(clip))
+            source, open_clip = job
+            clip = _Clip(source)
+            self._put(clip, self._decode_clip(clip, open_clip))
 
-    def _pieces(self, clip: _Clip) -> SltError | None:
-        """Put all pieces of a clip; return why that failed."""
-        n_pieces = 0
+    def _decode_clip(self, clip: _Clip, open_clip: Opener) -> Exception | None:
+        """Put all inputs of a clip into the queue; return why that failed."""
+        n_inputs = 0
         try:
-            with closing(self._extractor.pieces(clip.job, clip.notes)) as pieces:
-                for piece in pieces:
-                    n_pieces += 1
-                    if not self._put(clip, piece):
+            opened = open_clip()
+            self._put(clip, opened)
+            with closing(self._frontend.inputs(opened, self._n_readings)) as inputs:
+                for one in inputs:
+                    n_inputs += 1
+                    if clip.error or not self._put(clip, one):
                         break
-        except Exception as error:  # a bug that one clip meets must not cost the others; it is told, not hidden
-            return as_slt_error(error)
-        return None if n_pieces else SltError(f"nothing came of {clip.job.id}")
+        except Exception as error:  # reported with its clip; it must not cost the others
+            return error
+        return None if n_inputs else SltError(f"no features were computed from {clip.source.id or 'the video'}")
 
     def _put(self, clip: _Clip, part: _Part) -> bool:
-        """Wait for room for a part; return False when all is to end."""
+        """Wait for room for a part; return False when the engine is to end."""
         while not self._halt.is_set():
             with suppress(queue.Full):
                 self._parts.put((clip, part), timeout=WAIT_S)
                 return True
         return False
+
+
+def _receive(clip: _Clip, part: _Part, batch: list[tuple[_Clip, FrameInput]]) -> None:
+    """Note a part of a clip; its inputs go into the batch."""
+    if isinstance(part, FrameInput):
+        clip.n_waiting += 1
+        batch.append((clip, part))
+    elif isinstance(part, OpenClip):
+        clip.opened = part
+    else:
+        clip.ended, clip.error = True, clip.error or part
+
+
+def _compute(batch: Sequence[tuple[_Clip, FrameInput]], frontend: Frontend) -> None:
+    """Compute the features of a batch; when that fails, of each input by itself, to find which clip is at fault."""
+    try:
+        with torch.inference_mode():
+            features = frontend.features([one for _, one in batch])
+    except Exception as error:  # reported with its clip; it must not cost the others
+        if len(batch) > 1:
+            for alone in batch:
+                _compute([alone], frontend)
+            return
+        clip, _ = batch[0]
+        clip.error, clip.n_waiting = error, clip.n_waiting - 1
+        return
+    for (clip, one), found in zip(batch, features, strict=True):
+        clip.add(one, found)
+        clip.n_waiting -= 1

@@ -1,75 +1,83 @@
-"""The SignHiera of a bundle as an extractor: windows of the cropped signer, cut as for translating."""
+"""SignHiera: windows of the signer's crop to features."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, replace
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import nn
 
-from slt.bundle.load import load_extractor, window_geometry
+from slt.assets.cards import PreprocessCard
+from slt.assets.store import DEMO, find_bundle
+from slt.bundle.load import load_part, window_geometry
+from slt.core.config import parse
 from slt.core.errors import UserError
-from slt.data.features.header import StoreHeader
-from slt.extract.jobs import Job
-from slt.frontend.base import (
-    Counted,
-    Extractor,
-    Notes,
-    Piece,
-    Settings,
-    as_rows,
-    open_clip,
-    pieces_at_once,
-    store_dtype,
-)
-from slt.frontend.stages import window_features
-from slt.frontend.streams import bundle_streams
-from slt.models.signhiera import SignHiera
-from slt.video.detect import load_detector
-from slt.video.stream import WindowStream, cropped_frames
+from slt.frontend.base import FrameInput, Frontend, OpenClip, Settings, Streams, batch_size
+from slt.models.signhiera import SignHiera, SignHieraConfig, normalise
+from slt.video.base import Video
+from slt.video.stream import in_turn, late_starts
+from slt.video.windows import plan_windows
 
 
-class SignHieraExtractor(Extractor):
-    """Windows to features, by a bundle's extractor.
+class SignHieraFrontend(Frontend):
+    """The SignHiera of a bundle.
 
     Raises:
-        UserError: no such bundle, device, dtype or detector; or the bundle's extractor is another one.
+        UserError: no such bundle, device or dtype; or the bundle's extractor is of another kind.
+
+    Reference: facebookresearch/ssvp_slt; Ryali et al. 2023, arXiv 2306.00989.
     """
 
+    unit = "windows"
+    uses_crops = True
+
     def __init__(self, settings: Settings) -> None:
-        card, model = load_extractor(settings.model or "demo", device=settings.device, dtype=settings.dtype)
-        if not isinstance(model, SignHiera):
+        self._bundle = find_bundle(settings.model or DEMO)
+        card = self._bundle.card
+        if card.extractor.kind != "signhiera":
             raise UserError(
-                f"the model {card.name} reads features made by {card.extractor.kind}, not by signhiera",
-                fix="leave --extractor away: the model's own is taken",
+                f"the extractor of {card.name} is {card.extractor.kind}, expected signhiera",
+                fix="remove --extractor to use the model's own, or name another --model",
             )
-        self._model = model
-        (stream,) = bundle_streams(card)
-        self._preprocess = replace(card.preprocess, detector=settings.detector or card.preprocess.detector)
-        load_detector(self._preprocess.detector)
-        self._geometry = window_geometry(self._preprocess)
-        self.at_once = pieces_at_once(
-            next(self._model.parameters()).device.type, self._geometry.num_frames * self._preprocess.size**2 * 3
-        )
-        self.header = StoreHeader(
-            feature_dim=self._model.config.feature_dim,
-            dtype=store_dtype(settings.dtype),
-            extractor=stream.kind,
-            weights_sha256=stream.weights_sha256,
-            geometry=asdict(self._preprocess),
-        )
+        super().__init__(settings, card.preprocess)
+        self.card, self.licence = card.extractor, card.licence
+        self.weights, self.weights_sha256 = self._bundle.extractor_weights()
+        self.config = parse(SignHieraConfig, card.extractor.config, where=f"the extractor in the card of {card.name}")
+        self.feature_dims = (self.config.feature_dim,)
+        self.batch_size = batch_size(self.device.type, card.preprocess.num_frames * card.preprocess.size**2 * 3)
 
-    def pieces(self, job: Job, notes: Notes) -> Generator[Piece, None, None]:
-        """Yield the windows of one clip."""
-        video, signer = open_clip(job, self._preprocess.detector, target_fps=self._geometry.target_fps, notes=notes)
-        frames = Counted(cropped_frames(video, signer, self._preprocess.size), video.info.fps)
-        for window, pixels in WindowStream(frames, fps=video.info.fps, geometry=self._geometry):
-            yield frames.piece(pixels, window.padding)
-        notes += video.warnings
+    def load_model(self) -> nn.Module:
+        """See ``Frontend``."""
+        return load_part(self._bundle, self.card, SignHiera, "extractor", self.device, self.settings.dtype)
 
-    def features(self, pieces: Sequence[Piece]) -> list[NDArray[np.float32]]:
-        """Return each window's features; windows of several clips share the batch."""
-        return as_rows(
-            window_features(self._model, [piece.content for piece in pieces], [piece.padding for piece in pieces])
-        )
+    def inputs(self, clip: OpenClip, n_readings: int = 1) -> Generator[FrameInput, None, None]:
+        """See ``Frontend``."""
+        return window_inputs(clip, self.preprocess, n_readings)
+
+    def features(self, inputs: Sequence[FrameInput]) -> list[Streams]:
+        """See ``Frontend``; padded frames have no features."""
+        weight = next(self.model.parameters())
+        frames = torch.from_numpy(np.stack([one.content for one in inputs])).to(weight.device)
+        padding = torch.tensor([one.window.padding if one.window else 0 for one in inputs])
+        return [(clip,) for clip in self.model(normalise(frames).to(weight.dtype), padding).clips()]
+
+    def later_readings(self, read: Sequence[Streams], n_readings: int, n_frames: int) -> Sequence[Streams]:
+        """See ``Frontend``; each reading has windows of its own."""
+        return read
+
+    def n_units(self, video: Video, n_readings: int = 1) -> int | None:
+        """See ``Frontend``."""
+        n_frames = video.info.n_frames
+        if not n_frames:
+            return None
+        return n_readings * len(plan_windows(n_frames, video.info.fps, window_geometry(self.preprocess)))
+
+
+def window_inputs(clip: OpenClip, preprocess: PreprocessCard, n_readings: int = 1) -> Generator[FrameInput, None, None]:
+    """Cut the signer's crops into windows, (num_frames, size, size, 3) uint8; arguments as for ``Frontend.inputs``."""
+    streams = late_starts(
+        clip.crops(preprocess.size), n_readings, fps=clip.video.info.fps, geometry=window_geometry(preprocess)
+    )
+    for reading, window, pixels in in_turn(streams):
+        yield FrameInput(content=pixels, units=1, window=window, reading=reading)

@@ -79,6 +79,11 @@ class Pictures:
             std=tuple(processor.image_std) if processor.do_normalize else (1.0, 1.0, 1.0),
         )
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of a fitted picture of a square frame."""
+        return self.fit(np.zeros((64, 64, 3), np.uint8)).nbytes
+
     def fit(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Resize a (H, W, 3) uint8 frame and cut out its middle: (height, width, 3) uint8."""
         from transformers.image_transforms import resize

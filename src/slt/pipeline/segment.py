@@ -1,89 +1,49 @@
-"""One stretch of signing becomes text: find the signer, look, encode, search, and say what to make of it."""
+"""Translate one segment of a video: features, sentence embedding, text, and warnings about the result."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import torch
+from torch import Tensor
 
 from slt.bundle.load import LoadedBundle
-from slt.core.tensors import EncoderOutput
+from slt.core.tensors import EncoderOutput, FeatureBatch
 from slt.core.timing import Stopwatch
-from slt.frontend.combined import Glimpse, Seen, Sight, sight_of
-from slt.frontend.stages import encode
+from slt.frontend.base import Frontend
+from slt.frontend.run import ClipFeatures, Opener, Progress, clip_features
 from slt.pipeline.result import Span, Translation
 from slt.text.decoder import Hypothesis, token_limit
 from slt.text.rerank import READINGS, Judge
 from slt.text.rerank import rerank as rerank_texts
-from slt.video.base import Video
-from slt.video.cache import KeptVideo
-from slt.video.crop import SignerBox, find_signer
-from slt.video.prefetch import read_ahead
-from slt.video.rate import to_working_rate
 from slt.video.windows import Window
 
-Progress = Callable[[str, int, int | None], None]
-"""Called with what is being made, how much of it is done, and how much there will be (None: nobody knows)."""
-
-# Glimpses that wait for the extractor: the cropped frames of two full-size windows take 40 MB.
-FRAMES_AHEAD = 256
+NOBODY = "no person detected in any frame; the translation is meaningless"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signing:
-    """A stretch of a video in which somebody signs: what is to be seen of it, and where that comes from.
+class Segment:
+    """A segment of a video to translate: the whole video, a span of it, or one sentence.
 
     Attributes:
         video: the video's path, as it was given.
-        source: the video, at the rate of ``glimpses``.
-        signer: where the signer is in it.
-        glimpses: what the extractor looks at in each frame, as its ``Sight`` takes it; read once.
-        start_s: when it begins, in seconds since the video's first frame.
-        end_s: when it ends; None: when its frames are over.
+        open: opens the segment for the extractor; called once, on a thread.
+        start_s: where it begins, in seconds since the video's first frame.
+        end_s: where it ends; None: with its last frame.
     """
 
     video: str
-    source: Video
-    signer: SignerBox
-    glimpses: Iterable[Glimpse]
+    open: Opener
     start_s: float = 0.0
     end_s: float | None = None
 
 
-def look_at(
+def translate_segment(
     bundle: LoadedBundle,
-    opened: Video,
-    *,
-    video: str,
-    clock: Stopwatch,
-    detector: str | None = None,
-    signer: SignerBox | None = None,
-) -> Signing:
-    """Find the signer in a video, all of which is signing, and begin to look.
-
-    Args:
-        bundle: whose models will see it.
-        opened: the video, at any rate.
-        video: what to call it.
-        clock: counts the seconds of this, and those of reading frames later.
-        detector: as for ``Translator``.
-        signer: where the signer is, if that is known.
-
-    Raises:
-        UserError: the video cannot be read.
-    """
-    with clock("signer"):
-        source = at_rate_of(bundle, opened)
-        signer = signer or find_in(bundle, source, detector)
-    glimpses = read_ahead(sight_of(bundle).glimpses(source, signer), FRAMES_AHEAD)
-    return Signing(video=video, source=source, signer=signer, glimpses=clock.each("frames", glimpses))
-
-
-def translate_signing(
-    bundle: LoadedBundle,
-    signing: Signing,
+    frontend: Frontend,
+    segment: Segment,
     langs: Sequence[str],
     *,
     beam_size: int = 5,
@@ -92,64 +52,66 @@ def translate_signing(
     clock: Stopwatch | None = None,
     progress: Progress | None = None,
 ) -> Translation:
-    """Translate one stretch of signing, from what is to be seen of it on.
+    """Translate one segment.
 
     Args:
-        bundle: the models.
-        signing: what is to be seen, and where that comes from.
+        bundle: sign encoder and text decoder.
+        frontend: the extractor.
+        segment: what to translate.
         langs: FLORES-200 codes that the model writes.
         beam_size: hypotheses kept alive in the decoder's search.
         nbest: texts per language, at most ``beam_size``.
-        rerank: read it several times, and weigh the texts of all readings; the text encoder must be loaded.
-        clock: counts the stages' seconds, earlier ones among them.
-        progress: told of the windows or frames that went through the extractor.
+        rerank: read it several times and rank the texts of all readings; the text encoder must be loaded.
+        clock: counts the seconds of each stage.
+        progress: called with the extractor's unit, units done, and units in all.
 
     Raises:
-        UserError: the video cannot be read to its end, or a size is out of range.
+        UserError: the video cannot be opened or read to its end, or a size is out of range.
     """
     clock = clock or Stopwatch()
-    fps = signing.source.info.fps
-    n_readings, sight = READINGS if rerank else 1, sight_of(bundle)
-    with clock("features"):
-        counter = _counter(progress, signing.source, sight, n_readings)
-        seen = sight.see(signing.glimpses, fps, n_readings=n_readings, on_done=counter)
+    n_readings = READINGS if rerank else 1
+    found = clip_features(segment.open, frontend, n_readings=n_readings, clock=clock, progress=progress)
     with clock("encoder"):
-        encoded = [encode(bundle.encoder, *streams) for streams in seen.readings]
-    features, *visual = seen.readings[0]
-    duration_s = seen.n_frames / fps
+        encoded = [encode(bundle.encoder, *streams) for streams in found.readings]
     with clock("text"):
-        settings = {"beam_size": beam_size, "max_tokens": token_limit(duration_s)}
-        found = [
+        settings = {"beam_size": beam_size, "max_tokens": token_limit(found.seconds)}
+        each = [
             bundle.decoder.translate(one, langs, nbest=beam_size if rerank else nbest, **settings)[0] for one in encoded
         ]
-        texts = _rerank(bundle, encoded, found, nbest) if rerank else found[0]
+        texts = _rerank(bundle, encoded, each, nbest) if rerank else each[0]
+    features, *visual = found.readings[0]
     return Translation(
-        video=signing.video,
+        video=segment.video,
         model=bundle.card.name,
         texts=texts,
-        n_frames=seen.n_frames,
-        fps=fps,
-        start_s=signing.start_s,
-        end_s=signing.start_s + duration_s if signing.end_s is None else signing.end_s,
-        duration_s=duration_s,
-        signer=signing.signer,
-        windows=[_span(window, fps) for window in seen.windows],
+        n_frames=found.n_frames,
+        fps=found.fps,
+        start_s=segment.start_s,
+        end_s=segment.start_s + found.seconds if segment.end_s is None else segment.end_s,
+        duration_s=found.seconds,
+        signer=found.signer,
+        windows=[_span(window, found.fps) for window in found.windows],
         features=features.float().cpu(),
         visual=visual[0].float().cpu() if visual else None,
         embedding=encoded[0].sentence[0].float().cpu(),
         timings=clock.seconds,
-        warnings=[*signing.source.warnings, *_doubts(bundle, signing.signer, seen, texts)],
+        warnings=[*found.warnings, *_warnings(bundle, found, texts)],
     )
 
 
-def at_rate_of(bundle: LoadedBundle, opened: Video) -> Video:
-    """Return a video at the rate that a bundle's models were made for."""
-    return KeptVideo(to_working_rate(opened, target_fps=bundle.geometry.target_fps))
+@torch.inference_mode()
+def encode(encoder: torch.nn.Module, features: Tensor, visual: Tensor | None = None) -> EncoderOutput:
+    """Embed one clip.
 
+    Args:
+        encoder: FeatureBatch → EncoderOutput; on the features' device.
+        features: (N, feature_dim).
+        visual: (M, visual_dim), the second stream, for an encoder that takes one.
 
-def find_in(bundle: LoadedBundle, source: Video, detector: str | None) -> SignerBox:
-    """Return where the signer is in a video, by the detector asked for or the bundle's own."""
-    return find_signer(source, detector or bundle.card.preprocess.detector)
+    Returns:
+        The output of a batch of one.
+    """
+    return encoder(FeatureBatch.of([features], [] if visual is None else [visual]))
 
 
 def _rerank(
@@ -166,27 +128,20 @@ def _rerank(
     }
 
 
-def _counter(progress: Progress | None, source: Video, sight: Sight, n_readings: int) -> Callable[[int], None] | None:
-    """Tell ``progress`` of windows or frames done, of as many as the video's header promises."""
-    if progress is None:
-        return None
-    total = sight.expected(source, n_readings)
-    return lambda done: progress(sight.unit, done, total)
-
-
 def _span(window: Window, fps: float) -> Span:
     return Span(start_s=window.start / fps, end_s=(window.end + 1) / fps, padding=window.padding)
 
 
-def _doubts(bundle: LoadedBundle, signer: SignerBox, seen: Seen, texts: dict[str, list[Hypothesis]]) -> Iterator[str]:
-    """Say what a reader of the texts should know beyond what is odd about the video."""
-    if signer.note:
-        yield signer.note
-    yield from seen.notes
-    if bundle.domain and bundle.card.domain and not bundle.domain.knows(seen.readings[0][0]):
-        yield f"this video does not look like what the model {bundle.card.name} knows: {bundle.card.domain.summary}"
+def _warnings(bundle: LoadedBundle, found: ClipFeatures, texts: dict[str, list[Hypothesis]]) -> Iterator[str]:
+    """Yield what a reader of the texts should know beyond what is unusual about the video."""
+    if found.is_empty:
+        yield NOBODY
+    if bundle.domain and bundle.card.domain and not bundle.domain.knows(found.readings[0][0]):
+        yield (
+            f"this video differs from the training data of the model {bundle.card.name}: {bundle.card.domain.summary}"
+        )
     for lang, hypotheses in texts.items():
         if any(one.truncated for one in hypotheses):
-            yield f"the text in {lang} was still going on at the length limit for so short a video: it may be nonsense"
+            yield f"the text in {lang} reached the length limit for so short a video; it may be nonsense"
         if any(one.looped for one in hypotheses):
-            yield f"the text in {lang} went round in circles; this one forbids repeats, and is not to be trusted"
+            yield f"the text in {lang} repeated itself and was decoded again without repeats; do not rely on it"

@@ -1,10 +1,10 @@
-"""From a video to its translations: the whole story, top to bottom."""
+"""Translate videos: whole, in part, or sentence by sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,21 @@ from slt.bundle.load import LoadedBundle, load_bundle
 from slt.bundle.resolve import obtain
 from slt.core.errors import as_slt_error
 from slt.core.timing import Stopwatch
-from slt.frontend.combined import check_detector, sight_of
+from slt.frontend.base import ClipSource, Frontend, OpenClip, Settings
+from slt.frontend.registry import make_frontend
+from slt.frontend.run import Progress
 from slt.pipeline.result import Failure, Translation
-from slt.pipeline.segment import FRAMES_AHEAD, Progress, Signing, at_rate_of, find_in, look_at, translate_signing
+from slt.pipeline.segment import Segment, translate_segment
 from slt.segmentation.finder import SentenceLimits
-from slt.segmentation.stream import find_sentences
+from slt.segmentation.stream import Sentence, find_sentences
 from slt.text.languages import check_languages
-from slt.video.base import Video
-from slt.video.pose_file import open_posed, pose_beside
+from slt.video.pose_file import open_posed
 from slt.video.prefetch import read_ahead
 from slt.video.stream import timed_crops
 
 DEFAULT_LANG = "eng_Latn"
-BESIDE = "its joints are those of the .pose file beside it"
+FRAMES_AHEAD = 256
+"""Decoded frames that may wait for the sentence finder."""
 
 
 class Translator:
@@ -59,6 +61,7 @@ class Translator:
         self.text_dtype = text_dtype
         self.detector = detector
         self._bundle: LoadedBundle | None = None
+        self._frontend: Frontend | None = None
         self._has_text_encoder = False
 
     def load(self, *, text_encoder: bool = False, progress: Progress | None = None) -> LoadedBundle:
@@ -83,8 +86,16 @@ class Translator:
                 text_encoder=text_encoder,
             )
             self._has_text_encoder = text_encoder
-            check_detector(self._bundle.card, self.detector)
+            self.frontend.load()
         return self._bundle
+
+    @property
+    def frontend(self) -> Frontend:
+        """The model's extractor."""
+        if self._frontend is None:
+            settings = Settings(model=str(self.model), device=self.device, dtype=self.dtype, detector=self.detector)
+            self._frontend = make_frontend(None, settings)
+        return self._frontend
 
     def translate(
         self,
@@ -119,13 +130,11 @@ class Translator:
         """
         bundle = self.load(text_encoder=rerank)
         langs = check_languages(langs or _default_langs(bundle.card), bundle.card.languages)
-        clock = Stopwatch()
-        with clock("signer"):
-            opened = _open(bundle, Path(video), start_s, end_s, pose=Path(pose) if pose else None)
-        signing = look_at(bundle, opened, video=str(video), clock=clock, detector=self.detector)
-        signing = replace(signing, start_s=start_s or 0.0, end_s=end_s)
-        return translate_signing(
-            bundle, signing, langs, beam_size=beam_size, nbest=nbest, rerank=rerank, clock=clock, progress=progress
+        clip = ClipSource.of(Path(video), start_s=start_s, end_s=end_s, pose=Path(pose) if pose else None)
+        opener = partial(self.frontend.open, clip)
+        segment = Segment(video=str(video), open=opener, start_s=start_s or 0.0, end_s=end_s)
+        return translate_segment(
+            bundle, self.frontend, segment, langs, beam_size=beam_size, nbest=nbest, rerank=rerank, progress=progress
         )
 
     def segments(
@@ -161,21 +170,24 @@ class Translator:
         settings: dict[str, Any] = {"beam_size": beam_size, "nbest": nbest, "rerank": rerank}
         clock = Stopwatch()
         with clock("signer"):
-            source = at_rate_of(bundle, open_posed(Path(video)))
-            signer = find_in(bundle, source, self.detector)
-        fps, n_frames = source.info.fps, source.info.n_frames
-        crops = read_ahead(timed_crops(source, signer, bundle.card.preprocess.size), FRAMES_AHEAD)
+            whole = self.frontend.at_rate(open_posed(Path(video)))
+        fps, n_frames = whole.video.info.fps, whole.video.info.n_frames
+        crops = read_ahead(timed_crops(whole.video, whole.signer, bundle.card.preprocess.size), FRAMES_AHEAD)
         with closing(crops):
             for sentence in clock.each("frames", find_sentences(crops, fps=fps, limits=limits)):
-                signing = Signing(video=str(video), source=source, signer=signer, glimpses=sentence.crops)
-                if not sight_of(bundle).on_crops:  # what it looks at was not kept: the sentence is read once more
-                    again = _open(bundle, Path(video), sentence.start_s, sentence.end_s)
-                    signing = look_at(bundle, again, video=str(video), clock=clock, signer=signer)
-                signing = replace(signing, start_s=sentence.start_s, end_s=sentence.end_s)
-                yield translate_signing(bundle, signing, langs, clock=clock, **settings)
+                opener = partial(self._open_sentence, Path(video), sentence, whole)
+                segment = Segment(video=str(video), open=opener, start_s=sentence.start_s, end_s=sentence.end_s)
+                yield translate_segment(bundle, self.frontend, segment, langs, clock=clock, **settings)
                 clock.seconds = {}
                 if progress:
                     progress("seconds of video", int(sentence.end_s), int(n_frames / fps) if n_frames else None)
+
+    def _open_sentence(self, video: Path, sentence: Sentence, whole: OpenClip) -> OpenClip:
+        """Open one sentence: the crops that were kept, or the frames again for an extractor that needs others."""
+        if self.frontend.uses_crops:
+            return OpenClip(whole.video, whole.signer, sentence.crops)
+        clip = ClipSource.of(video, start_s=sentence.start_s, end_s=sentence.end_s)
+        return self.frontend.open(clip, signer=whole.signer)
 
     def translate_many(
         self,
@@ -198,18 +210,6 @@ class Translator:
                 yield self.translate(video, langs, beam_size=beam_size, nbest=nbest, rerank=rerank, progress=progress)
             except Exception as error:  # a bug that one video meets must not cost the others; it is told, not hidden
                 yield Failure(video=str(video), error=as_slt_error(error))
-
-
-def _open(
-    bundle: LoadedBundle, video: Path, start_s: float | None, end_s: float | None, pose: Path | None = None
-) -> Video:
-    """Open a stretch of a video for what a bundle looks at, with the joints beside it where no others are given."""
-    sight = sight_of(bundle)
-    beside = pose_beside(video) if sight.on_joints and pose is None else None
-    opened = sight.open(video, start_s, end_s, pose=pose or beside)
-    if beside:
-        opened.warn(BESIDE)
-    return opened
 
 
 def _default_langs(card: BundleCard) -> tuple[str, ...]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from slt.core.registry import FRONTENDS
 from slt.recipe.parts import refuse
 
-STREAMS = ("keypoints", "siglip", "timesformer", "signhiera")  # what `slt extract-features` can make
+STREAMS = ("keypoints", *(kind for kind in FRONTENDS if "keypoints" not in kind))
+"""What `slt extract-features` can make, in the order in which encoders of two streams take them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
+from slt.core.registry import FRONTENDS
 from slt.recipe.parts import refuse
 
 
@@ -74,13 +75,32 @@ class KeypointSiglipExtractor:
     detector: str = "none"
 
 
-Extractor: TypeAlias = SignHieraExtractor | KeypointExtractor | SiglipExtractor | KeypointSiglipExtractor
+@dataclass(frozen=True, kw_only=True)
+class OtherExtractor:
+    """Any other extractor of ``slt.core.registry.FRONTENDS``, learnt from its stored features.
+
+    Attributes:
+        kind: its name in that table.
+        model: a bundle's name or folder, or the folder of a model; None: it needs none.
+        detector: face detector; None: the model's own.
+    """
+
+    KINDS: ClassVar = FRONTENDS
+
+    kind: str
+    model: str | None = None
+    detector: str | None = None
 
 
+Extractor: TypeAlias = (
+    SignHieraExtractor | KeypointExtractor | SiglipExtractor | KeypointSiglipExtractor | OtherExtractor
+)
+
+
+ON_NUMBERS = ("sonar-t5", "mlp")
 ENCODERS_OF = {
-    "signhiera": ("sonar-t5", "mlp", ""),
+    "signhiera": (*ON_NUMBERS, ""),
     "keypoints": ("transformer",),
-    "siglip": ("sonar-t5", "mlp"),
     "keypoints+siglip": ("fusion",),
 }
 """Who takes which features: NaN, where a joint is not seen, means something to those on keypoints alone."""
@@ -98,7 +118,7 @@ def complaint_about_pair(extractor: Extractor, encoder: str, *, stored: bool) ->
         None where they can be.
     """
     kind = extractor.kind
-    takers = ENCODERS_OF[kind]
+    takers = ENCODERS_OF.get(kind, ON_NUMBERS)
     if encoder not in takers:
         return f"extractor {kind} with encoder {encoder or 'none'}: its features are for {' or '.join(takers)}"
     if kind != "signhiera" and not stored:

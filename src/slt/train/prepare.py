@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from slt.bundle.load import window_geometry
 from slt.core import log
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
@@ -19,7 +18,7 @@ from slt.recipe.schema import FEWEST_TO_CONTRAST, Recipe
 from slt.train.batches import Batches
 from slt.train.decoders import check_decoder
 from slt.train.examples import Corpus, all_texts, read_corpus, shared_sentences
-from slt.train.extractors import choose_extractor
+from slt.train.extractors import choose_extractor, extract_command, wanted_streams
 from slt.train.loader import Clips, Loader, Positions, feature_spreads
 from slt.train.parts import Widths
 from slt.train.sources import FeatureSource, Source, TextSource, VideoSource
@@ -80,7 +79,7 @@ def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepare
     targets = targets_of(all_texts(train, val), space) if space else no_targets(all_texts(train, val))
     if recipe.aligns:
         targets = targets.centred(all_texts(train))
-    widths = train.source.widths or (choose_extractor(recipe.extractor).widths if recipe.extractor else (0,))
+    widths = train.source.widths or (choose_extractor(recipe.extractor).feature_dims if recipe.extractor else (0,))
     batches = Batches(
         lengths=train.lengths,
         rows=recipe.data.batch_rows * processes,
@@ -204,16 +203,16 @@ def _source(recipe: Recipe, manifest: Manifest, split: Split, data: Data) -> Sou
     if not split.streams:
         if chosen is None:
             raise UserError("features from videos need an extractor")
-        return VideoSource(manifest, chosen.preprocess, window_geometry(chosen.preprocess))
+        return VideoSource(manifest, chosen)
     on_keypoints = recipe.encoder.kind in ON_KEYPOINTS
     source = FeatureSource(split, keypoints=on_keypoints)
     _check_kinds(source, split, keypoints=on_keypoints)
     if chosen is not None:
-        for number, (stream, width) in enumerate(zip(chosen.streams, chosen.widths, strict=True)):
+        for number, (stream, width) in enumerate(zip(wanted_streams(chosen), chosen.feature_dims, strict=True)):
             stream.check(
                 source.stores[number].header,
                 where=Path(source.paths[number]),
-                fix=chosen.command(stream, split.manifest),
+                fix=extract_command(chosen, stream, split.manifest),
                 feature_dim=width,
             )
     return source

@@ -26,7 +26,7 @@ from slt.recipe.schema import Recipe
 from slt.train.callbacks import Ema, Judge, Keep, steps_done, tell
 from slt.train.decoders import text_files
 from slt.train.distributed import part
-from slt.train.extractors import WithSiglip, choose_extractor
+from slt.train.extractors import choose_extractor
 from slt.train.loggers import Curves, draw_curves
 from slt.train.loop import check_compiler, check_machine, make_trainer, quiet, world
 from slt.train.module import Training
@@ -127,9 +127,13 @@ def assets(recipe: Recipe) -> dict[str, Any]:
     noted: dict[str, Any] = {
         part: {"bundle": name, "sha256": dict(find_bundle(name).card.sha256)} for part, name in named.items() if name
     }
-    if isinstance(extractor, WithSiglip):
+    if extractor is not None and not isinstance(extractor, SignHieraExtractor):
         chosen = choose_extractor(extractor)
-        noted["extractor"] = {"model": extractor.model, "sha256": {chosen.card.weights: chosen.sha256}}
+        if chosen.weights:
+            noted["extractor"] = {
+                "model": chosen.settings.model,
+                "sha256": {chosen.weights.name: chosen.weights_sha256},
+            }
     if not isinstance(decoder, SonarDecoder) and decoder.weights:
         noted["decoder"] = {"weights": decoder.weights, "sha256": text_files(decoder)}
     if recipe.encoder is not None and (start := start_of(recipe.encoder)):

@@ -17,6 +17,7 @@ from slt.assets.store import Bundle, find_bundle
 from slt.core.errors import SltError
 from slt.core.files import atomic_write, flush_to_disk, publish_folder
 from slt.core.runs import ASSETS, Run
+from slt.frontend.base import Frontend
 from slt.models.checkpoint import save_weights
 from slt.models.out_of_domain import fit_domain
 from slt.recipe.extractors import SignHieraExtractor
@@ -25,7 +26,7 @@ from slt.recipe.schema import Recipe
 from slt.text.hf.decoder import HfText
 from slt.text.sonar.model import SonarText
 from slt.train.decoders import text_bundle, text_licence
-from slt.train.extractors import Chosen, choose_extractor, of_bundle
+from slt.train.extractors import bundle_extractor, choose_extractor
 from slt.train.lora import merge_lora
 from slt.train.module import Training
 
@@ -55,7 +56,7 @@ def save_bundle(
     if recipe.extractor is not None:
         chosen = choose_extractor(recipe.extractor)
     elif recipe.encoder is None and text is not None:
-        chosen = of_bundle(text)
+        chosen = bundle_extractor(text)
     else:
         return None
     draft = run.folder / ".bundle"
@@ -112,7 +113,7 @@ def _encoder_licence(run: Run) -> str | None:
     return licence
 
 
-def _extractor(folder: Path, module: Training, chosen: Chosen) -> ExtractorCard:
+def _extractor(folder: Path, module: Training, chosen: Frontend) -> ExtractorCard:
     name = "extractor.safetensors"
     if module.extractor is not None:
         save_weights(folder / name, module.extractor.state_dict())

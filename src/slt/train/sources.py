@@ -12,17 +12,16 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.assets.cards import PreprocessCard
+from slt.bundle.load import window_geometry
 from slt.core.errors import UserError
 from slt.data.features.open import open_features
 from slt.data.manifest import Clip, Manifest
+from slt.frontend.base import ClipSource, Frontend
 from slt.recipe.data import Split
 from slt.video.base import Video
-from slt.video.crop import find_signer
 from slt.video.rate import to_working_rate
 from slt.video.span import open_span
-from slt.video.stream import WindowStream, cropped_frames
-from slt.video.windows import WindowGeometry, feature_rows, plan_windows
+from slt.video.windows import feature_rows, plan_windows
 
 Streams: TypeAlias = tuple[NDArray[np.float32], ...]
 """The features of one clip: (N, feature_dim); and, where there is a second stream, (M, visual_dim)."""
@@ -104,36 +103,38 @@ class FeatureSource:
 
 
 class VideoSource:
-    """Windows cut from the videos by the pipeline that translates."""
+    """Windows cut from videos by the extractor of the recipe, as for translating.
+
+    Args:
+        manifest: names the videos.
+        frontend: the extractor; its model is not loaded here.
+    """
 
     widths: tuple[int, ...] = ()
     blank = 0.0
 
-    def __init__(self, manifest: Manifest, preprocess: PreprocessCard, geometry: WindowGeometry) -> None:
-        self.manifest, self.preprocess, self.geometry = manifest, preprocess, geometry
+    def __init__(self, manifest: Manifest, frontend: Frontend) -> None:
+        self.manifest, self.frontend = manifest, frontend
 
     def length(self, clip: Clip, texts: Mapping[str, str]) -> int:
-        """See ``Source``; by what the video's header claims."""
-        return self._look(clip)[0]
+        """See ``Source``; by the video's header."""
+        return self._measure(clip)[0]
 
     def missing(self, clip: Clip) -> str:
-        """See ``Source``; what ails several clips is told in the same words, so that they can be counted."""
-        return self._look(clip)[1]
+        """See ``Source``; equal problems have equal words, so that they can be counted."""
+        return self._measure(clip)[1]
 
     def read(self, clip: Clip) -> Windows:
         """See ``Source``."""
-        path = self.manifest.video_path(clip)
-        if path is None:
-            raise UserError(f"{clip.id} has no video")
-        video = to_working_rate(open_span(path, clip.start_s, clip.end_s), target_fps=self.geometry.target_fps)
-        signer = find_signer(video, self.preprocess.detector)
-        frames = cropped_frames(video, signer, self.preprocess.size)
-        cut = list(WindowStream(frames, fps=video.info.fps, geometry=self.geometry))
-        padding = np.array([window.padding for window, _ in cut])
-        return Windows(pixels=np.stack([pixels for _, pixels in cut]), padding=padding)
+        inputs = list(self.frontend.inputs(self.frontend.open(self._where(clip))))
+        padding = np.array([one.window.padding if one.window else 0 for one in inputs])
+        return Windows(pixels=np.stack([one.content for one in inputs]), padding=padding)
 
-    def _look(self, clip: Clip) -> tuple[int, str]:
-        """Return how long a clip is, and why where that is 0.
+    def _where(self, clip: Clip) -> ClipSource:
+        return ClipSource(id=clip.id, path=self.manifest.video_path(clip), start_s=clip.start_s, end_s=clip.end_s)
+
+    def _measure(self, clip: Clip) -> tuple[int, str]:
+        """Return the number of feature rows of a clip, and why where that is 0.
 
         Raises:
             SltError: the machine could not read its video.
@@ -147,9 +148,10 @@ class VideoSource:
             return 0, error.message.replace(str(path), "its video")
         if (span.info.n_frames or 1) == 1 and not _shows_anything(span):
             return 0, "no frame of its video between its times"
-        video = to_working_rate(span, target_fps=self.geometry.target_fps)
-        windows = plan_windows(video.info.n_frames or 1, video.info.fps, self.geometry)
-        return feature_rows(windows, self.geometry), ""
+        geometry = window_geometry(self.frontend.preprocess)
+        video = to_working_rate(span, target_fps=geometry.target_fps)
+        windows = plan_windows(video.info.n_frames or 1, video.info.fps, geometry)
+        return feature_rows(windows, geometry), ""
 
 
 def _shows_anything(video: Video) -> bool:
