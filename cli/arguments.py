@@ -1,4 +1,4 @@
-"""The words of a command, parsed without running it."""
+"""Check a command line of slt without running it."""
 
 from __future__ import annotations
 

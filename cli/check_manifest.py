@@ -1,4 +1,4 @@
-"""``slt check-manifest``: what a corpus covers, and which of its clips would do harm."""
+"""``slt check-manifest``: report a corpus's coverage and the clips that would harm training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slt compare``: is one system better than another, or only luckier?"""
+"""``slt compare``: compare systems on the same clips, with significance tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slt compare-embeddings``: where do sign encoders put the same clips?"""
+"""``slt compare-embeddings``: compare the embeddings that sign encoders give the same clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slt demo``: what the shipped model can do; and how it was made."""
+"""``slt demo``: run the shipped model on the shipped clips, or train it from nothing."""
 
 from __future__ import annotations
 

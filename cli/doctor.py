@@ -1,4 +1,4 @@
-"""``slt doctor``: is everything here that the models need, and does it fit together?"""
+"""``slt doctor``: check that everything the models need is installed and compatible."""
 
 from __future__ import annotations
 

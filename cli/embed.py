@@ -1,4 +1,4 @@
-"""``slt embed-text``: the sentences of manifests become embeddings, once."""
+"""``slt embed-text``: embed the sentences of manifests into a cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slt evaluate``: how good is a system, how sure is that, and what is the number made of?"""
+"""``slt evaluate``: score a model or a file of hypotheses, with confidence intervals."""
 
 from __future__ import annotations
 

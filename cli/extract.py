@@ -1,4 +1,4 @@
-"""``slt extract-features``: videos in, a store of features out."""
+"""``slt extract-features``: extract features of videos into a feature store."""
 
 from __future__ import annotations
 

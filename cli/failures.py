@@ -1,4 +1,4 @@
-"""What a command that handles many items raises at its end, when some of them failed."""
+"""The error that a command raises at its end when some of its items failed."""
 
 from __future__ import annotations
 

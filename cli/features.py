@@ -1,4 +1,4 @@
-"""``slt features``: what is in a store, and features from one and to one."""
+"""``slt features``: inspect, import and export feature stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slt launch``: any other command of slt, on a cluster, in several processes, or in a container."""
+"""``slt launch``: run another command of slt on Slurm, in several processes, or in a container."""
 
 from __future__ import annotations
 

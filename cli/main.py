@@ -1,4 +1,4 @@
-"""The ``slt`` command: its verbs, and the one place where failures become exit codes."""
+"""The ``slt`` command: its verbs, and the mapping from failures to exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slt models``: which models there are, how to get them, and whether their files are whole."""
+"""``slt models``: list, fetch, import and verify models."""
 
 from __future__ import annotations
 

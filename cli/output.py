@@ -1,4 +1,4 @@
-"""What becomes of each text of ``slt translate``: printed, saved, counted, and told of at the end."""
+"""Output of ``slt translate``: print, save and count each translation, and summarise at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slt prepare``: corpora, brought into the form that training and evaluation read."""
+"""``slt prepare``: convert corpora into manifests for training and evaluation."""
 
 from __future__ import annotations
 

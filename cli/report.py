@@ -1,4 +1,4 @@
-"""``slt report``: one page about runs, to keep, to send and to print."""
+"""``slt report``: write one self-contained HTML page about runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of each video ``slt translate`` translates: the whole, its sentences, or spans; and the subtitles of it."""
+"""Segments that ``slt translate`` translates (whole videos, sentences, spans), and their subtitles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables on stdout, for people."""
+"""Tables for people, on stdout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slt train-features`` and the other trainers: one recipe, one machinery."""
+"""``slt train-features`` and the other trainers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slt translate``: videos in, texts out."""
+"""``slt translate``: translate sign-language videos into text."""
 
 from __future__ import annotations
 

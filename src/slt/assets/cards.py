@@ -1,4 +1,4 @@
-"""The card of a bundle: what its models are, which files hold them, and where they came from."""
+"""The card of a bundle: models, files, hashes and provenance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file over HTTP: gone on with where it stopped, for as long as it is certain to be the same file."""
+"""Download one file over HTTP, resuming when the server's file is unchanged."""
 
 from __future__ import annotations
 

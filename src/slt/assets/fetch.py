@@ -1,4 +1,4 @@
-"""Fetching published files: several at once, each whole or not there, recorded, and verified ever after."""
+"""Fetch published files concurrently, atomically, and verified by checksum."""
 
 from __future__ import annotations
 

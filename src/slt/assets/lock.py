@@ -1,4 +1,4 @@
-"""One process at a time in a folder: whoever comes second waits, and says so."""
+"""An exclusive lock on a folder, between processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was fetched, from where, and its checksum ever after: ``fetched.json``, beside the files."""
+"""``fetched.json``: source and checksum of every fetched file."""
 
 from __future__ import annotations
 

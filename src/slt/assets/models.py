@@ -1,4 +1,4 @@
-"""Fetching all files of a published model, after saying what comes, how big it is and under which licence."""
+"""Fetch all files of a published model, after showing sizes and licences."""
 
 from __future__ import annotations
 

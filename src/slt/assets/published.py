@@ -1,4 +1,4 @@
-"""The files that others published and `slt models fetch` brings: addresses, sizes, licences. Data only, no network."""
+"""Addresses, sizes and licences of published files; data only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bundle in the making: nobody sees it before it is whole, and a kill leaves nothing that could be taken for one."""
+"""Write a bundle in a hidden folder and publish it when it is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where bundles lie, by name or path."""
+"""Find bundles by name or path."""
 
 from __future__ import annotations
 

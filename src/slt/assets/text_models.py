@@ -1,4 +1,4 @@
-"""Where a T5 or mBART lies that a text decoder begins with: by its published name, or by its folder."""
+"""Find the T5 or mBART that a text decoder starts from, by published name or folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request for a file or the rest of it, and what the answers and failures of servers mean."""
+"""HTTP requests with ranges, and errors of servers explained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published checkpoints become a bundle: checked to the last key first, then converted, whole or not at all."""
+"""Convert published checkpoints into a bundle, after checking every key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bundle's files become models, on a device, in a dtype."""
+"""Load the models of a bundle on a device, in a dtype."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model that can be named becomes one that is here: what is published is fetched and imported on first use."""
+"""Make a named model available: published models are fetched and imported on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typed configuration: a JSON value becomes a dataclass, or every mistake in it is told at once, with its path."""
+"""Parse JSON or YAML values into dataclasses, and report all errors with their paths."""
 
 from __future__ import annotations
 

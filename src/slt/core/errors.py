@@ -1,4 +1,4 @@
-"""The two families of failure, what each one owes its reader, and leaving early because somebody asked."""
+"""Exceptions: user errors, machine errors, and stopping on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written beside, flushed to the disk, renamed."""
+"""Atomic writes: write beside, flush, rename."""
 
 from __future__ import annotations
 

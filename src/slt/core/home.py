@@ -1,4 +1,4 @@
-"""The one folder everything fetched or cached lies under, and whether the network may be used."""
+"""``SLT_HOME``, the folder of everything fetched or cached, and offline mode."""
 
 from __future__ import annotations
 

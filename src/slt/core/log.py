@@ -1,4 +1,4 @@
-"""What people read goes to stderr; what programs read goes to stdout. Nothing else in the project prints."""
+"""Messages to stderr, results to stdout."""
 
 from __future__ import annotations
 

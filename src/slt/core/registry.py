@@ -1,4 +1,4 @@
-"""Variants by name: small literal tables of ``name -> "module:attribute"``, imported only when asked for."""
+"""Tables of variants by name, ``name -> "module:attribute"``, imported on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run folders: what a command needs to be repeated, and what it left behind."""
+"""Run folders: what a run needs to be reproduced, and what it wrote."""
 
 from __future__ import annotations
 

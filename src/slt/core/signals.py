@@ -1,4 +1,4 @@
-"""How a long command is asked to stop: by a signal, or by a file; it finishes the item in hand, saves, and leaves."""
+"""Stop a long command by signal or file: it finishes the current item, saves, and exits."""
 
 from __future__ import annotations
 

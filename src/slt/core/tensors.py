@@ -1,4 +1,4 @@
-"""The few tensors that cross module borders, each with its shape, dtype, unit and mask polarity (True = real)."""
+"""Tensor types that cross module borders, with shape, dtype, unit and mask polarity (True = real)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long each stage of a piece of work took."""
+"""Measure the seconds of each stage."""
 
 from __future__ import annotations
 

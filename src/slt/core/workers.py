@@ -1,4 +1,4 @@
-"""Worker processes for work that is one item after another."""
+"""Worker processes for independent items."""
 
 from __future__ import annotations
 

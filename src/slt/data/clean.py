@@ -1,4 +1,4 @@
-"""Writes manifests without the clips that were found to do harm, and what was left out and why."""
+"""Write manifests without harmful clips, and a list of what was removed and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subtitles, SRT and WebVTT: when which text is shown."""
+"""Read SubRip and WebVTT subtitles of corpora."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentence embeddings of texts, computed once: a store whose ids are languages and the hashes of texts."""
+"""Cache of sentence embeddings: a feature store keyed by language and text hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be wrong with the clips of a manifest, as data, and how it is told of one of them."""
+"""Problems found in a manifest's clips, as data and as messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layouts of manifests in common use, and how each is told from the others."""
+"""Manifest layouts in common use, and how they are recognised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of a text table, and the one report of everything that is wrong with them."""
+"""Read lines of a text table, and report all their errors together."""
 
 from __future__ import annotations
 

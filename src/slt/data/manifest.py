@@ -1,4 +1,4 @@
-"""Manifests: which clips there are, where their videos lie, and what is signed in them.
+"""Manifests: clips, their videos and their texts.
 
 A manifest is a table in a text file: UTF-8, a header, cells separated by tabs, no quoting, one clip per line. The
 columns ``id video start_s end_s text lang`` have a meaning, ``text_<code>`` too (the sentence in another language);

@@ -1,4 +1,4 @@
-"""What clips have in common and should not: ids, stretches of a video; across splits, videos and sentences."""
+"""Overlaps between clips: ids, time spans, and across splits videos and sentences."""
 
 from __future__ import annotations
 

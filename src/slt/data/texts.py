@@ -1,4 +1,4 @@
-"""The sentences of manifests, language by language, to be embedded."""
+"""The sentences of manifests by language."""
 
 from __future__ import annotations
 

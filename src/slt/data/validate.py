@@ -1,4 +1,4 @@
-"""Looks at manifests before hours are spent on them: what is covered, and which clips would do harm."""
+"""Validate manifests: coverage, and clips that would harm training."""
 
 from __future__ import annotations
 

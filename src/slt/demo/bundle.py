@@ -1,4 +1,4 @@
-"""Puts the trained parts together into a bundle, and chooses the clips that are shipped beside it."""
+"""Assemble the trained parts into the demo bundle, and choose the clips shipped with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Third stage of the demo: the sign encoder learns to land where the frozen text encoder puts the sentence."""
+"""Demo, stage 3: train the sign encoder against the frozen text encoder's sentence embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Second stage of the demo: SignHiera learns to see which sign is made, of what parts, and what the head does."""
+"""Demo, stage 2: pre-train SignHiera to classify signs, their parts and head cues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one training loop of the demo: small, and the same after a kill as without one."""
+"""The demo's training loop: small and exactly resumable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The windows of a drawn corpus, cut once by the pipeline that translates, kept on disk, labelled step by step."""
+"""Labelled windows of the synthetic corpus, cut once and cached on disk."""
 
 from __future__ import annotations
 

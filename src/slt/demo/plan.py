@@ -1,4 +1,4 @@
-"""The sizes of the demo: its models, its corpus, and how long each part trains."""
+"""Sizes of the demo: models, corpus, and training steps."""
 
 from __future__ import annotations
 

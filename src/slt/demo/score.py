@@ -1,4 +1,4 @@
-"""How good a bundle is on clips it has never seen, through the command's own translator."""
+"""Score a bundle on held-out clips, through ``Translator``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slt demo``: the shipped clips, what was signed in them, and what the shipped model reads."""
+"""``slt demo``: print reference and translation of each shipped clip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""First stage of the demo: a SONAR text encoder and decoder learn the drawn language's English and German."""
+"""Demo, stage 1: train a SONAR text encoder and decoder on the synthetic language's English and German."""
 
 from __future__ import annotations
 

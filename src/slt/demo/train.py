@@ -1,4 +1,4 @@
-"""Makes the demo bundle from nothing: corpus, text, video features, sign encoder, bundle, score."""
+"""Train the demo bundle from nothing: corpus, text models, SignHiera, sign encoder, bundle, score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one shape in which anything that was checked reports what it found."""
+"""The result type of all checks."""
 
 from __future__ import annotations
 

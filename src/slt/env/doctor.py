@@ -1,4 +1,4 @@
-"""What `slt doctor` looks at, in the order in which one would mend it."""
+"""The checks of `slt doctor`, in the order in which to fix them."""
 
 from __future__ import annotations
 

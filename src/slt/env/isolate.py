@@ -1,4 +1,4 @@
-"""Runs the risky checks in processes of their own, so that a crash, an abort or a hang is a finding like any other."""
+"""Run risky checks in separate processes, so that a crash or hang becomes a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the machine itself offers: system, Python, C library, processor and graphics cards."""
+"""Check the machine: system, Python, C library, processor and GPUs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which fairseq2 goes with which torch: the combinations that were run, as data for `slt doctor` and for the docs."""
+"""Compatible versions of fairseq2 and torch, as data for `slt doctor` and the docs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things lie and come from: the folder for everything fetched, its disk, the network and the bundles."""
+"""Check folders, disk space, network and bundles."""
 
 from __future__ import annotations
 

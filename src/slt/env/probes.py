@@ -1,4 +1,4 @@
-"""The risky checks themselves; `slt.env.isolate` runs them as ``python -m slt.env.probes NAME…``.
+"""The risky checks; `slt.env.isolate` runs them as ``python -m slt.env.probes NAME…``.
 
 A probe tries other rooms' doors and those of the native libraries, so it names what it imports as text: nothing
 here is imported by `slt` itself. It says each step before it dares it, so that whoever waits knows where it died.

@@ -1,4 +1,4 @@
-"""The other packages slt declares, held against what is installed; `slt.env.stack` judges the delicate ones."""
+"""Check the other declared packages against what is installed."""
 
 from __future__ import annotations
 

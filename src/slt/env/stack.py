@@ -1,4 +1,4 @@
-"""The packages that must fit each other: torch, fairseq2 and what stands on them, judged by the matrix.
+"""Check torch, fairseq2 and the packages that must match them, by the matrix.
 
 Nothing here imports any of them. What is installed is read from the packages' metadata and version files, so that a
 missing or broken one is only named; whether it loads, a probe has found out.

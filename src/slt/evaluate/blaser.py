@@ -1,4 +1,4 @@
-"""BLASER 2.0 on a model's translations, when its weights are here."""
+"""BLASER 2.0 scores of a model's translations, when its weights are available."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BLEU and chrF++ as sacrebleu defines them, from statistics that add up over sentences."""
+"""BLEU and chrF++ as defined by sacrebleu, from per-sentence statistics that can be summed."""
 
 from __future__ import annotations
 

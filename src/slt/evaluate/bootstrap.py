@@ -1,4 +1,4 @@
-"""How sure a score is: resampling of the clips, on statistics that add up over clips."""
+"""Confidence intervals by bootstrap resampling over clips."""
 
 from __future__ import annotations
 

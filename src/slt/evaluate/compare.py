@@ -1,4 +1,4 @@
-"""Two or more systems on the same clips: what differs, how sure that is, and in which sentences it shows."""
+"""Compare systems on the same clips: score differences, significance, and the sentences that differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one number hides: scores of kinds of clips, and how generic the hypotheses are."""
+"""Diagnostics: scores of subsets of clips, and how generic the hypotheses are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sign encoders beside each other: where their embeddings of the same clips lie, in numbers and pictures."""
+"""Compare sign encoders by their embeddings of the same clips, in numbers and plots."""
 
 from __future__ import annotations
 

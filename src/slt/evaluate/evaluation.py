@@ -1,4 +1,4 @@
-"""From hypotheses to results: what every evaluation is made of, wherever its texts come from."""
+"""From hypotheses and references to results, whatever their source."""
 
 from __future__ import annotations
 

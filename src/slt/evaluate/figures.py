@@ -1,4 +1,4 @@
-"""Pictures of figures: SVG that takes its colours from the page around it, so that it suits any theme."""
+"""SVG plots that take their colours from the page's theme."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model translates clips by features that were extracted earlier: nothing is decoded, and no extractor runs."""
+"""Evaluate a model on stored features: no decoding, no extractor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model translates the clips of a manifest: every one, each once, whatever happens on the way."""
+"""Translate the clips of a manifest for evaluation, each exactly once."""
 
 from __future__ import annotations
 

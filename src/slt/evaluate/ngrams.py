@@ -1,4 +1,4 @@
-"""Counts of n-grams in pairs of texts: what BLEU and chrF are made of, for a whole corpus at once."""
+"""N-gram counts of a whole corpus of text pairs, for BLEU and chrF."""
 
 from __future__ import annotations
 

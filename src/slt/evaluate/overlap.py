@@ -1,4 +1,4 @@
-"""ROUGE-L, METEOR, CIDEr-D and TER: one or two numbers per sentence, by whose formula the names say."""
+"""ROUGE-L, METEOR, CIDEr-D and TER: per-sentence scores, named by their formula."""
 
 from __future__ import annotations
 

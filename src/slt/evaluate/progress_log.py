@@ -1,4 +1,4 @@
-"""What was translated so far, one clip per line: a killed evaluation goes on where it was."""
+"""Log of translated clips, one per line, from which a killed evaluation resumes."""
 
 from __future__ import annotations
 

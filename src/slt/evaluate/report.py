@@ -1,4 +1,4 @@
-"""One page that tells all about runs: no network, no other file."""
+"""Write a self-contained HTML report about runs and results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``results.json``: everything an evaluation found, in one file that other commands read; and the texts beside it."""
+"""``results.json``: everything an evaluation found, and the texts beside it."""
 
 from __future__ import annotations
 

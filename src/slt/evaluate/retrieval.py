@@ -1,4 +1,4 @@
-"""How near embeddings lie to their targets, and whether each finds its own among all of them."""
+"""Retrieval metrics: distance of embeddings to their targets, recall and xSIM."""
 
 from __future__ import annotations
 

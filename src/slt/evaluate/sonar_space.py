@@ -1,4 +1,4 @@
-"""A system in SONAR's space: how near its embeddings lie to those of what was signed."""
+"""Evaluate a system in SONAR space: distance of its embeddings to those of the references."""
 
 from __future__ import annotations
 

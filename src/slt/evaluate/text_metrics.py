@@ -1,4 +1,4 @@
-"""What texts are scored with: every metric by name, and its score with an interval."""
+"""Text metrics by name, each with its score and confidence interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hypotheses and references from files: plain lines, tables by id, or the results of an earlier evaluation."""
+"""Read hypotheses and references: plain lines, tables by id, or earlier results."""
 
 from __future__ import annotations
 

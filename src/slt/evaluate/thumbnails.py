@@ -1,4 +1,4 @@
-"""One small picture per clip: what its middle frame shows."""
+"""A thumbnail of each clip: its middle frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's evaluation on a manifest: every clip translated, and all that was found on the way."""
+"""Evaluate a model on a manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to be extracted: the clips of manifests, and single videos; and which part of them is one worker's."""
+"""Clips to extract, from manifests and single videos, and their division into shards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentences become embeddings in a cache: SONAR's text encoder, batched by length."""
+"""Embed sentences into a cache with SONAR's text encoder, batched by length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to be run, and what it needs: the same plan for this machine, for torchrun, for Apptainer and for Slurm."""
+"""A launch plan: one description of a job for this machine, torchrun, Apptainer and Slurm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job as a script for Slurm, and its way into the queue. All that a scheduler does is left to the scheduler."""
+"""Render a job as a Slurm script and submit it."""
 
 from __future__ import annotations
 

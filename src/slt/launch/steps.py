@@ -1,4 +1,4 @@
-"""A plan of several jobs from a file: which there are, what each needs, and which must wait for which."""
+"""Read a pipeline file: several jobs, their resources, and their dependencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BLASER 2.0: a small network that judges translations by the embeddings of what was said and what was meant."""
+"""BLASER 2.0: predict translation quality from embeddings of source, translation and reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of weights, read and written. Nothing in one is trusted."""
+"""Read and write weight files; no file is trusted."""
 
 from __future__ import annotations
 

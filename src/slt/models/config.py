@@ -1,4 +1,4 @@
-"""The shapes of the sign encoders, as they stand in a bundle's card or a recipe; reading one needs no torch."""
+"""Configurations of the sign encoders in cards and recipes; need no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Matrix products on a CPU: by the faster of torch's libraries, and in float32 where half precision would be slow."""
+"""Matrix products on a CPU: the faster library, and float32 where half precision is slow."""
 
 from __future__ import annotations
 

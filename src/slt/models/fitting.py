@@ -1,4 +1,4 @@
-"""Models of weights: built without values, and given those of a file, none left out in silence."""
+"""Build models without initialising them, and load weights strictly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sign encoder on two streams: where the joints are, and what the pictures look like."""
+"""Sign encoder on two streams: keypoints and picture embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights in half precision: cast once, kept beside those they were made of, mapped into memory ever after."""
+"""Weights cast to half precision once, cached beside the originals, and memory-mapped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keypoints as encoders take them: seen from between the signer's shoulders, and in units of their distance."""
+"""Normalise keypoints: origin between the shoulders, unit their distance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The smallest sign encoder: every feature by itself through two layers, their mean brought to a fixed length."""
+"""The smallest sign encoder: a two-layer MLP per feature, mean pooling, L2 normalisation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a video look like what a model was trained on? Judged in its own feature space, by Mahalanobis distance."""
+"""Detect out-of-domain videos by Mahalanobis distance in feature space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures as a transformers model wants them: resized and cut to bytes on the processor, normalised where it runs."""
+"""Preprocess pictures for transformers models: resize on the CPU, normalise on the device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What encoders of sequences are made of: positions, pre-norm transformer layers, a mean over what is real."""
+"""Parts of sequence encoders: position embeddings, pre-norm transformer layers, masked mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Squeezeformer's block: attention, feed-forward, convolution, feed-forward, each scaled before and normed after.
+"""The Squeezeformer block: attention, feed-forward, convolution, feed-forward.
 
 Reference: Kim et al. 2022, arXiv 2206.00888. Two things differ from the paper. Its temporal U-Net, which halves the
 sequence in the middle of the network, is left out: it makes 16 and more blocks on long recordings affordable, and there

@@ -1,4 +1,4 @@
-"""A module in another's place: the same parts under the same names, another way to compute."""
+"""Replace a module by another with the same parameters and another computation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a translation is: the texts, and everything about how they came about."""
+"""The result of a translation: texts, position, timings and warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which parts of a recipe cannot be combined: with its decoder, or with the figure that picks the best weights."""
+"""Combinations of recipe parts that cannot work together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a recipe says of what is learnt from: splits, batches, and how features are disturbed."""
+"""Recipe: splits, batches and augmentation."""
 
 from __future__ import annotations
 

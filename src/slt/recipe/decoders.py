@@ -1,4 +1,4 @@
-"""What a recipe says of the part that writes the text: SONAR's decoder, or a T5 or mBART of transformers."""
+"""Recipe: the text decoder, SONAR's or a T5 or mBART."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a recipe says of where features come from: one dataclass per kind of extractor."""
+"""Recipe: the extractor, one dataclass per kind."""
 
 from __future__ import annotations
 

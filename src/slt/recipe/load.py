@@ -1,4 +1,4 @@
-"""Recipes from YAML: a file, or one that comes with the package by name, with single keys set on the command line."""
+"""Load recipes from YAML, with keys overridden on the command line."""
 
 from __future__ import annotations
 

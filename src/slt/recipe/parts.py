@@ -1,4 +1,4 @@
-"""What a recipe says of what reads features and of what is learnt: one dataclass per kind of encoder and objective."""
+"""Recipe: sign encoders and objectives, one dataclass per kind."""
 
 from __future__ import annotations
 

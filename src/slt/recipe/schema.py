@@ -1,4 +1,4 @@
-"""A recipe: everything that decides what a training does. One for all trainers; defaults stand here, once."""
+"""The recipe: everything that determines a training run, with its defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sentences in continuous signing: stretches between rests, found while the frames arrive."""
+"""Find sentences in continuous signing: segments between rests, online."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much the signer moves in each frame, measured against the rest of the same video."""
+"""Motion of the signer in each frame, relative to the rest of the video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a signer's hands rest: the posture they keep coming back to and stay in, learnt from the video itself."""
+"""The signer's rest posture, estimated from the video itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sentences of a continuous video with their frames, each as soon as it is over."""
+"""Cut a continuous video into sentences with their frames, online."""
 
 from __future__ import annotations
 

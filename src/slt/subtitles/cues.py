@@ -1,4 +1,4 @@
-"""Subtitles as SubRip and WebVTT: read, laid out as subtitling practice asks, and written."""
+"""Read, lay out and write SubRip and WebVTT subtitles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stretches of a video that a person names: on the command line, or in a file."""
+"""Parse time spans from the command line or from a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subtitle files that grow while a video is translated, and are whole at every moment."""
+"""Subtitle files that grow during translation and are complete at every moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a beam search may stop."""
+"""Stopping criterion of fairseq2's beam search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shape of a SONAR text encoder and decoder, as it stands in a bundle's card."""
+"""Configuration of a SONAR text encoder and decoder in a bundle's card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every text decoder offers, and the one type that leaves it."""
+"""The protocol of text decoders, and the type of a hypothesis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for a few lines only, and is put back afterwards."""
+"""Temporary settings of a model during decoding, restored afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A text decoder whose weights are whole numbers of eight bits: a quarter of the memory, several times the speed.
+"""Text decoder weights in int8: a quarter of the memory, several times the speed.
 
 Each row of a weight has a scale of its own, and so has each row of activations, so that a text does not depend on
 what it shares a search with. The products are FBGEMM's, which come with torch, on any x86 processor.

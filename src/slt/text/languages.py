@@ -1,4 +1,4 @@
-"""The 202 languages of SONAR's text models: FLORES-200 codes, English names, and the names people type instead.
+"""The 202 languages of SONAR's text models: FLORES-200 codes, names and aliases.
 
 Reference: NLLB Team 2022 (arXiv 2207.04672), table of languages; the order is that of SONAR's tokenizer card, where
 it decides the ids of the language tokens.

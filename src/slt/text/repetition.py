@@ -1,4 +1,4 @@
-"""Texts that go round in circles, as a decoder writes them when its embedding is far from all it was trained on."""
+"""Detect texts that repeat themselves, as decoders write them for out-of-domain embeddings."""
 
 from __future__ import annotations
 

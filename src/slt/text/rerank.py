@@ -1,4 +1,4 @@
-"""Several readings of one clip, weighed against each other: which text fits all of them, and how far to trust it.
+"""Rerank the texts of several readings of one clip, and estimate their confidence.
 
 One embedding alone holds nothing by which its texts could be ranked better than by the search that found them: on
 noisy drawn signing no weight of agreement, score and consensus did (benchmarks/README.md). A second look at the video

@@ -1,4 +1,4 @@
-"""A decoder that attends to a sentence embedding: there is one thing to attend to, so what it sees is known at once."""
+"""Cross-attention to a single context vector, computed without attention."""
 
 from __future__ import annotations
 

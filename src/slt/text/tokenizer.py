@@ -1,4 +1,4 @@
-"""Training the sentencepiece models that tokenizers stand on."""
+"""Train sentencepiece models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights of SONAR text models: their old fairseq names, and the table that stands in them twice.
+"""Weights of SONAR text models: old fairseq names and the shared embedding table.
 
 Reference: the released checkpoints from before fairseq2, whose control tokens stand in another order than the
 tokenizer's.

@@ -1,4 +1,4 @@
-"""Disturbs the features of one clip, so that no two epochs show the same; decided by a generator alone."""
+"""Augment the features of one clip, reproducibly from a generator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which clips go into which batch: like lengths together, every clip once an epoch, the same again after a kill."""
+"""Batches of clips of similar length: every clip once an epoch, identical after a resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens around the batches: validating, keeping the best, stopping and going on."""
+"""Lightning callbacks: validation, best weights, checkpoints, stopping and resuming."""
 
 from __future__ import annotations
 

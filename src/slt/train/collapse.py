@@ -1,4 +1,4 @@
-"""The field's known failure, a model that says the same of every clip, named when it is seen."""
+"""Detect collapse: a model that predicts nearly the same output for every clip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text decoders of a recipe: SONAR's from a bundle, a T5 or mBART from where it is published or at random."""
+"""Build the text decoder of a recipe: SONAR from a bundle; T5 or mBART from published or random weights."""
 
 from __future__ import annotations
 

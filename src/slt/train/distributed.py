@@ -1,4 +1,4 @@
-"""The few things that processes which train together tell each other; with one process, nothing."""
+"""Collective operations between training processes; no-ops for one process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--dry-run``: what a recipe would do, and an honest guess at how long, from steps that are really taken."""
+"""``--dry-run``: describe a recipe's run, and estimate its duration from a few measured steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clips and their texts, gathered and checked before anything is trained."""
+"""Collect clips and their texts for training, and check them before it starts."""
 
 from __future__ import annotations
 

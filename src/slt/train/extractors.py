@@ -1,4 +1,4 @@
-"""The extractor of a recipe: its card and weights for the bundle, and the feature streams that are learnt from."""
+"""The extractor of a recipe: its card and weights for the bundle, and the feature streams it needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From examples to batches on a device: read ahead by other processes, disturbed, with one target text each."""
+"""Data loader: prefetch in worker processes, augment, and choose one target text per clip."""
 
 from __future__ import annotations
 

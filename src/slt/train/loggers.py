@@ -1,4 +1,4 @@
-"""Where a run's figures go: a CSV file and TensorBoard always, Weights & Biases when asked; and their picture."""
+"""Log metrics to CSV, TensorBoard and optionally Weights & Biases, and plot them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lightning's loop as it is wanted here: which processes and strategy, checkpoints as files, no words of its own."""
+"""Lightning's trainer, configured: processes, strategy, checkpoints, no output of its own."""
 
 from __future__ import annotations
 

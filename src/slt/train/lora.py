@@ -1,4 +1,4 @@
-"""Low-rank adapters on any layer that has a matrix called ``weight``, fairseq2's own included."""
+"""Low-rank adapters on any layer with a matrix ``weight``, fairseq2's included."""
 
 from __future__ import annotations
 

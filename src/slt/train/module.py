@@ -1,4 +1,4 @@
-"""The one module that Lightning trains: parts, an objective, and gradients that are means over clips.
+"""The Lightning module: model parts, an objective, and gradients averaged over clips.
 
 Each objective gives sums and counts, which are added over processes before they are divided, so that it does not matter
 how a batch is shared out. The batches of one update are weighed by their clips.

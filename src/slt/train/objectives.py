@@ -1,4 +1,4 @@
-"""What is learnt: each objective is a table of weighted terms, each term a sum over something and its count."""
+"""Training objectives: weighted sums of loss terms, each a (sum, count) pair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which weights are changed how fast: parameter groups, the learning rate's way, stages."""
+"""Optimiser, parameter groups, learning-rate schedule and stages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models of a recipe: built from its bundles or at random, as wide as the data, frozen where it says so."""
+"""Build the models of a recipe, from bundles or at random, and freeze what it freezes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that is found out before the first step: clips, targets, widths, batches, and what is wrong with them."""
+"""Everything checked before the first training step: clips, targets, widths, batches."""
 
 from __future__ import annotations
 

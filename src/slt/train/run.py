@@ -1,4 +1,4 @@
-"""One training, top to bottom: prepare, build, train, and keep the best as a bundle."""
+"""One training run: prepare, build, train, save the best weights as a bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From trained weights to a bundle that `slt translate --model RUN` takes; what was not trained is linked."""
+"""Save trained weights as a bundle for `slt translate --model RUN`; untrained files are linked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights spread over the processes that train them, each holding its share of every one (FSDP).
+"""Fully sharded data parallelism (FSDP): weights divided over the training processes.
 
 What is trained lies in shares, with its gradients and AdamW's averages; a layer is put together while it computes.
 What is frozen lies whole in each process. Checkpoints are those of one process, and hold whole weights.

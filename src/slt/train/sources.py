@@ -1,4 +1,4 @@
-"""Where the input of a clip comes from: stored features, its video, or nothing but its text."""
+"""Sources of a clip's input: stored features, its video, or its text alone."""
 
 from __future__ import annotations
 

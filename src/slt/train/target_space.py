@@ -1,4 +1,4 @@
-"""The space that a recipe's targets lie in: SONAR's, or that of a T5's or mBART's own text encoder."""
+"""The space of a recipe's target embeddings: SONAR's, or that of a T5's or mBART's own text encoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embeddings of all target texts: read from where `slt embed-text` put them, or made once, beside the run."""
+"""Embeddings of all target texts: read from a cache of `slt embed-text`, or computed once beside the run."""
 
 from __future__ import annotations
 

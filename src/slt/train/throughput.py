@@ -1,4 +1,4 @@
-"""How a training goes, as it goes: speed, what is waited for, and the figures of its batches."""
+"""Training throughput: steps per second, time waiting for data, and batch statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validation: every time in SONAR space, now and then through the real decoder, and always with an eye on collapse."""
+"""Validation: metrics in embedding space, translation through the decoder, and collapse detection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a video is to the rest of the project: a few facts, and frames that can be read again and again."""
+"""The video interface: metadata, and frames that can be read repeatedly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rectangles around faces and signers."""
+"""Bounding boxes of faces and signers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A video whose frames are decoded once where memory allows it."""
+"""A video whose decoded frames are kept within a memory limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the signer is in a video, and the square picture cut out around them."""
+"""Find the signer in a video, and crop and resize frames."""
 
 from __future__ import annotations
 

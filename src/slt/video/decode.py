@@ -1,4 +1,4 @@
-"""Open whatever holds a video: a file of any kind FFmpeg reads, or a folder of frames."""
+"""Open a video file of any FFmpeg format, or a folder of frames."""
 
 from __future__ import annotations
 

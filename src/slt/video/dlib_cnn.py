@@ -1,4 +1,4 @@
-"""dlib's neural face detector, whose weights are a file of their own."""
+"""dlib's CNN face detector, with weights in a file."""
 
 from __future__ import annotations
 

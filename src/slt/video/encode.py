@@ -1,4 +1,4 @@
-"""Write a video, or a stretch of one, as an H.264 file of its own."""
+"""Write a video, or a segment of one, as an H.264 file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A video file, decoded by FFmpeg through PyAV."""
+"""Decode a video file by FFmpeg through PyAV."""
 
 from __future__ import annotations
 

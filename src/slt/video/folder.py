@@ -1,4 +1,4 @@
-"""A folder of frames, read as a video."""
+"""Read a folder of frames as a video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a video file claims about itself, weighed before it is believed."""
+"""Validate what a video file's header claims."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the body's and the hands' joints are, frame by frame, as MediaPipe Holistic sees them; and `.pose` files."""
+"""MediaPipe Holistic keypoints of body and hands; read and write `.pose` files."""
 
 from __future__ import annotations
 

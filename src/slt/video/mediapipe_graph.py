@@ -1,4 +1,4 @@
-"""MediaPipe's own graphs, run without its Python solutions, which fail on the protobuf that torch's neighbours need."""
+"""Run MediaPipe's graphs directly, without its Python solutions, which need an older protobuf."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn a decoded picture upright, as the camera's display matrix asks."""
+"""Rotate and flip decoded pictures by the display matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operating system says about a path, in words a person can act on."""
+"""Explain operating-system errors about a path."""
 
 from __future__ import annotations
 

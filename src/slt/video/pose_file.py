@@ -1,4 +1,4 @@
-"""A video whose joints are known: a `.pose` file, with the pictures it was made of or without them."""
+"""A video with keypoints from a `.pose` file, with or without its pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items made by a thread of its own, before they are asked for."""
+"""Generate items on a background thread, ahead of their use."""
 
 from __future__ import annotations
 

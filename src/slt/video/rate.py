@@ -1,4 +1,4 @@
-"""Bring a video to the rate the models were made for, by its timestamps."""
+"""Resample a video to the models' frame rate by its timestamps."""
 
 from __future__ import annotations
 

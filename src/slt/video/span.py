@@ -1,4 +1,4 @@
-"""A stretch of a video, read as a video of its own without decoding all that comes before it."""
+"""Read a time span of a video without decoding all that precedes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows cut from frames while they arrive, so that memory does not grow with the video."""
+"""Cut frames into windows online, in constant memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several people in the picture: boxes linked over time, and which link moves like a signer."""
+"""Link face boxes over time, and choose the person who signs."""
 
 from __future__ import annotations
 

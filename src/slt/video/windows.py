@@ -1,4 +1,4 @@
-"""Which frames go into which window, and how many of a window's frames are only padding."""
+"""Plan windows: frame indices and padding of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From (video, start, end) to a clip's own file: one job, for a worker process."""
+"""Cut one clip (video, start, end) into a file of its own; runs in a worker process."""
 
 from __future__ import annotations
 

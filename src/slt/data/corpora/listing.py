@@ -1,4 +1,4 @@
-"""Reads a corpus's own list of sentences: every row becomes a clip, or is named with what is wrong with it."""
+"""Read a corpus's own list of sentences; every row becomes a clip or an error."""
 
 from __future__ import annotations
 

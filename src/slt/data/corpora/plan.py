@@ -1,4 +1,4 @@
-"""What `slt prepare` is to make of a corpus, and each split of it in the making."""
+"""The plan of `slt prepare`, and the state of each split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a corpus as it was downloaded to manifests: the whole story of ``slt prepare``, top to bottom."""
+"""Prepare a corpus: from its original files to manifests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``prepare.json``: what a folder was prepared from and how, and what was counted on the way."""
+"""``prepare.json``: what a folder was prepared from, how, and the counts."""
 
 from __future__ import annotations
 

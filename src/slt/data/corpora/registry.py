@@ -1,4 +1,4 @@
-"""The corpora slt knows, each a row: what its columns are called, how its lines are cut, and its quirks."""
+"""The table of known corpora: columns, delimiters and quirks of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the videos of a corpus in a folder, however they are sorted into folders below."""
+"""Find the videos of a corpus in a folder tree."""
 
 from __future__ import annotations
 

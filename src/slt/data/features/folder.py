@@ -1,4 +1,4 @@
-"""Features as others keep them: one file per clip, ``<id>.npy`` or ``<id>.pt``, in a folder or in folders below it."""
+"""Features in one file per clip, ``<id>.npy`` or ``<id>.pt``, in a folder tree."""
 
 from __future__ import annotations
 

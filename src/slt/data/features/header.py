@@ -1,4 +1,4 @@
-"""What the features of a store are: made by what, of what, how wide, and in which numbers."""
+"""The header of a feature store: extractor, weights, width, dtype and geometry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features wherever they lie: in a store, or in a plain folder of files."""
+"""Open features: a store or a folder of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of a feature store: records that vouch for themselves, and an index that only saves looking for them.
+"""Records of a feature store with checksums, and the index that speeds up finding them.
 
 A shard is a file of records, only ever appended to. A record is a head, the clip's id, and its features, padded with
 zeros so that both the features and the next record begin at a multiple of 64 bytes:

@@ -1,4 +1,4 @@
-"""The feature store: features of many clips in few files, read by id, by any number of readers while writers append."""
+"""The feature store: features of many clips in few files, with concurrent readers and writers."""
 
 from __future__ import annotations
 

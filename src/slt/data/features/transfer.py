@@ -1,4 +1,4 @@
-"""Features from files to a store and back, and what is in either."""
+"""Import features from files, export them, and summarise a store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Appends features to a store; any number of writers may do so at once, and none waits for another."""
+"""Append features to a store; concurrent writers need no locks."""
 
 from __future__ import annotations
 

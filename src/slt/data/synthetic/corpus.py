@@ -1,4 +1,4 @@
-"""Writes a corpus of the drawn language: H.264 clips and one manifest per split.
+"""Write a corpus of the synthetic language: H.264 clips and a manifest per split.
 
 Layout of a corpus folder: ``train.tsv``, ``val.tsv``, ``test.tsv`` and ``videos/<split>/<id>.mp4``; with joints, the
 manifests' column ``pose`` names ``videos/<split>/<id>.pose``.

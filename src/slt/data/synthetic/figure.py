@@ -1,4 +1,4 @@
-"""Where the parts of a drawn signer are, in head heights: pictures are drawn from it, and joints are read off it.
+"""Geometry of a drawn signer, in head heights, for pictures and keypoints.
 
 x counts towards the signer's dominant side from their middle line, y downwards from the chin, as in ``motion``;
 ``side`` is 1 for what lies on the dominant side, and -1 for the other.

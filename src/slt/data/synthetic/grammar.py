@@ -1,4 +1,4 @@
-"""Meanings, how the drawn language signs them, and how English and German write them.
+"""Meanings of the synthetic language, its signing, and its English and German.
 
 Signed order is time, place, topic (the object with its adjective), then the comment. Three cues are made with the head
 while the hands sign, and nothing else tells of them: a headshake over the comment negates, raised brows over the whole

@@ -1,4 +1,4 @@
-"""The joints of a drawn signer, from the motion that the pictures are drawn from: landmarks without a detector."""
+"""Keypoints of a drawn signer, computed from the motion instead of detected."""
 
 from __future__ import annotations
 

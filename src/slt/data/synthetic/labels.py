@@ -1,4 +1,4 @@
-"""Reads back what the manifest of a drawn corpus tells: the texts, and when which sign and which cue was made."""
+"""Read back the labels of a synthetic corpus: texts, signs and cues with their times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vocabulary of the drawn language: what each sign looks like, and its words in English and German.
+"""Vocabulary of the synthetic language: each sign, and its English and German words.
 
 A sign is built as signs are: a handshape, a place on or near the body, a movement, and one hand or two
 (Stokoe 1960, "Sign Language Structure"). Any two signs differ in at least two of the four.

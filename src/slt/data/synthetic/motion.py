@@ -1,4 +1,4 @@
-"""From a signed sentence to a pose for every frame: signs, the way between them, and the head's cues.
+"""From a signed sentence to a pose per frame: signs, transitions and head cues.
 
 Lengths are in head heights, x counts towards the signer's dominant side from their middle line, y downwards from the
 chin, angles are in degrees from upright, positive towards the dominant side.

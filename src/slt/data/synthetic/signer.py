@@ -1,4 +1,4 @@
-"""The drawn signers: who they are, and one picture for one pose."""
+"""Draw a signer: identities, and one picture per pose."""
 
 from __future__ import annotations
 

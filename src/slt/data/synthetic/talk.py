@@ -1,4 +1,4 @@
-"""A drawn signer who signs one sentence after another and rests in between: what finding sentences is measured on."""
+"""Continuous synthetic signing with rests between sentences, for evaluating segmentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shape of a text decoder of transformers, as it stands in a bundle's card; reading one needs no torch."""
+"""Configuration of a transformers text decoder in a bundle's card; needs no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""T5 and mBART as text decoders, on transformers: what a sign encoder returns goes in over a bridge, text comes out."""
+"""T5 and mBART from transformers as text decoders, behind a bridge from the sign encoder."""
 
 from __future__ import annotations
 

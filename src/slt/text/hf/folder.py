@@ -1,4 +1,4 @@
-"""A folder as transformers' models are published in becomes a text decoder: every weight accounted for, offline."""
+"""Load a text decoder from a transformers folder: strictly and offline."""
 
 from __future__ import annotations
 

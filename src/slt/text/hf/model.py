@@ -1,4 +1,4 @@
-"""What a text decoder of transformers is made of: its model, the bridge to it, and texts that are forced through it."""
+"""Model, bridge and loss of a transformers text decoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sentencepiece model that a ``tokenizer.json`` was made of, for folders that hold nothing else."""
+"""Rebuild the sentencepiece model of a ``tokenizer.json``, for folders without one."""
 
 from __future__ import annotations
 

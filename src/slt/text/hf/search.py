@@ -1,4 +1,4 @@
-"""Beam search through transformers, its scores as ours are defined."""
+"""Beam search through transformers, with scores as slt defines them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tokens of T5 and mBART, on their sentencepiece models: ids as transformers has them, languages as FLORES-200.
+"""Tokenizers of T5 and mBART on their sentencepiece models; languages as FLORES-200 codes.
 
 Reference: Raffel et al. 2020, arXiv 1910.10683; Liu et al. 2020, arXiv 2001.08210 (mBART); Tang et al. 2020, arXiv
 2008.00401 (mBART-50).

@@ -1,4 +1,4 @@
-"""SONAR's models of a configuration, made by sonar's own factories, and published weights for them."""
+"""Build SONAR's models with sonar's own factories, and load published weights into them."""
 
 from __future__ import annotations
 

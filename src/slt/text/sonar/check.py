@@ -1,4 +1,4 @@
-"""A tiny SONAR text encoder and decoder, to see that the libraries they stand on work here."""
+"""A tiny SONAR text encoder and decoder, to check that the libraries work here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SONAR's own text encoder and decoder on fairseq2: text to sentence embedding and back, in up to 202 languages."""
+"""SONAR's text encoder and decoder on fairseq2: text to sentence embedding and back, in up to 202 languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""fairseq2's beam search with a SONAR decoder, in parts that fit into memory."""
+"""fairseq2's beam search with a SONAR decoder, in batches that fit into memory."""
 
 from __future__ import annotations
 

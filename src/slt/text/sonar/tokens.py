@@ -1,4 +1,4 @@
-"""Texts as rows of NLLB tokens, and back."""
+"""NLLB tokens of texts, and texts of tokens."""
 
 from __future__ import annotations
 
