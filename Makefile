@@ -7,7 +7,7 @@ SIF := slt.sif
 # BASE_IMAGE=… takes another base than the pinned one; DOCKER_CLI=… another docker.
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint bench lock docs clean build build-cpu build-test smoke smoke-cpu sif smoke-sif slurm-test
+.PHONY: help env demo check test lint bench lock docs clean build build-cpu build-test smoke smoke-cpu sif smoke-sif slurm-test
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,9 +18,14 @@ env: ## make .venv from environment.lock; nothing to do once it is there
 demo: env ## set up, then translate the clips that come with the package
 	@$(VENV)/bin/slt demo
 
-test: export OMP_NUM_THREADS := 1
+PYTEST := $(VENV)/bin/python -m pytest --quiet --numprocesses auto --maxprocesses 4 --dist worksteal
+
+test check: export OMP_NUM_THREADS := 1
 test: env ## run all tests
-	@$(VENV)/bin/python -m pytest --quiet --numprocesses auto --maxprocesses 4 --dist worksteal
+	@$(PYTEST)
+
+check: lint ## run the linters and the quick tests, for the inner loop
+	@$(PYTEST) -m "not slow"
 
 lint: env ## check style, types and the formatting
 	@$(VENV)/bin/ruff check

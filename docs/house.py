@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 from slt.env.matrix import table
@@ -36,6 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     """Return every module of the project by its name."""
     found: dict[str, Path] = {}
@@ -70,7 +72,7 @@ def _first_line(path: Path) -> str:
 
 PARTS = {
     "compatibility.md": ("matrix", table),
-    "architecture.md": ("modules", module_list),
+    "modules.md": ("modules", module_list),
     "evaluation.md": ("results", schema),
 }
 

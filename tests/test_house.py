@@ -17,8 +17,9 @@ PERSONAL = re.compile(r"(?<![\w.$}~/])/(?:home|root|Users|work)/\w")
 def texts() -> list[Path]:
     """Return every text file of the repository that people write."""
     paths = [*ROOT.glob("*"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*"))]
+    own = {".git"}  # of a worktree, a file
     binary = {".safetensors", ".model", ".mp4", ".pyc", ".npy", ".png"}
-    return [path for path in paths if path.is_file() and path.suffix not in binary]
+    return [path for path in paths if path.is_file() and path.suffix not in binary and path.name not in own]
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)

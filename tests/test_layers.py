@@ -70,6 +70,7 @@ def test_at_the_root_there_are_only_packages():
     assert rooms == set(LEVEL) - {"slt_cli"}
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_in_a_circle():
     graph = {name: set(module_imports(name)) for name in modules()}
     while leaves := {name for name, others in graph.items() if not others & graph.keys()}:

@@ -213,6 +213,7 @@ LASTING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", LASTING)
 def test_what_lasts_is_told_and_a_later_run_succeeds(fault, get, folder, server):
     what, message, fix = LASTING[fault]

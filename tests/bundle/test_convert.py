@@ -73,6 +73,7 @@ def outcome(model, clip):  # noqa: F811
     return translation.features, translation.embedding, text.embed(["wir wandern"], "deu_Latn"), translation.texts
 
 
+@pytest.mark.slow
 def test_every_layout_becomes_the_model_it_was_made_of(bundle, clip, config, tmp_path):  # noqa: F811
     saves = {"zip": torch.save, "pickle": save_pickle}
     cases = [(layout, how) for layout in LAYOUTS for how in saves] + [("flat", "safetensors")]
@@ -308,6 +309,7 @@ def killed_import(sources, config, after_s):
     return time.monotonic() - begun
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_the_whole_bundle_or_none(config, sources):
     whole_s = killed_import(sources, config, 60)
     expected = find_bundle("mine").card

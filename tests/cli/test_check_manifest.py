@@ -63,6 +63,7 @@ def test_fix_leaves_out_what_would_do_harm_and_says_so(slt, manifest, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_prepared_corpus_is_as_it_should_be(slt, how2sign, tmp_path):
     out = tmp_path / "out"
     lists = [word for path in how2sign.lists.values() for word in ("--csv", path)]

@@ -44,6 +44,7 @@ def manifest(tmp_path, clip):
     return tmp_path / "test.tsv"
 
 
+@pytest.mark.slow
 def test_the_demo_reads_held_out_clips_and_says_nothing_of_blank_ones(slt, drawn, tmp_path):
     out = tmp_path / "out"
     outcome = slt("evaluate", "--model", "demo", "--manifest", drawn, "--out", out, "--controls", *FAST)

@@ -89,7 +89,7 @@ def test_a_video_whose_joints_are_of_another_one_is_named(slt, keypoint_bundle, 
     outcome = slt("translate", video, good, "--model", keypoint_bundle, *CPU)
     assert outcome.code == 3
     assert "a.pose has joints for 0.80 s" in outcome.err
-    assert "its joints are those of the .pose file beside it" in outcome.err
+    assert "keypoints were read from the .pose file beside the video" in outcome.err
     assert outcome.out.startswith(f"{good}\t")
 
 

@@ -41,6 +41,7 @@ def test_the_choices_are_those_of_the_corpus():
     assert [split.value for split in Split] == list(SPLITS)
 
 
+@pytest.mark.slow
 def test_how2sign_prints_its_manifests_and_ends_with_3_when_rows_failed(slt, how2sign, tmp_path):
     out = tmp_path / "out"
     lists = [word for split in ("train", "val") for word in ("--csv", how2sign.lists[split])]

@@ -69,6 +69,7 @@ def test_sentences_are_printed_with_their_times(translate, talk, translations):
     assert outcome.err.splitlines()[-1].startswith("3 sentences of ")
 
 
+@pytest.mark.slow
 def test_what_is_printed_can_be_given_as_spans(translate, talk, tmp_path):
     printed = translate(talk, "--segment").out
     spans = tmp_path / "spans.tsv"

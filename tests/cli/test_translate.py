@@ -141,8 +141,8 @@ def test_what_the_model_does_not_know_is_said(slt, own_bundle, clip, tmp_path):
     outcome = slt("translate", "--model", own_bundle, clip, other, other)
     assert outcome.code == 0
     assert outcome.err.count(WHAT_IT_KNOWS) == 2
-    assert f"warning: {clip}: this video does not look like" in outcome.err
-    assert "warning: 2 more of these videos: this video does not look like" in outcome.err
+    assert f"warning: {clip}: this video differs from the training data of" in outcome.err
+    assert "warning: 2 more of these videos: this video differs from the training data of" in outcome.err
 
 
 def not_a_video(path: Path) -> None:

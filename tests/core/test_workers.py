@@ -51,6 +51,7 @@ def test_an_interrupt_waits_for_no_worker():
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_a_worker_does_not_outlive_a_parent_that_was_killed():
     code = """
 import os, time

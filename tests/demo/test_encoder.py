@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from slt.core.tensors import FeatureBatch
@@ -5,6 +6,7 @@ from slt.demo.encoder import train_encoder
 from slt.demo.plan import EMBEDDING_DIM, EXTRACTOR, DemoPlan
 
 
+@pytest.mark.slow
 def test_it_overfits_a_handful_of_clips(tmp_path):
     torch.manual_seed(1)
     features = [torch.randn(n, EXTRACTOR.feature_dim) for n in (3, 8, 12, 20)]

@@ -15,6 +15,7 @@ def clips(tmp_path_factory):
     return read_clips(write_corpus(folder, {"train": 3}, 5)["train"])
 
 
+@pytest.mark.slow
 def test_every_clip_is_cut_and_every_sign_is_labelled(clips, tmp_path):
     windows = read_windows(clips, PREPROCESS, tmp_path / "cut")
     assert sorted({window.clip for window in windows}) == [0, 1, 2]
@@ -27,6 +28,7 @@ def test_every_clip_is_cut_and_every_sign_is_labelled(clips, tmp_path):
         assert set(shown) == {SIGN_IDS[label.name] for label in clip.glosses}
 
 
+@pytest.mark.slow
 def test_a_second_call_reads_what_the_first_one_cut(clips, tmp_path):
     first = read_windows(clips, PREPROCESS, tmp_path / "cut")
     calls = []
@@ -36,6 +38,7 @@ def test_a_second_call_reads_what_the_first_one_cut(clips, tmp_path):
         np.testing.assert_array_equal(one.pixels, other.pixels)
 
 
+@pytest.mark.slow
 def test_the_frames_are_those_that_translating_cuts(clips, tmp_path):
     from slt.video.crop import find_signer
     from slt.video.decode import open_video

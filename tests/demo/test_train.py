@@ -20,6 +20,8 @@ TINY = DemoPlan(
     encoder_batch=4,
 )
 
+pytestmark = pytest.mark.slow  # all use one training of the demo
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

@@ -118,6 +118,7 @@ def test_a_crash_in_native_code_costs_only_its_rows(make_environment):
     assert "system" not in failing
 
 
+@pytest.mark.slow
 def test_a_library_that_hangs_is_ended(make_environment):
     made = make_environment(without=REAL_TORCH, files=torch_that("import time\ntime.sleep(600)"))
     failing = complaints(made.doctor("--quick", "--json", "--timeout", "5"))

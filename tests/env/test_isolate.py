@@ -55,6 +55,7 @@ def test_a_death_is_told_and_what_came_after_is_untried(torch_does, code, death)
     assert outcomes["libraries"].error == "not tried, since the process died before, at: import torch"
 
 
+@pytest.mark.slow
 def test_a_hang_is_ended_with_all_it_started_and_costs_no_other_group(torch_does, tmp_path):
     pid = tmp_path / "pid"
     torch_does(

@@ -234,6 +234,7 @@ def test_sentence_scores_are_sacrebleus():
     assert by_chrf == pytest.approx([sacrebleu.sentence_chrf(h, [r], word_order=2).score for h, r in both], abs=1e-9)
 
 
+@pytest.mark.slow
 def test_hundred_thousand_lines_are_the_same_as_a_thousand_a_hundred_times():
     hypotheses, references = corpus(1000)
     few, many = Pairs(hypotheses, references), Pairs(hypotheses * 100, references * 100)

@@ -286,6 +286,7 @@ def test_killed_at_twenty_moments_a_store_is_that_of_an_undisturbed_run(bundle, 
     assert max(len(list(store.glob(f"*{DATA}"))) for store in stores) > 1
 
 
+@pytest.mark.slow
 def test_two_hundred_mutated_videos_are_each_accounted_for(extractor, videos, tmp_path):
     rng = random.Random(11)
     whole = [video.read_bytes() for video in videos[:4]]

@@ -57,6 +57,7 @@ def stored(jobs, kind, model, folder):
     return FeatureStore.open(folder)[jobs[0].id]
 
 
+@pytest.mark.slow
 def test_joints_in_a_pose_file_are_translated_as_they_are_stored(keypoint_bundle, drawn, first, tmp_path):
     _, pose = first
     seen = Translator(keypoint_bundle, device="cpu").translate(pose)
@@ -73,6 +74,7 @@ def test_joints_in_a_pose_file_are_translated_as_they_are_stored(keypoint_bundle
     torch.testing.assert_close(seen.embedding, encoded.sentence[0], rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_joints_in_a_video_are_translated_as_they_are_stored(keypoint_bundle, alone, tmp_path):
     seen = Translator(keypoint_bundle, device="cpu").translate(alone, start_s=0.4, end_s=0.8)
     expected = stored([ClipSource(id="a", path=alone, start_s=0.4, end_s=0.8)], None, keypoint_bundle, tmp_path / "s")
@@ -83,6 +85,7 @@ def test_joints_in_a_video_are_translated_as_they_are_stored(keypoint_bundle, al
     assert POSE_BESIDE not in seen.warnings
 
 
+@pytest.mark.slow
 def test_joints_beside_a_video_are_taken_and_that_is_said(keypoint_bundle, both_bundle, first, tmp_path):
     video, pose = first
     expected = stored(gather_jobs([video]), None, keypoint_bundle, tmp_path / "s")
@@ -111,6 +114,7 @@ def test_models_without_keypoints_leave_a_pose_file_alone(siglip_bundle, alone):
     assert POSE_BESIDE not in Translator(siglip_bundle, device="cpu").translate(alone).warnings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("detector", [None, "dlib-hog"])
 def test_pictures_are_translated_as_they_are_stored(siglip_bundle, siglip_folder, clip, detector, tmp_path):
     seen = Translator(siglip_bundle, device="cpu", detector=detector).translate(clip)
@@ -138,6 +142,7 @@ def test_both_are_translated_as_they_are_stored(both_bundle, drawn, first, tmp_p
     assert seen.as_json()["visual_shape"] == list(pictures.shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [30.0, 50.0, 15.0])
 def test_joints_of_another_rate_are_translated_as_they_are_stored(both_bundle, first, alone, fps, tmp_path):
     found = read_pose(first[1])
@@ -163,6 +168,7 @@ def test_pictures_are_missing_beside_joints_alone(both_bundle, first):
         Translator(both_bundle, device="cpu").translate(first[1])
 
 
+@pytest.mark.slow
 def test_sentences_of_frames_are_those_of_spans(siglip_bundle, bundle, drawn, first):
     translator = Translator(siglip_bundle, device="cpu")
     (sentence,) = translator.segments(first[0])

@@ -55,6 +55,7 @@ def test_the_file_is_short():
     assert len(Path(brightness.__file__).read_text("utf-8").splitlines()) <= 60
 
 
+@pytest.mark.slow
 def test_it_translates_extracts_and_is_learnt_from(bright, videos, tmp_path, capsys):
     clips = [Clip(id=video.stem, video=str(video), text=f"we go hiking {i}") for i, video in enumerate(videos)]
     write_manifest(tmp_path / "all.tsv", clips)

@@ -101,6 +101,7 @@ def test_a_copy_that_is_damaged_is_made_again(own_bundle):
     assert all(torch.equal(value, expected[name]) for name, value in found.items())
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_the_whole_copy_or_none(own_bundle):
     save_weights(own_bundle / FILE, {str(n): torch.full((500, 500), float(n)) for n in range(40)})
     write_card(own_bundle, read_card(own_bundle))

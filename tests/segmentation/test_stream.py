@@ -47,6 +47,7 @@ def test_no_frames_hold_no_sentence():
     assert list(find_sentences(iter(()), fps=FPS)) == []
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_video():
     limits = SentenceLimits(max_length_s=4.0)
     alive, sizes = [], []

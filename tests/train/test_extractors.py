@@ -144,7 +144,7 @@ def test_a_decoder_alone_is_trained_on_a_bundle_of_any_extractor(
 
 
 def test_bundles_without_what_is_asked_for_are_refused(keypoint_bundle):
-    with pytest.raises(UserError, match="the bundle on-keypoints has no SigLIP"):
+    with pytest.raises(UserError, match="the extractor of on-keypoints is keypoints, expected one with a SigLIP"):
         choose_extractor(KeypointSiglipExtractor(kind="keypoints+siglip", model=str(keypoint_bundle)))
     with pytest.raises(UserError, match="the extractor of on-keypoints is keypoints, expected signhiera"):
         choose_extractor(SignHieraExtractor(kind="signhiera", bundle=str(keypoint_bundle)))

@@ -56,6 +56,7 @@ def test_small_batches_accumulated_and_recomputed_learn_what_large_ones_do(make,
         torch.testing.assert_close(ours[index]["exp_avg"], moments["exp_avg"], rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_bf16_learns_and_goes_on_as_if_it_had_not_been_stopped(make, tmp_path, monkeypatch):
     recipe = make(
         encoder={"kind": "sonar-t5", "shape": {**SURE, "dropout_rate": 0.1}},
@@ -133,6 +134,7 @@ def signalled(run, number, *, after):
     return process.returncode, said
 
 
+@pytest.mark.slow
 def test_weights_and_biases_keeps_a_run_on_this_machine_when_asked(make, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")

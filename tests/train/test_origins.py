@@ -40,6 +40,7 @@ def make_own(make, two_streams):
     return changed
 
 
+@pytest.mark.slow
 def test_what_all_began_at_random_is_own_and_what_began_with_a_bundle_has_its_licence(make_own, tmp_path):
     first = finish(make_own(), tmp_path / "first")
     assert read_card(first.bundle).licence == OWN_LICENCE

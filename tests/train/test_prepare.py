@@ -48,6 +48,7 @@ def test_missing_features_are_found_or_left_out_and_listed(make, splits, tmp_pat
     assert "silent\tno text in eng_Latn" in (run.folder / "left-out.tsv").read_text()
 
 
+@pytest.mark.slow
 def test_videos_that_show_nothing_are_found_or_left_out_and_listed(make, tmp_path, capsys):
     write_clip(tmp_path / "whole.mp4", 40)
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "whole.mp4").read_bytes()[:2000])
@@ -228,7 +229,7 @@ def test_streams_that_do_not_fit_the_encoder_are_refused_before_anything_is_read
     ("features", "said"),
     [
         ({}, "features is empty"),
-        ({"keypoint": "a"}, "features names keypoint; known: keypoints, siglip"),
+        ({"keypoint": "a"}, "features names keypoint; known: keypoints, signhiera"),
         ({"siglip": "a", "signhiera": "b"}, "names siglip, signhiera; two streams are keypoints and one of the others"),
         ({"keypoints": "a", "siglip": "b", "signhiera": "c"}, "two streams are keypoints and one"),
     ],

@@ -61,6 +61,7 @@ def noted_always(monkeypatch):
     monkeypatch.setattr("slt.train.throughput.NOTED_EVERY", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("noted_always")
 def test_a_stopped_training_ends_as_one_that_was_not(make, tmp_path, stop_before):
     recipe = make(
@@ -84,6 +85,7 @@ def test_a_stopped_training_ends_as_one_that_was_not(make, tmp_path, stop_before
     assert len(list(run.checkpoints.glob("best-*"))) == 2
 
 
+@pytest.mark.slow
 def test_a_run_leaves_a_bundle_that_translates_and_a_record_of_how_it_came_about(make, tmp_path, capsys):
     recipe = make(trainer={"text_every": 1})
     run = finish(recipe, tmp_path / "run")

@@ -97,6 +97,7 @@ def rates(run):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(HF))
 def test_it_leaves_a_bundle_that_translates_and_that_training_goes_on_with(make_translator, tmp_path, kind):
     run = finish(make_translator(kind, trainer={"text_every": 1, "epochs": 3}), tmp_path / "run")
@@ -115,6 +116,7 @@ def test_it_leaves_a_bundle_that_translates_and_that_training_goes_on_with(make_
     assert all(begun[name].equal(value) for name, value in weights.items())
 
 
+@pytest.mark.slow
 def test_stopped_and_gone_on_with_it_ends_the_same(make_translator, tmp_path, monkeypatch):
     recipe = make_translator(optim={"ema": 0.9})
     straight = finish(recipe, tmp_path / "straight")
@@ -133,6 +135,7 @@ def test_stopped_and_gone_on_with_it_ends_the_same(make_translator, tmp_path, mo
     assert tokenizers[0] == tokenizers[1]
 
 
+@pytest.mark.slow
 def test_it_begins_with_a_published_folder_and_notes_its_hashes_and_licence(make_translator, published, tmp_path):
     recipe = make_translator(decoder={"kind": "t5", "weights": str(published), "train": "frozen"})
     run = finish(recipe, tmp_path / "run")
@@ -146,6 +149,7 @@ def test_it_begins_with_a_published_folder_and_notes_its_hashes_and_licence(make
     assert (run.bundle / "tokenizer.model").read_bytes() == (published / "spiece.model").read_bytes()
 
 
+@pytest.mark.slow
 def test_of_a_bundles_decoder_only_what_fits_is_taken(make, make_translator, tmp_path, capsys):
     run = finish(make_translator(trainer={"epochs": 1}), tmp_path / "run")
     again = {"kind": "t5", "weights": str(run.folder), "source": "sentence"}
@@ -178,6 +182,7 @@ def test_a_language_that_it_does_not_write_is_told(make_translator):
         built(make_translator(data={"langs": ["en"]}))
 
 
+@pytest.mark.slow
 def test_parts_are_unfrozen_by_epoch_and_the_encoder_learns_at_a_fifth(make_translator, tmp_path):
     begins = {"decoder.bridge.*": 0, "decoder.*": 2, "*": 4}
     recipe = make_translator(
@@ -194,6 +199,7 @@ def test_parts_are_unfrozen_by_epoch_and_the_encoder_learns_at_a_fifth(make_tran
         assert all(value == (rate if at >= epoch else 0) for at, value in noted[group]), group
 
 
+@pytest.mark.slow
 def test_a_frozen_encoder_stays_as_it_is(make_translator, bundle, tmp_path):
     recipe = make_translator(
         encoder={"kind": "sonar-t5", "weights": str(bundle), "frozen": True}, trainer={"epochs": 4}

@@ -44,6 +44,7 @@ def test_a_decoder_learns_to_write_what_it_is_given(make, bundle, tmp_path, how)
     assert Translator(run.folder).load().decoder.languages == ("eng_Latn", "deu_Latn")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [0.75, 1.0])
 def test_training_from_videos(make, bundle, videos, tmp_path, frozen):
     recipe = make(

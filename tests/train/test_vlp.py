@@ -98,6 +98,7 @@ def make_vlp(make, two_streams):
     return changed
 
 
+@pytest.mark.slow
 def test_it_finds_the_sentences_and_leaves_an_encoder_that_another_run_begins_with(make_vlp, tmp_path, capsys):
     recipe = make_vlp()
     run = open_run(tmp_path / "run", to_yaml(recipe))

@@ -152,6 +152,7 @@ def test_people_whom_the_published_size_makes_nothing_of(detector):
     assert "up to 2 people are in the picture: none stands out" in signer.note
 
 
+@pytest.mark.slow
 def test_a_drawn_person_is_found_from_end_to_end():
     frame = np.full((240, 320, 3), (90, 110, 140), dtype=np.uint8)
     draw_face(frame, 200, 70, 30)
@@ -179,6 +180,7 @@ def test_an_unknown_detector():
         find_signer(MadeUp([BLANK]), "hog")
 
 
+@pytest.mark.slow
 def test_auto_asks_the_next_where_the_first_sees_nobody():
     aside = np.full((240, 320, 3), (90, 110, 140), dtype=np.uint8)
     draw_face(aside, 160, 90, 40)
@@ -193,6 +195,7 @@ def test_auto_asks_the_next_where_the_first_sees_nobody():
     assert find_signer(MadeUp([BLANK] * 20), "auto").detector == "mediapipe"
 
 
+@pytest.mark.slow
 def test_looking_at_several_frames_at_once_changes_nothing(monkeypatch):
     frames = []
     for number in range(6):

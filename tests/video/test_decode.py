@@ -137,6 +137,7 @@ def test_a_film_cut_off_before_its_first_frame_says_so(tmp_path, film, share):
     assert "truncated or damaged" in f"{caught.value} {caught.value.fix}"
 
 
+@pytest.mark.slow
 def test_sixty_damaged_films_end_in_frames_or_in_an_error_of_ours(tmp_path, film):
     chance = random.Random(60)
     path = tmp_path / "damaged.mp4"

@@ -50,6 +50,7 @@ def check(first: int, after: int) -> None:
     assert {line.split()[1] for line in lines} == {"read:", "refused:"}
 
 
+@pytest.mark.slow
 def test_a_few_broken_videos():
     check(0, 20)
 

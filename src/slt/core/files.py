@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from slt.core.errors import OUT_OF_SPACE, SltError, UserError
+from slt.core.leftovers import release, temporary
 
 NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
 NOT_ALLOWED |= {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY}  # something else is there
@@ -18,7 +18,7 @@ NOT_ALLOWED |= {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY}  # s
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Write a file that appears under its name only once it is whole; missing folders are made.
+    """Write a file that appears under its name only once it is complete; missing folders are made.
 
     The block may write to the handle, or to the file ``handle.name``, which lies beside ``path`` and ends alike. When
     it raises, or the process dies, ``path`` stays as it was. A pipe or device is written to as it is.
@@ -28,7 +28,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         UserError: this user cannot write there.
     """
     target = Path(os.path.realpath(path))  # so that a link stays a link
-    part = target.with_name(f".{target.stem[:100]}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
+    part = temporary(target)
     try:
         if target.exists() and not target.is_file() and not target.is_dir():
             with open(target, "wb") as handle:
@@ -47,8 +47,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             raise
         raise cannot_write(path, error) from error
     finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        release(part)
     with contextlib.suppress(OSError):  # some network file systems cannot flush a folder; the file itself is safe
         flush_to_disk(target.parent)
 

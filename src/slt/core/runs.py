@@ -19,6 +19,7 @@ import yaml
 
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
+from slt.core.leftovers import remove_leftovers
 
 RECIPE, ENVIRONMENT, ASSETS, OUTCOME = "recipe.yaml", "environment.json", "assets.json", "outcome.json"
 WAIT_S = 300.0  # for the first process; longer than any file system takes to show a new file
@@ -96,6 +97,7 @@ def open_run(folder: Path, recipe: str) -> Run:
         UserError: the folder holds a run of another recipe, or something else; or cannot be written to.
     """
     run = Run(folder=folder)
+    remove_leftovers(folder)
     waited_until = time.monotonic() + WAIT_S
     while process_rank() and _differs(run, recipe) and not run.metrics.is_file() and time.monotonic() < waited_until:
         time.sleep(0.1)

@@ -17,6 +17,7 @@ from slt.assets.store import Bundle
 from slt.core import log
 from slt.core.errors import SltError
 from slt.core.files import atomic_write
+from slt.core.leftovers import remove_leftovers
 from slt.models.checkpoint import OURS, read_weights
 
 SMALLEST_BYTES = 2**28
@@ -80,8 +81,7 @@ def _make(source: Path, copy: Path, dtype: torch.dtype, sha256: str) -> None:
     with folder_lock(copy.parent):
         if _copy_of(copy) == sha256:  # made by whom we waited for
             return
-        for left in copy.parent.glob(".*.part.safetensors"):  # of processes that were killed
-            left.unlink()
+        remove_leftovers(copy.parent)  # before the free space is measured
         needed, free = source.stat().st_size // 2 + _SPARE_BYTES, shutil.disk_usage(copy.parent).free
         if free < needed:
             raise SltError(f"it needs {log.size(needed)}, and {copy.parent} has {log.size(free)} left")

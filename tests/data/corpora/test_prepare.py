@@ -46,6 +46,7 @@ def prepared(how2sign, tmp_path_factory):
     return out, prepare(plan(how2sign, out), quiet)
 
 
+@pytest.mark.slow
 def test_every_row_of_how2sign_is_accounted_for(how2sign, prepared):
     out, parts = prepared
     for split, ids in how2sign.clips.items():
@@ -76,6 +77,7 @@ def test_every_row_of_how2sign_is_accounted_for(how2sign, prepared):
     }
 
 
+@pytest.mark.slow
 def test_cut_clips_and_stretches_show_the_same_frames(how2sign, prepared, tmp_path):
     out, _ = prepared
     prepare(plan(how2sign, tmp_path, cut=False), quiet)
@@ -165,18 +167,21 @@ def test_without_videos_the_manifest_tells_what_is_known(how2sign, tmp_path):
     assert parts["train"].missing.total() == len(clips)
 
 
+@pytest.mark.slow
 def test_videos_may_come_later(how2sign, prepared, tmp_path):
     prepare(plan(how2sign, tmp_path, splits=("val",), videos=False), quiet)
     prepare(plan(how2sign, tmp_path, splits=("val",)), quiet)
     assert (tmp_path / "val.tsv").read_bytes() == (prepared[0] / "val.tsv").read_bytes()
 
 
+@pytest.mark.slow
 def test_splits_may_be_added_one_by_one(how2sign, prepared, tmp_path):
     for split in ("train", "val", "test"):
         prepare(plan(how2sign, tmp_path, splits=(split,)), quiet)
     assert contents(tmp_path) == contents(prepared[0])
 
 
+@pytest.mark.slow
 def test_nothing_is_done_twice(how2sign, prepared):
     out, _ = prepared
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.mp4")}
@@ -227,6 +232,7 @@ def test_a_damaged_note_is_not_trusted(how2sign, tmp_path, damage):
         prepare(plan(how2sign, tmp_path, videos=False), quiet)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_asked_to_stop_does_and_can_go_on(how2sign, prepared, tmp_path, monkeypatch):
     stop = tmp_path / "stop"
     monkeypatch.setenv("SLT_STOP_FILE", str(stop))

@@ -233,6 +233,7 @@ def test_a_full_disk_costs_the_clip_in_hand_only(tmp_path, monkeypatch):
     assert_holds(tmp_path / "s", {"a": features(5, 1), "c": features(5, 3)})
 
 
+@pytest.mark.slow
 def test_a_killed_writer_loses_nothing_that_was_added(tmp_path):
     """Killed at random moments, begun again each time: in the end all is there, and what was told was kept."""
     script = textwrap.dedent(

@@ -31,6 +31,7 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_corpus_is_videos_with_a_manifest_per_split(undisturbed):
     for split, n_clips in SIZES.items():
         clips = read_clips(undisturbed / f"{split}.tsv")
@@ -45,6 +46,7 @@ def test_a_corpus_is_videos_with_a_manifest_per_split(undisturbed):
             assert clip.signer.startswith(split)
 
 
+@pytest.mark.slow
 def test_the_same_seed_writes_the_same_bytes(undisturbed, tmp_path):
     seen = []
     write_corpus(tmp_path, SIZES, 3, progress=lambda done, total: seen.append((done, total)))
@@ -52,6 +54,7 @@ def test_the_same_seed_writes_the_same_bytes(undisturbed, tmp_path):
     assert seen == [(done, 9) for done in range(1, 10)]
 
 
+@pytest.mark.slow
 def test_joints_lie_beside_the_videos_and_the_manifest_names_them(undisturbed, tmp_path):
     sizes = {"train": 3}
     write_corpus(tmp_path, sizes, 3)
@@ -82,6 +85,7 @@ def test_another_seed_draws_another_corpus():
     assert one.meaning != other.meaning
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_the_same(undisturbed, tmp_path):
     script = f"""
 from pathlib import Path

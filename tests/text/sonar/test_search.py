@@ -72,6 +72,7 @@ def test_patience_finds_nothing_worse(golden: dict[str, Any], golden_model: Sona
         assert all(len(row[lang]) == 5 for row in searches[1])
 
 
+@pytest.mark.slow
 def test_patience_is_the_configurations_to_ask_for(golden: dict[str, Any], golden_model: SonarText) -> None:
     config = replace(golden["config"], patient=True)
     patient = SonarText.load(config, golden["decoder"], golden["tokenizer"])

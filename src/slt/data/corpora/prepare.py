@@ -10,6 +10,7 @@ from typing import Any
 
 from slt.assets.lock import folder_lock
 from slt.core.errors import SltError, UserError
+from slt.core.leftovers import remove_leftovers
 from slt.core.signals import stop_requests
 from slt.core.workers import workers
 from slt.data.corpora.cut import Cut, Length, cut, measure
@@ -43,8 +44,8 @@ def prepare(plan: Plan, progress: Progress) -> dict[str, Part]:
     index = VideoIndex(plan.videos)
     with folder_lock(plan.out), stop_requests() as stop:
         note = begin_note(plan)
-        for half_written in (plan.out / VIDEOS).glob("*/.*.part.mp4"):  # by a run that was killed
-            half_written.unlink(missing_ok=True)
+        for folder in (plan.out, *(plan.out / VIDEOS).glob("*")):
+            remove_leftovers(folder)
 
         def each(job: Callable[[Any], Any], items: Sequence[Any], what: str) -> list[Any]:
             done: list[Any] = []

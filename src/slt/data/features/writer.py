@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from slt.core.errors import UserError
 from slt.core.files import atomic_write, cannot_write, flush_to_disk, publish_folder
+from slt.core.leftovers import release, remove_leftovers, temporary
 from slt.data.features.header import HEADER_NAME, StoreHeader, header_bytes, read_header
 from slt.data.features.records import DATA, LONGEST_ID, Entry, encode, write_index
 from slt.data.features.store import FeatureStore
@@ -133,7 +133,8 @@ class FeatureWriter:
 def _create(folder: Path, header: StoreHeader) -> None:
     """Make an empty store unless there is one; of several writers who come at once, one makes it."""
     if not (folder / HEADER_NAME).exists():
-        draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.draft")
+        draft = temporary(folder)
+        remove_leftovers(folder)
         try:
             with atomic_write(draft / HEADER_NAME) as file:
                 file.write(header_bytes(header))
@@ -142,7 +143,7 @@ def _create(folder: Path, header: StoreHeader) -> None:
             if not (folder / HEADER_NAME).exists():
                 raise
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            release(draft)
     if (found := read_header(folder)) != header:
         now = vars(header)
         differ = "; ".join(f"{name} {was}, now {now[name]}" for name, was in vars(found).items() if was != now[name])
