@@ -124,7 +124,8 @@ def test_stored_features_give_what_the_videos_give(slt, bundle, stored, tmp_path
     assert "there are no features of new" in read.err
     theirs, ours = read_results(tmp_path / "seen"), read_results(tmp_path / "read")
     assert [one.hypothesis for one in ours.sentences[:2]] == [one.hypothesis for one in theirs.sentences]
-    assert ours.sentences[0].cosine == pytest.approx(theirs.sentences[0].cosine, abs=1e-5)
+    # Stored in float16, features lose up to 5e-4 of themselves.
+    assert ours.sentences[0].cosine == pytest.approx(theirs.sentences[0].cosine, abs=1e-4)
     assert [control.name for control in ours.controls] == ["shuffled"]
     assert ours.timing is None
     assert "no time per clip: stored features were read" in read.out

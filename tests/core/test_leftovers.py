@@ -94,3 +94,11 @@ def test_a_store_that_was_killed_while_it_began_can_begin_again(tmp_path):
     kill_while_writing(tmp_path / "store", tmp_path / "store" / "store.json")
     FeatureWriter(tmp_path / "store", StoreHeader(feature_dim=2, dtype="float16")).close()
     assert not hidden(tmp_path)
+
+
+def test_a_process_that_exits_at_once_leaves_nothing(tmp_path):
+    code = "import os, sys; from pathlib import Path; from slt.core import files, leftovers;"
+    code += "block = files.atomic_write(Path(sys.argv[1])); block.__enter__().write(b'half'); leftovers.abandon_all();"
+    code += "os._exit(0)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.json")], check=True)
+    assert not list(tmp_path.iterdir())

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import socket
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -20,7 +21,8 @@ FOREIGN_AGE_S = 7 * 24 * 3600
 NAMESPACE = "/proc/self/ns/pid"
 
 _numbers = itertools.count()
-_own: set[str] = set()
+_own: set[Path] = set()
+_writing = threading.Lock()
 _swept: set[Path] = set()
 
 
@@ -34,7 +36,8 @@ def temporary(target: Path) -> Path:
         remove_leftovers(target.parent)
     mark = f"{_machine()}-{os.getpid()}-{next(_numbers)}"
     path = target.with_name(f".{target.stem[:100]}.{mark}.part{target.suffix}")
-    _own.add(path.name)
+    with _writing:
+        _own.add(path)
     return path
 
 
@@ -42,7 +45,14 @@ def release(path: Path) -> None:
     """Remove a file or folder of ``temporary`` unless it was renamed."""
     with contextlib.suppress(OSError):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    _own.discard(path.name)
+    _own.discard(path)
+
+
+def abandon_all() -> None:
+    """Remove all that this process is writing, and let it begin nothing more; for a process about to exit."""
+    _writing.acquire()
+    for path in list(_own):
+        release(path)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -60,7 +70,7 @@ def _is_dead(path: Path, machine: str, pid: int) -> bool:
             return time.time() - path.stat().st_mtime > FOREIGN_AGE_S
         return False
     if pid == os.getpid():
-        return path.name not in _own
+        return path.name not in {own.name for own in _own}
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 
 from slt.core.errors import SltError
+from slt.core.leftovers import abandon_all
 
 
 @contextmanager
@@ -53,6 +54,7 @@ def _begin() -> None:
 
     def follow() -> None:
         wait([parent.sentinel])  # ready once the parent is gone, killed or not
+        abandon_all()
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
