@@ -56,3 +56,12 @@ def _same_random_numbers() -> None:
     np.random.seed(0)
     if "torch" in sys.modules:  # a test that needs none of it need not wait for it
         sys.modules["torch"].manual_seed(0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Shuffle files, and the tests in each, when SLT_TEST_SHUFFLE gives a seed."""
+    if seed := os.environ.get("SLT_TEST_SHUFFLE"):
+        draw = random.Random(seed)
+        files = {path: draw.random() for path in sorted({item.path for item in items})}
+        draw.shuffle(items)
+        items.sort(key=lambda item: files[item.path])
