@@ -45,7 +45,7 @@ build-test: ## make the image with the tests in it, and run them there, without 
 	@docker/build.sh test $(IMAGE)-test
 	@$${DOCKER_CLI:-docker} run --rm --network none --read-only --volume /tmp --user 12345:12345 $(IMAGE)-test
 
-smoke: build ## make the image, then run its commands as a stranger would: any user, nothing writable, no network
+smoke: build ## make the image, then run its commands as any user (uid 12345) would, nothing writable, no network
 	@docker/smoke.sh $(IMAGE)
 
 smoke-cpu: build-cpu ## the same with the small image

@@ -96,17 +96,17 @@ def status_mb(field: str) -> float:
 
 
 def ours(video: str, detector: str) -> tuple[tuple[float, ...], str]:
-    from slt.video.cache import KeptVideo
+    from slt.video.cache import CachedVideo
     from slt.video.crop import find_signer
     from slt.video.decode import open_video
-    from slt.video.prefetch import read_ahead
+    from slt.video.prefetch import prefetch
     from slt.video.rate import to_working_rate
     from slt.video.stream import WindowStream, cropped_frames
     from slt.video.windows import WindowGeometry
 
-    source = KeptVideo(to_working_rate(open_video(Path(video))))
+    source = CachedVideo(to_working_rate(open_video(Path(video))))
     signer = find_signer(source, detector)
-    crops = read_ahead(cropped_frames(source, signer, SIZE), 256)
+    crops = prefetch(cropped_frames(source, signer, SIZE), 256)
     for _ in WindowStream(crops, fps=source.info.fps, geometry=WindowGeometry()):
         pass
     return signer.box, f"{signer.method} ({signer.detector})"
@@ -119,7 +119,7 @@ def retold(video: str) -> tuple[tuple[float, ...], str]:
 
     from slt.video.boxes import Box, grow, mean_box
     from slt.video.crop import crop_resize
-    from slt.video.tracks import choose_tube, flow_magnitude, link_tubes
+    from slt.video.tracks import choose_track, flow_magnitude, link_tubes
     from slt.video.windows import plan_windows
 
     reader, frames = cv2.VideoCapture(video), []
@@ -136,7 +136,7 @@ def retold(video: str) -> tuple[tuple[float, ...], str]:
             sightings = [sighting for tube in tubes for sighting in tube]
             return {sighting: inside(flows[sighting[0] * EVERY], sighting[1]) for sighting in sightings}
 
-        method, box = "moving face", choose_tube(link_tubes(seen), len(seen), motion)
+        method, box = "moving face", choose_track(link_tubes(seen), len(seen), motion)
     box = box or mean_box([boxes[0] for boxes in seen if boxes])
     crops = np.stack([crop_resize(frame, box, SIZE) for frame in frames])
     for window in plan_windows(len(crops), FPS):

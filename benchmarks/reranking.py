@@ -45,9 +45,9 @@ class Reading:
 def spoil(frames: NDArray[np.uint8], level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     noisy = frames + rng.normal(0, 60 * level, frames.shape)
     for _ in range(int(rng.integers(0, 1 + int(3 * level) + (level > 0)))):
-        stretch = int(len(frames) * rng.uniform(0.05, 0.15))
-        start = int(rng.integers(0, len(frames) - stretch))
-        noisy[start : start + stretch] = noisy[start]
+        segment = int(len(frames) * rng.uniform(0.05, 0.15))
+        start = int(rng.integers(0, len(frames) - segment))
+        noisy[start : start + segment] = noisy[start]
     return noisy.clip(0, 255).astype(np.uint8)
 
 

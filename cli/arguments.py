@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def check_words(words: Sequence[str], command: Any) -> None:
+def check_arguments(words: Sequence[str], command: Any) -> None:
     """Check that ``slt`` followed by these words is a command, with options it has and values they take.
 
     Args:

@@ -17,10 +17,10 @@ SOME_FAILED = 3
 
 def check_manifest(
     manifests: Annotated[
-        list[Path], typer.Argument(metavar="MANIFEST", help="The manifests of one corpus, looked at together.")
+        list[Path], typer.Argument(metavar="MANIFEST", help="The manifests of one corpus, checked together.")
     ],
     features: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A feature store, or folder of features, to look at too.")
+        Path | None, typer.Option(metavar="DIR", help="A feature store, or folder of features, to check too.")
     ] = None,
     decode: Annotated[bool, typer.Option("--decode", help="Read every clip's video to its end.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print all that was found for a program to read.")] = False,

@@ -34,9 +34,7 @@ def extract_features(
     ] = None,
     extractor: Annotated[
         str | None,
-        typer.Option(
-            metavar="|".join(KINDS), help="What makes the features; if left away, what the model's own are made by."
-        ),
+        typer.Option(metavar="|".join(KINDS), help="The extractor; by default the model's own."),
     ] = None,
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="Do the I-th of N parts only, I from 0 to N-1; all may run at once.")

@@ -27,7 +27,7 @@ def info(
     verify: Annotated[bool, typer.Option("--verify", help="Read everything, and name what is damaged.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say what features are in a store, how many, and what made them.
+    """Describe a feature store: number, width, extractor and settings.
 
     Example: slt features info features --verify
     """

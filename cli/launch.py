@@ -40,7 +40,7 @@ def slurm(
     processes: Processes = None,
     cpus: Annotated[int | None, typer.Option(min=1, help="Processor cores per node; 4.")] = None,
     memory: Annotated[str | None, typer.Option(metavar="64G", help="Memory per node.")] = None,
-    time: Annotated[str | None, typer.Option(metavar="D-HH:MM:SS", help="The longest it may run at a stretch.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="D-HH:MM:SS", help="The longest it may run at a segment.")] = None,
     grace_s: Annotated[
         int | None, typer.Option(min=10, help="Seconds before that when it is asked to save and stop; 120.")
     ] = None,
@@ -120,7 +120,7 @@ def apptainer(
 
 
 def _here(ctx: typer.Context, words: Sequence[str], processes: int | None, place: Place, *, dry_run: bool) -> None:
-    """Become the command, on this machine."""
+    """Replace this process by the command."""
     import os
     import shlex
     import shutil
@@ -171,8 +171,8 @@ def _check(ctx: typer.Context, job: Job, place: Place) -> None:
     Raises:
         UserError: there is no such command, or it does not take these words.
     """
-    from slt_cli.arguments import check_words
+    from slt_cli.arguments import check_arguments
 
     shard = ["--shard", f"0/{job.array}"] if job.array else []
-    check_words([*job.words, *shard], ctx.find_root().command)
+    check_arguments([*job.words, *shard], ctx.find_root().command)
     place.check(job.words)

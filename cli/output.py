@@ -56,7 +56,7 @@ def _name_of(name: str, part: str) -> str:
 
 
 def save(folder: Path | None, outcome: Translation, array: NDArray[Any], *, whole: bool, of: str = "") -> None:
-    """Write an array of ``outcome`` into ``folder``, unless there is none; stretches have their times in the name.
+    """Write an array of ``outcome`` into ``folder``, unless there is none; segments have their times in the name.
 
     Args:
         folder: where to.
@@ -91,7 +91,7 @@ class Report:
 
     Attributes:
         clock: seconds per stage, of all videos together.
-        failures: (video, or stretch of one, and why it failed), so far.
+        failures: (video, or segment of one, and why it failed), so far.
 
     Args:
         n_videos: how many videos were named.
@@ -99,9 +99,9 @@ class Report:
     """
 
     def __init__(self, n_videos: int, what: str = "videos") -> None:
-        from slt.core.timing import Stopwatch
+        from slt.core.timing import StageTimer
 
-        self.clock = Stopwatch()
+        self.clock = StageTimer()
         self.failures: list[tuple[str, SltError]] = []
         self._n_videos = n_videos
         self._what = what

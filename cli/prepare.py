@@ -25,7 +25,7 @@ Videos = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Where its videos lie, however deep; without it, text only.")
 ]
 NoCut = Annotated[
-    bool, typer.Option("--no-cut", help="Refer to stretches of the long videos; nothing is encoded or copied.")
+    bool, typer.Option("--no-cut", help="Refer to segments of the long videos; nothing is encoded or copied.")
 ]
 SplitName = Annotated[
     str | None, typer.Option("--split", metavar="NAME", help="Which part the list is; else its file's name says so.")
@@ -77,7 +77,7 @@ def how2sign(csv: Lists, out: Out, videos: Videos = None, no_cut: NoCut = False,
 
     Takes the realigned files, as they are downloaded, separated by tabs, or by commas as in some copies. Each sentence
     becomes a clip: an H.264 file without sound, of exactly the frames from its start to before its end; with --no-cut,
-    a stretch of the long video that is decoded when it is needed.
+    a segment of the long video that is decoded when it is needed.
 
     Prints the manifest of every split. prepare.json in the folder tells what was counted, and every row that is in no
     manifest, with the reason.
@@ -126,7 +126,7 @@ def dailymoth(csv: Lists, out: Out, videos: Videos = None, split: SplitName = No
 def openasl(csv: Lists, out: Out, videos: Videos = None, no_cut: NoCut = False) -> None:
     """Bring OpenASL (American Sign Language, English) into form: from its TSV file and the videos you downloaded.
 
-    Videos are named by their YouTube ids. Clips become files, or stretches, as for How2Sign.
+    Videos are named by their YouTube ids. Clips become files, or segments, as for How2Sign.
 
     Example: slt prepare openasl --csv openasl-v1.0.tsv --videos raw --no-cut --out openasl
     """
@@ -163,7 +163,7 @@ def table(
 ) -> None:
     """Bring a corpus of your own into form: from a table whose columns you name, or from subtitles beside videos.
 
-    Clips become files, or stretches, as for How2Sign; one without times is its whole video.
+    Clips become files, or segments, as for How2Sign; one without times is its whole video.
 
     Example: slt prepare table --csv train.csv --video file --text sentence --lang eng_Latn --videos clips --out mine
 
@@ -232,7 +232,7 @@ def _summary(split: str, part: Part) -> str:
 
 
 def _tell_failures(plan: Plan, parts: Mapping[str, Part]) -> None:
-    """Say which videos are missing; raise when rows failed, or videos that should be there are not.
+    """Report missing videos; raise when rows failed, or videos that should be there are not.
 
     Raises:
         ItemsFailed: each is listed.

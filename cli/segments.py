@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stretches:
+class Segments:
     """What of each video is translated.
 
     Attributes:
         limits: what counts as a sentence, where sentences are to be found; else None.
-        spans: the stretches that were asked for; none: the whole video.
+        spans: the segments that were asked for; none: the whole video.
         what: how a person calls them, in the plural.
     """
 
@@ -30,7 +30,7 @@ class Stretches:
     what: str
 
     @classmethod
-    def of(cls, segment: bool, spans: Sequence[str], limits: Mapping[str, float | None]) -> Stretches:
+    def of(cls, segment: bool, spans: Sequence[str], limits: Mapping[str, float | None]) -> Segments:
         """Check the options.
 
         Args:
@@ -47,7 +47,7 @@ class Stretches:
 
         given = {name: value for name, value in limits.items() if value is not None}
         if segment and spans:
-            raise UserError("--segment finds the spans, --span gives them", fix="leave one of them away")
+            raise UserError("--segment finds the spans, --span gives them", fix="remove one of them")
         if given and not segment:
             option = next(iter(given)).removesuffix("_s").replace("_", "-")
             raise UserError(f"--{option} is about the sentences that --segment finds", fix="add --segment")
@@ -63,7 +63,7 @@ class Stretches:
     def outcomes(
         self, translator: Translator, video: Path, langs: Sequence[str] | None, settings: Mapping[str, Any]
     ) -> Iterator[Translation | Failure]:
-        """Translate one video's stretches, each as soon as it can be; what fails costs only itself."""
+        """Translate one video's segments, each as soon as it can be; what fails costs only itself."""
         from slt.core.errors import as_slt_error
         from slt.pipeline.result import Failure
 

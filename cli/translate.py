@@ -65,10 +65,10 @@ def translate(
         ),
     ] = None,
     min_length: Annotated[
-        float | None, typer.Option(metavar="S", help="With --segment: no sentence is shorter; 0.6 if left away.")
+        float | None, typer.Option(metavar="S", help="With --segment: no sentence is shorter; default 0.6.")
     ] = None,
     max_length: Annotated[
-        float | None, typer.Option(metavar="S", help="With --segment: longer signing is split; 20 if left away.")
+        float | None, typer.Option(metavar="S", help="With --segment: longer signing is split; default 20.")
     ] = None,
     min_pause: Annotated[
         float | None, typer.Option(metavar="S", help="With --segment: hands at rest for so long end a sentence; 0.3.")
@@ -129,20 +129,20 @@ def translate(
     from slt.pipeline.result import Failure, Translation
     from slt.video.detect import check_detector
     from slt_cli.output import VISUAL, Report, print_outcome, save
-    from slt_cli.segments import Stretches, Subtitles
+    from slt_cli.segments import Segments, Subtitles
 
     limits = {"min_length_s": min_length, "max_length_s": max_length, "min_pause_s": min_pause}
-    stretches = Stretches.of(segment, span or (), limits)
+    segments = Segments.of(segment, span or (), limits)
     subtitles = Subtitles({".srt": srt, ".vtt": vtt}, several=len(videos) > 1)
     if save_embeddings:
         check_embeds(model)
     outputs = [save_features, save_embeddings]
-    visual = save_features is not None and stretches.whole  # the names of stretches end in their times
+    visual = save_features is not None and segments.whole  # the names of segments end in their times
     missing = _check(videos, model, lang, beam=beam, nbest=nbest, outputs=outputs, subtitles=subtitles, visual=visual)
     if detector:
         check_detector(detector)
     several = len(videos) > 1 or len(lang or ()) > 1
-    report = Report(len(videos), stretches.what)
+    report = Report(len(videos), segments.what)
     try:
         with log.bars() as bars:
             settings = {"beam_size": beam, "nbest": nbest, "rerank": rerank, "progress": bars.update}
@@ -153,20 +153,20 @@ def translate(
                 outcomes = (
                     [Failure(video=str(video), error=failed)]
                     if failed
-                    else stretches.outcomes(next(loaded), video, lang, settings)
+                    else segments.outcomes(next(loaded), video, lang, settings)
                 )
                 before = report.n_translated, len(report.failures)
                 for outcome in outcomes:
                     report.add(outcome)
-                    print_outcome(outcome, json=json, several=several, whole=stretches.whole)
+                    print_outcome(outcome, json=json, several=several, whole=segments.whole)
                     if isinstance(outcome, Translation):
-                        save(save_features, outcome, outcome.features.numpy(), whole=stretches.whole)
+                        save(save_features, outcome, outcome.features.numpy(), whole=segments.whole)
                         if outcome.visual is not None:
-                            save(save_features, outcome, outcome.visual.numpy(), whole=stretches.whole, of=VISUAL)
-                        save(save_embeddings, outcome, outcome.embedding.numpy(), whole=stretches.whole)
+                            save(save_features, outcome, outcome.visual.numpy(), whole=segments.whole, of=VISUAL)
+                        save(save_embeddings, outcome, outcome.embedding.numpy(), whole=segments.whole)
                         subtitles.add(outcome)
                 if before == (report.n_translated, len(report.failures)):
-                    log.warn(f"{video}: nobody signs in it, as far as can be seen")
+                    log.warn(f"{video}: no signing was detected in it")
                 subtitles.finish(video, lang, failed=len(report.failures) > before[1])
                 if len(videos) > 1:
                     bars.update("videos", done, len(videos))
@@ -249,7 +249,7 @@ def _refuse_equal_names(videos: Sequence[Path], *, visual: bool) -> None:
 
 
 def _has_two_streams(model: str) -> bool:
-    """Tell whether a model that is here reads two streams of features; no published one does."""
+    """Return whether a model that is here reads two streams of features; no published one does."""
     from slt.assets.store import find_bundle, is_bundle
     from slt.frontend.streams import bundle_streams
 

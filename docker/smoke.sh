@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run the image as a stranger would: as a user it does not know, with nothing writable but /tmp and what is mounted,
+# Run the image as any user would: as a user it does not know, with nothing writable but /tmp and what is mounted,
 # without a network.
 #
 #   docker/smoke.sh [IMAGE]

@@ -1,4 +1,4 @@
-"""Tiny bundles that look at single frames: keypoints, SigLIP, both; and a drawn clip with its joints."""
+"""Tiny bundles that take single frames: keypoints, SigLIP, both; and a drawn clip with its joints."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def write_siglip(folder: Path) -> Path:
 
 
 def write_frame_bundle(tiny: Path, folder: Path, kind: str, siglip: Path) -> Path:
-    """Write a bundle with the text models of the tiny one, whose extractor and encoder look at single frames."""
+    """Write a bundle with the text models of the tiny one, whose extractor and encoder take single frames."""
     import torch
 
     from slt.models.checkpoint import save_weights

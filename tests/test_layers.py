@@ -34,7 +34,7 @@ def imports(name: str, tree: ast.AST, *, is_package: bool = False) -> Iterator[s
 
 
 def complaint(importer: str, imported: str) -> str:
-    """Say what is wrong with one import; empty when nothing is."""
+    """Describe what is wrong with one import; empty when nothing is."""
     package, here = imported.partition(".")[0], room_of(importer)
     if package in ONLY_IN and not any(f"{importer}.".startswith(f"{room}.") for room in ONLY_IN[package]):
         return f"only {', '.join(ONLY_IN[package])} may import {package}"

@@ -15,7 +15,7 @@ from slt.data.synthetic.labels import read_clips
 from slt.demo.show import CLIPS
 from slt.models import cpu_kernels
 from slt.models.config import SonarT5Config
-from slt.models.cpu_kernels import settle_on_cpu
+from slt.models.cpu_kernels import use_cpu_kernels
 from slt.models.fitting import build_empty, load_strict
 from slt.models.signhiera import SignHiera, SignHieraConfig, normalise
 from slt.models.sonar_t5 import SonarT5
@@ -78,7 +78,7 @@ def test_the_goldens_hold_in_every_precision(dtype, own_instructions, monkeypatc
     del described["config"]["num_classes"]
     extractor = build_empty(lambda: SignHiera(SignHieraConfig(**described["config"])))
     load_strict(extractor, weights, may_be_extra=SignHiera.MAY_BE_EXTRA)
-    settle_on_cpu(extractor.eval().to(getattr(torch, dtype)))
+    use_cpu_kernels(extractor.eval().to(getattr(torch, dtype)))
     pixels = normalise(tensors["input_frames_u8"]).to(next(extractor.parameters()).dtype)
     with torch.inference_mode():
         features = torch.cat(extractor(pixels).clips())
@@ -89,7 +89,7 @@ def test_the_goldens_hold_in_every_precision(dtype, own_instructions, monkeypatc
     shape = {name: value for name, value in described["config"].items() if name not in fixed}
     encoder = build_empty(lambda: SonarT5(SonarT5Config(**shape, output_dim=described["output_dim"])))
     load_strict(encoder, weights)
-    settle_on_cpu(encoder.eval().to(getattr(torch, dtype)))
+    use_cpu_kernels(encoder.eval().to(getattr(torch, dtype)))
     batch = FeatureBatch.of([tensors["input.len40"].to(next(encoder.parameters()).dtype)])
     with torch.inference_mode():
         found = encoder(batch).sentence[0]

@@ -14,7 +14,7 @@ from slt.assets.published import PublishedFile, PublishedModel
 from slt.assets.store import find_bundle
 from slt.bundle import convert
 from slt.bundle.convert import FETCHED, read_config
-from slt.bundle.resolve import check_embeds, languages_of, obtain
+from slt.bundle.resolve import check_embeds, languages_of, make_available
 from slt.core.errors import UserError
 from slt.core.home import slt_home
 from slt.pipeline.translator import Translator
@@ -63,7 +63,7 @@ def test_a_published_model_is_fetched_and_imported_on_first_use(public, bundle, 
     assert not any("text_encoder" in path for path, _ in public.seen)
 
     asked = len(public.seen)
-    obtain("sonar-asl")
+    make_available("sonar-asl")
     assert len(public.seen) == asked
 
 
@@ -75,14 +75,14 @@ def test_what_ranks_texts_is_fetched_only_when_it_is_needed(public, clip):
 
 
 def test_a_model_without_a_text_encoder_cannot_rank(public, clip):
-    obtain("sonar-asl")
+    make_available("sonar-asl")
     with pytest.raises(UserError, match="came without a text encoder") as caught:
         Translator("sonar-asl").translate(clip, rerank=True)
     assert "slt models fetch sonar-asl --with-text-encoder" in caught.value.fix
     bundle = find_bundle("sonar-asl").folder
     shutil.move(bundle, bundle.parent / "mine")
     with pytest.raises(UserError, match="the model mine came without a text encoder"):
-        obtain("mine", text_encoder=True)
+        make_available("mine", text_encoder=True)
 
 
 @pytest.mark.parametrize("kind", ["t5", "mbart"])
@@ -107,24 +107,24 @@ def test_a_first_use_that_failed_goes_on_the_next_time(public):
     victim = next(path for path in public.files if path.endswith(FETCHED["text_decoder"]))
     public.faults[victim] = [drops(1000)] * 50
     with pytest.raises(Exception, match=r"(?s)sonar_text_decoder\.pt"):
-        obtain("sonar-asl")
+        make_available("sonar-asl")
     assert not (slt_home() / "bundles" / "sonar-asl").exists()
     public.faults.clear()
-    obtain("sonar-asl")
+    make_available("sonar-asl")
     find_bundle("sonar-asl").verify()
 
 
 def test_offline_says_what_to_do(public, monkeypatch):
     monkeypatch.setenv("SLT_OFFLINE", "1")
     with pytest.raises(UserError, match="SLT_OFFLINE") as caught:
-        obtain("sonar-asl")
+        make_available("sonar-asl")
     assert public.seen == []
     assert "slt models fetch" in f"{caught.value.message} {caught.value.fix}"
 
 
 def test_of_two_first_uses_at_once_one_waits(public, capfd):
     context = multiprocessing.get_context("fork")
-    both = [context.Process(target=obtain, args=("sonar-asl",)) for _ in range(2)]
+    both = [context.Process(target=make_available, args=("sonar-asl",)) for _ in range(2)]
     for process in both:
         process.start()
     for process in both:
@@ -141,7 +141,7 @@ def test_languages_are_known_before_the_model_is(public, bundle):
 
 
 def test_other_models_are_left_to_the_store():
-    obtain("demo", text_encoder=True)
-    obtain("no-such-model")
+    make_available("demo", text_encoder=True)
+    make_available("no-such-model")
     with pytest.raises(UserError, match="unknown model 'no-such-model'"):
         languages_of("no-such-model")

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from slt.core.errors import UserError
-from slt_cli.arguments import check_words
+from slt_cli.arguments import check_arguments
 from slt_cli.main import app
 
 SLT = typer.main.get_command(app)
@@ -56,7 +56,7 @@ def test_its_commands_are_commands(page):
     wrong = []
     for words in commands(page.read_text("utf-8")):
         try:
-            check_words(words, SLT)
+            check_arguments(words, SLT)
         except UserError as error:
             wrong.append(str(error))
     # A span may mention a command with only the option it is about.
@@ -69,4 +69,4 @@ def test_a_wrong_one_would_be_found():
     assert found == [["translate", "a.mp4", "--beem", "5"], ["no-such", "thing"], ["doctor", "--jsn"]]
     for words in found:
         with pytest.raises(UserError, match=f"slt {words[0]}.*(No such|no-such|jsn|beem)"):
-            check_words(words, SLT)
+            check_arguments(words, SLT)

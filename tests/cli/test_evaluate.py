@@ -16,7 +16,7 @@ from slt.data.features.records import DATA
 from slt.data.manifest import Clip, write_manifest
 from slt.data.synthetic.corpus import write_corpus
 from slt.evaluate.model import BlankVideo
-from slt.evaluate.progress_log import JOURNAL
+from slt.evaluate.progress_log import PROGRESS_LOG
 from slt.evaluate.results import COLUMNS, read_results
 from slt.evaluate.text_metrics import bleu
 from tests.bundles import write_clip
@@ -129,9 +129,9 @@ def test_stored_features_give_what_the_videos_give(slt, bundle, stored, tmp_path
     assert [control.name for control in ours.controls] == ["shuffled"]
     assert ours.timing is None
     assert "no time per clip: stored features were read" in read.out
-    kept = (tmp_path / "read" / JOURNAL).read_bytes()
+    kept = (tmp_path / "read" / PROGRESS_LOG).read_bytes()
     slt(*words, "--manifest", stored / "m.tsv", "--features", stored / "store", "--out", tmp_path / "read")
-    assert (tmp_path / "read" / JOURNAL).read_bytes() == kept
+    assert (tmp_path / "read" / PROGRESS_LOG).read_bytes() == kept
 
 
 def test_features_of_unknown_length_are_translated_and_damaged_ones_told(slt, bundle, stored, tmp_path):
@@ -176,14 +176,14 @@ def test_a_stopped_evaluation_goes_on_where_it_was(slt, bundle, manifest, tmp_pa
     monkeypatch.setenv("SLT_STOP_FILE", str(stop))
     assert slt(*words).code == 75
     assert not (out / "results.json").exists()
-    kept = (out / JOURNAL).read_bytes()
+    kept = (out / PROGRESS_LOG).read_bytes()
     assert kept.count(b"\n") == 2
-    with open(out / JOURNAL, "ab") as file:
+    with open(out / PROGRESS_LOG, "ab") as file:
         file.write(b'{"question": "torn')
     stop.unlink()
     assert slt(*words).code == 3
-    assert (out / JOURNAL).read_bytes().startswith(kept)
-    assert (out / JOURNAL).read_bytes().count(b"\n") == 3
+    assert (out / PROGRESS_LOG).read_bytes().startswith(kept)
+    assert (out / PROGRESS_LOG).read_bytes().count(b"\n") == 3
     straight = tmp_path / "straight"
     slt(*words[:-3], straight, *FAST)
     texts = [[one.hypothesis for one in read_results(folder).sentences] for folder in (out, straight)]
@@ -199,15 +199,15 @@ def test_a_kill_loses_nothing(drawn, tmp_path):
     words = [sys.executable, "-m", "slt_cli.main", "evaluate", "--model", "demo", "--manifest", str(drawn)]
     words += ["--out", str(out), "--resamples", "0"]
     process = subprocess.Popen(words, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    while not (out / JOURNAL).exists() or (out / JOURNAL).read_bytes().count(b"\n") < 4:
+    while not (out / PROGRESS_LOG).exists() or (out / PROGRESS_LOG).read_bytes().count(b"\n") < 4:
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    before = (out / JOURNAL).read_bytes()
+    before = (out / PROGRESS_LOG).read_bytes()
     subprocess.run(words, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert (out / JOURNAL).read_bytes().startswith(before[: before.rfind(b"\n") + 1])
-    assert (out / JOURNAL).read_bytes().count(b"\n") == 13
+    assert (out / PROGRESS_LOG).read_bytes().startswith(before[: before.rfind(b"\n") + 1])
+    assert (out / PROGRESS_LOG).read_bytes().count(b"\n") == 13
     assert read_results(out).clips.n == 12
 
 

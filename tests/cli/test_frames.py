@@ -1,5 +1,5 @@
 # ruff: noqa: F401, F811 - fixtures are imported, then asked for by name
-"""The commands with models that look at single frames: keypoints, SigLIP, both."""
+"""The commands with models that take single frames: keypoints, SigLIP, both."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_a_video_in_which_nobody_signs(translate, tmp_path):
     write_video(video, np.full((60, 64, 64, 3), 90, dtype=np.uint8))
     outcome = translate(video, "--segment", "--vtt", tmp_path / "o.vtt")
     assert (outcome.code, outcome.out) == (0, "")
-    assert f"warning: {video}: nobody signs in it" in outcome.err
+    assert f"warning: {video}: no signing was detected in it" in outcome.err
     assert (tmp_path / "o.vtt").read_text() == "WEBVTT\n\n"
 
 

@@ -8,7 +8,7 @@ def test_what_is_missing_is_said(slt, tmp_path):
     assert "synthetic" in nothing.err
     both = slt("train-encoder", "synthetic", "--resume", tmp_path)
     assert both.code == 2
-    assert "leave RECIPE, --set and --out away" in both.err
+    assert "remove RECIPE, --set and --out" in both.err
     assert "is no run" in slt("train-encoder", "--resume", tmp_path).err
     assert "train-decoder needs decoder.train lora or full" in slt("train-decoder", "synthetic").err
 

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from slt.core import timing
-from slt.core.timing import Stopwatch
+from slt.core.timing import StageTimer
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """A stopwatch whose time is ``clock.now``."""
-    watch = Stopwatch()
+    watch = StageTimer()
     watch.now = 0.0
     monkeypatch.setattr(timing.time, "perf_counter", lambda: watch.now)
     return watch

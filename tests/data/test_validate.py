@@ -75,7 +75,7 @@ def test_each_check_finds_its_clips_and_no_others(looked_at, film):
         "long texts": [("long", "long: 304 characters")],
         "durations": [("short", "short: 0.10 s"), ("endless", "endless: 99.00 s")],
         "reading speed": [("hasty", "hasty: 42 characters per second")],
-        "same clip twice": [("again", "again: the same stretch as good")],
+        "same clip twice": [("again", "again: the same segment as good")],
     }
 
 

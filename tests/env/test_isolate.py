@@ -73,7 +73,7 @@ def test_a_hang_is_ended_with_all_it_started_and_costs_no_other_group(torch_does
 
 
 def _ended(pid: int) -> bool:
-    """Tell whether a process is gone, or will be once its adoptive parent asks for it."""
+    """Return whether a process is gone, or will be once its adoptive parent asks for it."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] in "ZX"
     except FileNotFoundError:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from slt.models import cpu_kernels
-from slt.models.cpu_kernels import multiply, settle_on_cpu
+from slt.models.cpu_kernels import multiply, use_cpu_kernels
 
 
 class Small(nn.Module):
@@ -46,7 +46,7 @@ def test_without_instructions_only_the_weights_are_rounded(dtype, monkeypatch):
     half = copy.deepcopy(full).to(dtype)
     for rounded, exact in zip(half.parameters(), full.parameters(), strict=True):
         exact.data = rounded.data.float()
-    settle_on_cpu(half)
+    use_cpu_kernels(half)
     indices = torch.tensor([[0, 3], [6, 1]])
     with torch.inference_mode():
         torch.testing.assert_close(half(indices), full(indices), rtol=1e-6, atol=1e-6)
@@ -60,7 +60,7 @@ def test_torchs_own_attention_computes_in_one_dtype(dtype, monkeypatch):
     monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: asked == torch.float32)
     half = nn.Sequential(nn.MultiheadAttention(8, 2, batch_first=True)).eval().to(dtype)
     full = copy.deepcopy(half).float()
-    settle_on_cpu(half)
+    use_cpu_kernels(half)
     query, others = torch.randn(2, 1, 8), torch.randn(2, 5, 8)
     torch.testing.assert_close(half[0](query, others, others), full[0](query, others, others), rtol=1e-6, atol=1e-6)
 
@@ -69,7 +69,7 @@ def test_torchs_own_attention_computes_in_one_dtype(dtype, monkeypatch):
 def test_with_instructions_of_its_own_half_precision_is_left_alone(dtype, monkeypatch):
     monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: True)
     model = Small().to(dtype)
-    settle_on_cpu(model)
+    use_cpu_kernels(model)
     assert {value.dtype for value in model.parameters()} == {dtype}
     assert type(model.out) is nn.Linear
 
@@ -78,7 +78,7 @@ def test_gradients_and_autocast_go_the_usual_way(monkeypatch):
     monkeypatch.setattr(cpu_kernels, "_WORTH_IT", 0)
     model = Small()
     expected = model(torch.tensor([1]))
-    settle_on_cpu(model)
+    use_cpu_kernels(model)
     found = model(torch.tensor([1]))
     torch.testing.assert_close(found, expected)
     found.sum().backward()
@@ -90,7 +90,7 @@ def test_gradients_and_autocast_go_the_usual_way(monkeypatch):
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
 def test_a_settled_model_can_be_copied_and_the_copy_is_its_own(duplicate):
     model = Small()
-    settle_on_cpu(model)
+    use_cpu_kernels(model)
     twin = duplicate(model)
     with torch.no_grad():
         model.out.weight.zero_()

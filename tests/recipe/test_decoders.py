@@ -14,7 +14,7 @@ MBART = "decoder={kind: mbart}"
     ("changes", "said"),
     [
         (["decoder.shape.d_kv=0"], "d_kv 0, expected at least 1"),
-        (["decoder.weights=t5-small"], "shape is that of the weights, t5-small: leave it away"),
+        (["decoder.weights=t5-small"], "shape is that of the weights, t5-small: remove it"),
         (["decoder.vocab_size=0"], "vocab_size 0, expected at least 1"),
         (["decoder.dropout=1"], "dropout 1.0, expected 0 or more, below 1"),
         (["decoder.train=lora"], "decoder.train: expected one of 'frozen', 'full'"),

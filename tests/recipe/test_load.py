@@ -107,7 +107,7 @@ def test_a_mistake_is_told_with_its_path(changes, said):
     ("name", "verb", "said"),
     [
         ("synthetic", "train-features", "needs an extractor with frozen below 1"),
-        ("synthetic", "train-features", "leave data.*.features away"),
+        ("synthetic", "train-features", "remove data.*.features"),
         ("synthetic", "train-decoder", "needs decoder.train lora or full"),
         ("synthetic", "train-decoder", "set encoder.frozen=true"),
         ("synthetic-decoder", "train-encoder", "needs an encoder"),

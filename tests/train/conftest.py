@@ -33,7 +33,7 @@ HF = {
 
 
 def write_corpus(folder: Path, split: str, n_clips: int, *, seed: int) -> dict[str, str]:
-    """Write a manifest and a store of features: a stretch of a vector per word, with noise."""
+    """Write a manifest and a store of features: a interval of a vector per word, with noise."""
     rng = np.random.default_rng(0)
     vectors = {word: rng.standard_normal(FEATURE_DIM) for words in WORDS for word in words}
     rng = np.random.default_rng(seed)

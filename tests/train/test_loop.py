@@ -69,7 +69,7 @@ def test_how_it_was_started_says_how_many_train_on_how_many_nodes(
     assert (together.processes, together.rank) == (processes, rank)
     recipe = make()
     run = Run(folder=tmp_path / "run")  # not opened: others than the first process wait for that one
-    trainer = make_trainer(recipe, SimpleNamespace(n_stretches=1, n_steps=1), run, [])
+    trainer = make_trainer(recipe, SimpleNamespace(n_intervals=1, n_steps=1), run, [])
     assert (trainer.num_nodes, trainer.num_devices, trainer.world_size) == (nodes, processes // nodes, processes)
     connected = trainer._accelerator_connector.cluster_environment
     assert isinstance(connected, environment)

@@ -70,7 +70,7 @@ def test_a_stopped_training_ends_as_one_that_was_not(make, tmp_path, stop_before
     straight = finish(recipe, tmp_path / "straight")
     per_epoch = torch.load(straight.last, weights_only=True)["n_batches"] // 4
     run = open_run(tmp_path / "stopped", to_yaml(recipe))
-    # in the middle of a stretch, at the last batch of one, and in the middle of an accumulation
+    # in the middle of a interval, at the last batch of one, and in the middle of an accumulation
     for number in (1, 2 * per_epoch - 1, 2 * per_epoch + 2):
         stop_before(number)
         with pytest.raises(Stopped, match="stopped as asked"):

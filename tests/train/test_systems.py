@@ -71,7 +71,7 @@ def drawn(tmp_path_factory):
 
 
 def write_split(folder, split, sentences):
-    """Write clips of sentences: a stretch of a vector per word and frame, seen as keypoints and as pictures."""
+    """Write clips of sentences: a interval of a vector per word and frame, seen as keypoints and as pictures."""
     rng = np.random.default_rng(0)
     vectors = {word: rng.standard_normal(FEATURE_DIM) for words in WORDS for word in words}
     rng = np.random.default_rng(len(sentences))

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from slt.core.errors import UserError
-from slt.video.cache import KeptVideo
+from slt.video.cache import CachedVideo
 from slt.video.crop import find_signer
 from slt.video.decode import open_video
-from slt.video.prefetch import read_ahead
+from slt.video.prefetch import prefetch
 from slt.video.rate import to_working_rate
 from slt.video.stream import WindowStream, cropped_frames
 from slt.video.windows import WindowGeometry
@@ -97,9 +97,9 @@ CHANGES: list[Change] = [_cut, _flipped, _overwritten, _beheaded, _shortened, _l
 def tried(path: Path) -> str:
     """Take a video to its windows, as translating does; return how that ended."""
     try:
-        source = KeptVideo(to_working_rate(open_video(path)))
+        source = CachedVideo(to_working_rate(open_video(path)))
         signer = find_signer(source, "dlib-hog")
-        crops = read_ahead(cropped_frames(source, signer, 32), 64)
+        crops = prefetch(cropped_frames(source, signer, 32), 64)
         stream = WindowStream(crops, fps=source.info.fps, geometry=GEOMETRY)
         n_windows = sum(1 for _ in stream)
     except UserError as error:

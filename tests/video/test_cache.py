@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from slt.video.base import Picture
-from slt.video.cache import KeptVideo
+from slt.video.cache import CachedVideo
 from slt.video.decode import open_video
 from slt.video.rate import to_working_rate
 from tests.video.films import MadeUp, number_of, numbered, numbers, picture, write_film
@@ -18,7 +18,7 @@ def look(video) -> int:
 
 def test_what_was_looked_at_is_not_decoded_again():
     source = numbered(20)
-    video = KeptVideo(source)
+    video = CachedVideo(source)
     assert look(video) == 20
     assert numbers(video) == numbers(video) == list(range(20))
     assert look(video) == 20
@@ -27,7 +27,7 @@ def test_what_was_looked_at_is_not_decoded_again():
 
 def test_too_many_to_keep_are_decoded_again():
     source = numbered(20)  # of three bytes each
-    video = KeptVideo(source, kept_bytes=59)
+    video = CachedVideo(source, cache_bytes=59)
     assert look(video) == 20
     assert numbers(video) == list(range(20))
     assert source.readings == 2
@@ -46,14 +46,14 @@ def test_no_more_is_held_than_allowed():
                 yield number / 25, made
                 del made
 
-    assert look(KeptVideo(Fresh([picture(1)]), kept_bytes=400)) == 10
+    assert look(CachedVideo(Fresh([picture(1)]), cache_bytes=400)) == 10
     assert max(held) <= 6
     assert len(alive) <= 1
 
 
 def test_a_look_that_was_left_early_is_no_whole_one():
     source = numbered(20)
-    video = KeptVideo(source)
+    video = CachedVideo(source)
     pictures = video.timed_pictures()
     next(pictures)
     pictures.close()
@@ -63,14 +63,14 @@ def test_a_look_that_was_left_early_is_no_whole_one():
 
 def test_reading_frames_alone_keeps_none():
     source = numbered(5)
-    video = KeptVideo(source)
+    video = CachedVideo(source)
     assert numbers(video) == numbers(video)
     assert source.readings == 2
 
 
 def test_kept_pictures_of_a_file_are_its_frames(tmp_path):
     path = write_film(tmp_path / "film.mp4", turn=(90, False, False))
-    video = KeptVideo(open_video(path))
+    video = CachedVideo(open_video(path))
     kept = [shown.pixels() for _, shown in list(video.timed_pictures())]
     for fresh, old, again in zip(open_video(path).frames(), kept, video.frames(), strict=True):
         np.testing.assert_array_equal(fresh, old)
@@ -80,14 +80,14 @@ def test_kept_pictures_of_a_file_are_its_frames(tmp_path):
 
 def test_a_picture_shown_several_times_is_kept_once():
     source = MadeUp([picture(number) for number in range(8)], fps=8)
-    video = KeptVideo(to_working_rate(source), kept_bytes=8 * picture(0).nbytes)
+    video = CachedVideo(to_working_rate(source), cache_bytes=8 * picture(0).nbytes)
     assert look(video) == 25
     assert {number_of(frame) for frame in video.frames()} == set(range(8))
     assert source.readings == 1
 
 
 def test_warnings_are_the_sources():
-    video = KeptVideo(MadeUp([picture(1)], warnings=["odd"]))
+    video = CachedVideo(MadeUp([picture(1)], warnings=["odd"]))
     video.warn("odder")
     assert video.warnings == ["odd", "odder"]
 

@@ -150,7 +150,7 @@ def test_sixty_damaged_films_end_in_frames_or_in_an_error_of_ours(tmp_path, film
 
 
 def damaged(film: bytes, chance: random.Random) -> bytes:
-    """Change single bytes, overwrite a stretch, leave one out, or break the header."""
+    """Change single bytes, overwrite a segment, leave one out, or break the header."""
     data = bytearray(film)
     kind = chance.randrange(4)
     start = chance.randrange(len(data) if kind else 2000)

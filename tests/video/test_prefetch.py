@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from slt.video.prefetch import read_ahead
+from slt.video.prefetch import prefetch
 
 
 def test_items_come_in_order_from_another_thread():
@@ -16,7 +16,7 @@ def test_items_come_in_order_from_another_thread():
             made_on.append(threading.current_thread())
             yield number
 
-    assert list(read_ahead(items(), 3)) == list(range(50))
+    assert list(prefetch(items(), 3)) == list(range(50))
     assert set(made_on).isdisjoint({threading.current_thread()})
 
 
@@ -28,7 +28,7 @@ def test_no_more_than_asked_for_are_made_in_advance():
             made.append(number)
             yield number
 
-    ahead = read_ahead(items(), 4)
+    ahead = prefetch(items(), 4)
     next(ahead)
     time.sleep(0.1)
     assert 5 <= len(made) <= 6
@@ -40,7 +40,7 @@ def test_what_goes_wrong_comes_where_the_item_would_have_come():
         yield 1
         raise KeyError("broken")
 
-    ahead = read_ahead(items(), 10)
+    ahead = prefetch(items(), 10)
     assert next(ahead) == 1
     with pytest.raises(KeyError, match="broken"):
         next(ahead)
@@ -57,7 +57,7 @@ def test_whoever_leaves_early_leaves_no_thread_and_nothing_open():
             closed.append(True)
 
     before = threading.active_count()
-    ahead = read_ahead(items(), 2)
+    ahead = prefetch(items(), 2)
     next(ahead)
     ahead.close()
     assert closed == [True]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from slt.video.boxes import Box
-from slt.video.tracks import choose_tube, flow_magnitude, largest_tube, link_tubes, motion_in_boxes
+from slt.video.tracks import choose_track, flow_magnitude, largest_tube, link_tubes, motion_in_boxes
 from tests.video.films import MadeUp
 
 
@@ -51,7 +51,7 @@ def test_the_one_who_moves_is_chosen_as_published(tube_cases, crop_arrays):
     for case in tube_cases.values():
         tubes = link_tubes(seen_in(case), threshold=case["iou_threshold"])
         share = case["num_ratio_threshold"]
-        chosen = choose_tube(tubes, 12, motion_from(crop_arrays[case["flow_key"]]), share=share)
+        chosen = choose_track(tubes, 12, motion_from(crop_arrays[case["flow_key"]]), share=share)
         assert (None if chosen is None else list(chosen)) == case["target_bbox"], case["name"]
 
 
@@ -72,7 +72,7 @@ def test_motion_is_not_measured_for_one_candidate():
 
     stays, comes = Box(0, 0, 9, 9), Box(50, 0, 59, 9)
     tubes = link_tubes([[stays, comes], [stays], [stays]])
-    assert choose_tube(tubes, 3, forbidden) == stays
+    assert choose_track(tubes, 3, forbidden) == stays
 
 
 def test_flow_is_the_published_one(crop_arrays):

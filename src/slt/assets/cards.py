@@ -193,7 +193,7 @@ def read_card(folder: Path) -> BundleCard:
     """Read the card of the bundle in ``folder``.
 
     Raises:
-        UserError: there is none, or it has mistakes; all of them are told.
+        UserError: there is none, or it has mistakes; all are reported.
     """
     path = folder / CARD_NAME
     try:

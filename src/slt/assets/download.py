@@ -80,7 +80,7 @@ class Partial:
         return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
 
     def may_be(self, other: Partial) -> bool:
-        """Tell whether nothing speaks against ``other`` being the same version; what one lacks says nothing."""
+        """Return whether nothing speaks against ``other`` being the same version; what one lacks says nothing."""
         tags = (self.etag, other.etag) if self.etag and other.etag else (self.modified, other.modified)
         return all(None in pair or pair[0] == pair[1] for pair in (tags, (self.size, other.size)))
 
@@ -93,8 +93,8 @@ class Download:
         url: where from.
         folder: where to.
         patience: with the server.
-        report: told of the bytes that are here, and of how many there will be, if known.
-        tell: told what a person should know.
+        report: called with the bytes that are here, and of how many there will be, if known.
+        tell: called with what the user should know.
         go_on: asked before anything is written; raises when the work was given up.
     """
 
@@ -275,7 +275,7 @@ class Download:
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """See that a disk has room.
+    """Check that a disk has room.
 
     Args:
         folder: on that disk; it exists.

@@ -35,7 +35,7 @@ def fetch(
     progress: Progress | None = None,
     patience: Patience | None = None,
 ) -> dict[str, FetchedFile]:
-    """See that files are in a folder, whole and as they were when they first came; fetch those that are not there.
+    """Check that files are in a folder, whole and as they were when they first came; fetch those that are not there.
 
     Killed at any moment, it goes on where it stopped when it is called again. A file that lies there without a record,
     because somebody copied it, is recorded as it is. With ``SLT_OFFLINE`` no socket is opened.
@@ -46,7 +46,7 @@ def fetch(
         licence: what was shown to the user, for the record.
         mirror: an address that holds the same paths as the authors' host; ``SLT_MIRROR`` when None.
         parallel: how many files are fetched at once.
-        progress: told of a file's name, its bytes that are here, and its size if known.
+        progress: called with a file's name, its bytes that are here, and its size if known.
         patience: with the servers.
 
     Returns:

@@ -99,7 +99,7 @@ def verify_files(folder: Path) -> int:
         how many there are.
 
     Raises:
-        UserError: some are absent or changed; all of them are told.
+        UserError: some are absent or changed; all are reported.
     """
     records = read_records(folder)
     problems: list[UserError] = []

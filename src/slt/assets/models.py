@@ -12,7 +12,7 @@ from slt.assets.published import PublishedFile, PublishedModel, address, files_f
 from slt.core import log
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]
-"""Called with what comes, how many megabytes of it are here, and how many there will be (None: nobody knows)."""
+"""Called with what comes, how many megabytes of it are here, and how many there will be (None: unknown)."""
 
 
 def fetch_model(
@@ -23,14 +23,14 @@ def fetch_model(
     text_encoder: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """See that the files of a published model are here, whole and as they first came; see ``slt.assets.fetch``.
+    """Check that the files of a published model are here, whole and as they first came; see ``slt.assets.fetch``.
 
     Args:
         name: a key of ``FETCHABLE``.
         to: the folder; ``SLT_HOME/files/<name>`` when None.
         mirror: an address that holds the same paths as the authors' host; ``SLT_MIRROR`` when None.
         text_encoder: also what turns text into embeddings, which training and ranking need.
-        progress: told of each file.
+        progress: called with each file.
 
     Returns:
         the folder.

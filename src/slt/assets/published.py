@@ -214,7 +214,7 @@ def files_folder(name: str) -> Path:
 
 
 def is_fetched(name: str) -> bool:
-    """Tell whether all files that a model needs to translate are here; whether they are whole is not looked at."""
+    """Return whether all files that a model needs to translate are here; whether they are whole is not checked."""
     return all((files_folder(name) / file.name).is_file() for file in FETCHABLE[name].choose(text_encoder=False))
 
 

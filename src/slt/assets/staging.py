@@ -19,8 +19,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @contextmanager
-def draft_bundle(name: str, *, n_bytes: int) -> Iterator[Path]:
-    """Lend an empty folder that becomes the bundle ``SLT_HOME/bundles/NAME`` when the block is left without an error.
+def stage_bundle(name: str, *, n_bytes: int) -> Iterator[Path]:
+    """Provide an empty folder that becomes the bundle ``SLT_HOME/bundles/NAME`` when the block ends without an error.
 
     Its files must be flushed to the disk by then, as ``slt.core.files.atomic_write`` does. Otherwise it is removed;
     after a kill, by the next draft of any name. There is one draft at a time.

@@ -84,14 +84,14 @@ def find_bundle(name_or_path: str | Path) -> Bundle:
 
 
 def is_bundle(name_or_path: str | Path) -> bool:
-    """Tell whether ``find_bundle`` would look for a bundle there; whether it is whole is not looked at."""
+    """Return whether ``find_bundle`` would look for a bundle there; whether it is whole is not checked."""
     path = Path(name_or_path).expanduser()
     here = any((folder / CARD_NAME).is_file() for folder in (path, path / "bundle"))
     return here or str(name_or_path) in list_bundles()
 
 
 def list_bundles() -> dict[str, Path]:
-    """Return the folders of the bundles that can be named, by name; whether they are whole is not looked at."""
+    """Return the folders of the bundles that can be named, by name; whether they are whole is not checked."""
     fetched = sorted(card.parent for card in slt_home().glob(f"bundles/*/{CARD_NAME}"))
     return ({DEMO: demo_folder()} if (demo_folder() / CARD_NAME).is_file() else {}) | {
         folder.name: folder for folder in fetched if folder.name != DEMO

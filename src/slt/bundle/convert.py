@@ -22,7 +22,7 @@ from slt.assets.cards import (
     write_card,
 )
 from slt.assets.published import SONAR_ASL, files_folder
-from slt.assets.staging import draft_bundle
+from slt.assets.staging import stage_bundle
 from slt.core.config import parse
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
@@ -186,7 +186,7 @@ def read_config(path: Path) -> ImportConfig:
     """Read an ``ImportConfig`` from a JSON file; absent keys are as published.
 
     Raises:
-        UserError: the file cannot be read, or has mistakes; all of them are told.
+        UserError: the file cannot be read, or has mistakes; all are reported.
     """
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -210,18 +210,18 @@ def import_bundle(
         name: of the bundle.
         sources: its files.
         config: their shapes; None for the published ones.
-        progress: told of every file that was checked and converted.
+        progress: called with every file that was checked and converted.
 
     Returns:
         The bundle's folder.
 
     Raises:
-        UserError: a name that is taken or none, or files that are not what they should be; all of them are told.
+        UserError: a name that is taken or none, or files that are not what they should be; all are reported.
         SltError: the disk is full, or failed.
     """
     config = config or ImportConfig()
     progress = progress or (lambda *_: None)
-    with draft_bundle(name, n_bytes=sum(map(_size, sources.files.values())) + SPARE_BYTES) as draft:
+    with stage_bundle(name, n_bytes=sum(map(_size, sources.files.values())) + SPARE_BYTES) as draft:
         _check_weights(sources, config, progress)
         noted = {part: {"file": path.name, "sha256": sha256_of(path)} for part, path in sources.files.items()}
         for done, (part, path) in enumerate(sources.weights.items(), 1):
@@ -239,7 +239,7 @@ def _size(path: Path) -> int:
 
 
 def _check_weights(sources: Sources, config: ImportConfig, progress: Progress) -> None:
-    """See that every file can be converted, so that the last is not found wrong when the others are done."""
+    """Check that every file can be converted, so that the last is not found wrong when the others are done."""
     errors: list[UserError] = []
     for done, (part, path) in enumerate(sources.weights.items(), 1):
         try:

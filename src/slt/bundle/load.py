@@ -15,7 +15,7 @@ from slt.core.config import parse
 from slt.core.errors import UserError
 from slt.core.registry import DECODERS, ENCODERS, SONAR, resolve
 from slt.models.checkpoint import read_weights
-from slt.models.cpu_kernels import settle_on_cpu
+from slt.models.cpu_kernels import use_cpu_kernels
 from slt.models.fitting import model_with
 from slt.models.half_precision import read_in
 from slt.models.out_of_domain import Domain
@@ -84,7 +84,7 @@ def load_bundle(
         domain=_load_domain(bundle, card.domain),
     )
     if where.type == "cpu":
-        settle_on_cpu(cast(nn.Module, loaded.decoder))
+        use_cpu_kernels(cast(nn.Module, loaded.decoder))
     if is_int8:
         quantise(cast(nn.Module, loaded.decoder))
     return loaded
@@ -119,7 +119,7 @@ def place(model: nn.Module, device: torch.device, dtype: str) -> nn.Module:
     """Return a model on a device and in a dtype; arguments as for ``load_part``."""
     model = model.to(device, choose_dtype(dtype))
     if device.type == "cpu":
-        settle_on_cpu(model)
+        use_cpu_kernels(model)
     return model
 
 
@@ -145,7 +145,7 @@ def load_text(
     where = choose_device(device)
     text = _load_decoder(bundle, where, choose_dtype(dtype), text_encoder=True)
     if where.type == "cpu":
-        settle_on_cpu(cast(nn.Module, text))
+        use_cpu_kernels(cast(nn.Module, text))
     return bundle.card, text
 
 
@@ -173,7 +173,7 @@ def choose_device(name: str) -> torch.device:
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise UserError(
             f"{name} was asked for, but torch sees {torch.cuda.device_count()} GPUs here",
-            fix="leave --device away to use what there is; `slt doctor` says why a GPU is not seen",
+            fix="remove --device to use what there is; `slt doctor` says why a GPU is not seen",
         )
     return torch.device(name)
 

@@ -16,15 +16,15 @@ from slt.core.registry import SONAR
 from slt.text.languages import LANGUAGE_NAMES
 
 
-def obtain(name_or_path: str | Path, *, text_encoder: bool = False, progress: Progress | None = None) -> None:
-    """See that a model is here; a published one is fetched and imported, after saying what, how big and which licence.
+def make_available(name_or_path: str | Path, *, text_encoder: bool = False, progress: Progress | None = None) -> None:
+    """Make a model available; fetch and import a published one, after showing its size and licence.
 
-    Killed at any moment, it goes on where it stopped when it is called again. Of two processes, one waits.
+    A killed call is resumed by the next one. Of two processes, one waits.
 
     Args:
         name_or_path: as for ``slt.assets.store.find_bundle``; only a published name can be obtained.
         text_encoder: the model must have what turns text into embeddings.
-        progress: told of what is fetched and imported.
+        progress: called with what is fetched and imported.
 
     Raises:
         UserError: ``SLT_OFFLINE`` forbids it, files that are not what they should be, or a model that is here but
@@ -54,7 +54,7 @@ def languages_of(name_or_path: str | Path) -> tuple[str, ...]:
 
 
 def check_embeds(name_or_path: str | Path) -> None:
-    """See that the sentence embeddings a model makes of videos were taught anything.
+    """Check that the sentence embeddings a model makes of videos were taught anything.
 
     Raises:
         UserError: no such model, or one whose text decoder reads the sign encoder's states and never its embedding.

@@ -15,5 +15,5 @@ def slt_home() -> Path:
 
 
 def is_offline() -> bool:
-    """Tell whether ``SLT_OFFLINE`` forbids every connection; anything but empty and 0 does."""
+    """Return whether ``SLT_OFFLINE`` forbids every connection; anything but empty and 0 does."""
     return os.environ.get("SLT_OFFLINE", "") not in ("", "0")

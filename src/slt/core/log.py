@@ -37,18 +37,18 @@ def result(line: str) -> None:
 
 
 def say(message: str) -> None:
-    """Tell the person at the terminal something, on stderr."""
+    """Write a message to stderr."""
     with _bars_out_of_the_way(sys.stderr):
         print(message, file=sys.stderr, flush=True)
 
 
 def warn(message: str) -> None:
-    """Tell the person that something is not as it should be, though the work goes on."""
+    """Write a warning to stderr."""
     say(f"{_coloured('warning:', YELLOW)} {message}")
 
 
 def fail(error: SltError) -> None:
-    """Tell the person what went wrong and, on a line of its own, what to do next."""
+    """Write an error to stderr and, on a line of its own, how to fix it."""
     say(f"{_coloured('error:', RED)} {error.message}")
     if error.fix:
         say(f"  fix: {error.fix}")
@@ -99,7 +99,7 @@ class Bars:
         self._next_line_at = time.monotonic() + PLAIN_EVERY_S
 
     def update(self, what: str, done: int, total: int | None, note: str = "") -> None:
-        """Show that ``done`` of ``total`` (None: nobody knows) are finished, and a note; a full bar is taken away."""
+        """Show that ``done`` of ``total`` (None: unknown) are finished, and a note; a full bar is taken away."""
         if self._drawn is None:
             self._plain(what, done, total, note)
             return

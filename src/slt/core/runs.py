@@ -84,7 +84,7 @@ def process_rank() -> int:
 
 
 def open_run(folder: Path, recipe: str) -> Run:
-    """Begin a run in ``folder``, or go on with the one of the same recipe that is there.
+    """Create a run in ``folder``, or resume the run of the same recipe there.
 
     Of several processes that were started together the first begins it, and the others wait for that. A recipe by
     which nothing was trained, since it named what is not there say, makes room for another one.
@@ -117,7 +117,7 @@ def open_run(folder: Path, recipe: str) -> Run:
 
 
 def _differs(run: Run, recipe: str) -> str:
-    """Say which keys of a recipe are others than in a run's, and what they are there; nothing: they are the same."""
+    """Describe the keys of a recipe that differ from those of a run; empty when none does."""
     if not run.recipe.is_file():
         return "all"
     there, here = (dict(_keys(_values(text))) for text in (run.recipe.read_text("utf-8"), recipe))

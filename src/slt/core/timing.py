@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Stopwatch:
+class StageTimer:
     """Seconds per stage; a stage that runs inside another is not counted twice, so that they add up.
 
     Attributes:

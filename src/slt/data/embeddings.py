@@ -54,7 +54,7 @@ class EmbeddingCache:
         return len(self._store)
 
     def __contains__(self, key: tuple[str, str]) -> bool:
-        """Tell whether the embedding of a (text, language) is there."""
+        """Return whether the embedding of a (text, language) is there."""
         return text_id(*key) in self._store
 
     def get(self, texts: Sequence[str], langs: Sequence[str]) -> NDArray[np.float32]:

@@ -65,7 +65,7 @@ CHECKS = {
             fix="such times are mostly wrong: let --fix leave these out",
             drops=True,
         ),
-        Check(name="same clip twice", status="fail", expected="one clip per stretch", fix=_CLEAN, drops=True),
+        Check(name="same clip twice", status="fail", expected="one clip per segment", fix=_CLEAN, drops=True),
         Check(
             name="clip in two splits",
             status="fail",
@@ -125,7 +125,7 @@ class Entry:
         return self.clip.extra.get("source") or (str(self.video) if self.video else None)
 
     @property
-    def stretch(self) -> tuple[float, float]:
+    def segment(self) -> tuple[float, float]:
         """Where it lies in its recording, in seconds."""
         own = (self.clip.start_s, self.clip.end_s)
         start, end = (self.clip.extra.get(f"source_{name}_s") for name in ("start", "end"))

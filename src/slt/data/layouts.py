@@ -28,7 +28,7 @@ class Layout:
         numbers: columns that hold numbers.
         video: where a clip's video lies, relative to the manifest, with {id} and {five} (its first five letters) in
             it; empty where a column says so.
-        features: the same for its features; empty where nobody knows.
+        features: the same for its features; empty when unknown.
     """
 
     columns: tuple[str, ...]
@@ -56,7 +56,7 @@ def recognise(path: Path, lines: Sequence[tuple[int, str]]) -> Layout:
         lines: (number, text) of its lines that are not blank; at least one.
 
     Raises:
-        UserError: a layout nobody knows, or a header that contradicts itself.
+        UserError: an unknown layout, or a header that contradicts itself.
     """
     first = lines[0][1].split("\t") if lines else [""]
     names = tuple(name.strip() for name in first)

@@ -48,14 +48,14 @@ class Clip:
 
     @property
     def duration_s(self) -> float | None:
-        """How long it is by its times or, of a whole video, by the column ``duration``; None where nobody says."""
+        """How long it is by its times or, of a whole video, by the column ``duration``; None: unknown."""
         if self.end_s is not None:
             return self.end_s - (self.start_s or 0.0)
         said = self.extra.get("duration", "") if self.start_s is None else ""
         return float(said) if _is_number(said) else None
 
     def texts(self) -> dict[str, str]:
-        """Return language → sentence; a text whose language nobody knows is not among them."""
+        """Return language → sentence; a text whose language is unknown is not among them."""
         own = {self.lang: self.text} if self.lang and self.text else {}
         return own | {code: text for name, text in self.extra.items() if (code := text_lang(name))}
 
@@ -81,7 +81,7 @@ class Manifest:
 
     @property
     def lang(self) -> str | None:
-        """The language of all texts; None when they differ or nobody knows."""
+        """The language of all texts; None when they differ or it is unknown."""
         langs = {clip.lang for clip in self.clips if clip.text}
         return langs.pop() if len(langs) == 1 else None
 
@@ -90,7 +90,7 @@ class Manifest:
         return None if clip.video is None else self.folder / clip.video
 
     def pose_path(self, clip: Clip) -> Path | None:
-        """Return where the ``.pose`` file with the joints of the clip's video should lie, None when nobody says."""
+        """Return where the ``.pose`` file with the joints of the clip's video should lie, None: not named."""
         return self.folder / clip.extra["pose"] if "pose" in clip.extra else None
 
 
@@ -102,7 +102,7 @@ def read_manifest(path: Path, *, lang: str | None = None) -> Manifest:
         lang: the language of texts for which the file names none.
 
     Raises:
-        UserError: no such file, a layout nobody knows, or mistakes in it: all of them, in one report.
+        UserError: no such file, an unknown layout, or mistakes in it: all of them, in one report.
     """
     manifest, mistakes = scan_manifest(path, lang=lang)
     if mistakes:
@@ -114,7 +114,7 @@ def scan_manifest(path: Path, *, lang: str | None = None) -> tuple[Manifest, lis
     """Read what can be read of a manifest, and tell what is wrong with the rest.
 
     Raises:
-        UserError: no such file, or a layout nobody knows.
+        UserError: no such file, or an unknown layout.
     """
     path = Path(path)
     if path.is_dir():
@@ -175,7 +175,7 @@ def text_lang(column: str) -> str | None:
 
 
 def complaint_about_id(name: str) -> str | None:
-    """Say what is expected of an id where ``name`` is not fit to be one: ids name files in many folders."""
+    """Describe what is expected of an id where ``name`` is not fit to be one: ids name files in many folders."""
     if not name or name != name.strip():
         return "a name, without blanks around it"
     if name in (".", "..") or set(name) & {"/", "\\"}:

@@ -31,12 +31,12 @@ def _stretches(entries: Sequence[Entry]) -> Iterator[Finding]:
     for entry in entries:
         if entry.recording is None:
             continue
-        start, end = entry.stretch
+        start, end = entry.segment
         for other in by_recording[entry.recording]:
-            if other.split == entry.split and other.stretch == (start, end):
-                yield finding("same clip twice", entry, f"the same stretch as {other.clip.id}")
+            if other.split == entry.split and other.segment == (start, end):
+                yield finding("same clip twice", entry, f"the same segment as {other.clip.id}")
                 break
-            if other.split != entry.split and max(start, other.stretch[0]) < min(end, other.stretch[1]):
+            if other.split != entry.split and max(start, other.segment[0]) < min(end, other.segment[1]):
                 yield finding("clip in two splits", entry, f"shares moments with {other.clip.id} in {other.split}")
                 break
         by_recording[entry.recording].append(entry)

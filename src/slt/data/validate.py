@@ -86,9 +86,9 @@ def examine(
 
     Args:
         paths: the manifests.
-        features: a feature store, or folder of feature files, to look at too.
+        features: a feature store, or folder of feature files, to check too.
         decode: read every clip's video to its end.
-        progress: told what is being looked at, how much of it is done, and how much there is.
+        progress: called with what is being checked, how much of it is done, and how much there is.
 
     Raises:
         UserError: a manifest that cannot be read at all; no such features.

@@ -141,7 +141,7 @@ class _Run:
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[Path]:
-        """Say that a stage begins and ends; yield a path for its checkpoints, removed when it ends well."""
+        """Describe that a stage begins and ends; yield a path for its checkpoints, removed when it ends well."""
         log.say(f"stage {1 + STAGES.index(name)} of {len(STAGES)}: {name}")
         begun, checkpoint = time.monotonic(), self.out / f"{name}.checkpoint"
         self._last: Figures = {}

@@ -116,7 +116,7 @@ def _step(messages: Sequence[dict[str, Any]]) -> str:
 
 
 def _last_words(code: int, stderr: str) -> str:
-    """Say how a process died that could not say so itself, with the place in Python and its last other line."""
+    """Describe how a process died that could not say so itself, with the place in Python and its last other line."""
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     where = next((line for line in lines if line.startswith('File "')), "")

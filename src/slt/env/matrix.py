@@ -94,7 +94,7 @@ def rows_with(torch: str) -> list[Row]:
 
 
 def same_version(left: str, right: str) -> bool:
-    """Tell whether two versions are one: build labels (``+cu128``) and closing zeros do not count."""
+    """Return whether two versions are one: build labels (``+cu128``) and closing zeros do not count."""
     return _release(left) == _release(right)
 
 

@@ -54,7 +54,7 @@ def _nearest_folder(path: Path) -> Path:
 
 
 def check_network() -> CheckResult:
-    """Tell how the published weights could be fetched; with ``SLT_OFFLINE`` no socket is opened to find out."""
+    """Report how the published weights could be fetched; with ``SLT_OFFLINE`` no socket is opened to find out."""
     if is_offline():
         return CheckResult(name="network", status="ok", found="SLT_OFFLINE is set: nothing will be fetched")
     proxy = next((name for name in PROXIES if os.environ.get(name)), None)

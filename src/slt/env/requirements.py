@@ -56,7 +56,7 @@ def _others(wanted: dict[str, str], complaints: dict[str, str]) -> CheckResult:
 
 
 def _complaint(name: str, spec: str) -> str:
-    """Say what is wrong with a package, in a few words; empty when nothing is."""
+    """Describe what is wrong with a package, in a few words; empty when nothing is."""
     version = version_of(name)
     if version is None:
         return f"{name} is missing"

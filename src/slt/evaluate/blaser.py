@@ -31,7 +31,7 @@ ROWS_AT_ONCE = 1024
 
 
 def part_names(names: Sequence[str] | None) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
-    """Part the names of metrics that somebody asked for into those of texts and BLASER's; None asks for nothing.
+    """Part the names of metrics that were requested into those of texts and BLASER's; None asks for nothing.
 
     Raises:
         UserError: a BLASER that there is not.
@@ -49,7 +49,7 @@ def choose_blasers(names: Sequence[str] | None, bundle: Bundle | None) -> tuple[
     """Return which BLASERs can judge, before anything is translated for them.
 
     Args:
-        names: those that somebody asked for; None: those that can, whichever they are.
+        names: those that were requested; None: those that can, whichever they are.
         bundle: whose translations; None: texts from a file, of which there are no embeddings.
 
     Raises:

@@ -17,7 +17,7 @@ from slt.data.features.open import open_features
 from slt.data.features.store import Features
 from slt.data.manifest import Clip, Manifest
 from slt.evaluate.model import Answer, Asked, Reader
-from slt.evaluate.progress_log import Journal, packed
+from slt.evaluate.progress_log import ProgressLog, packed
 from slt.frontend.streams import bundle_streams
 from slt.pipeline.segment import encode
 from slt.text.decoder import token_limit
@@ -26,7 +26,7 @@ FRAMES_PER_ROW = {"signhiera": 2}
 """Sampled frames that one feature vector is made of; of other extractors one."""
 
 
-def open_stored(folder: Path, model: str, manifest: Path) -> Features:
+def open_features_for(folder: Path, model: str, manifest: Path) -> Features:
     """Open features, and see that they are those a model reads.
 
     Raises:
@@ -38,7 +38,7 @@ def open_stored(folder: Path, model: str, manifest: Path) -> Features:
         names = " and ".join(stream.kind for stream in streams)
         raise UserError(
             f"the model {card.name} reads {names} together, and --features names one store of features",
-            fix="leave --features away: its features are then made from the videos",
+            fix="remove --features: its features are then made from the videos",
         )
     streams[0].check(
         features.header,
@@ -49,7 +49,7 @@ def open_stored(folder: Path, model: str, manifest: Path) -> Features:
     return features
 
 
-class StoredReader(Reader):
+class FeatureReader(Reader):
     """A ``Reader`` of features.
 
     Args:
@@ -58,7 +58,7 @@ class StoredReader(Reader):
         features: by the clips' ids.
     """
 
-    def __init__(self, asked: Asked, journal: Journal, features: Features) -> None:
+    def __init__(self, asked: Asked, journal: ProgressLog, features: Features) -> None:
         super().__init__(asked, journal)
         self._features = features
 
@@ -87,7 +87,7 @@ class StoredReader(Reader):
         return {"text": best.text, "confidence": best.score, "embedding": embedding}
 
     def _seconds(self, clip: Clip, n_rows: int) -> float:
-        """Return how long a clip is; where nobody noted it, at most: overlapping windows see frames twice."""
+        """Return how long a clip is; at most, when it is not recorded: overlapping windows see frames twice."""
         if clip.start_s is not None and clip.end_s is not None:
             return clip.end_s - clip.start_s
         preprocess = self.bundle.card.preprocess

@@ -18,7 +18,7 @@ from slt.bundle.load import LoadedBundle, load_bundle
 from slt.core.errors import SltError, as_slt_error
 from slt.core.signals import StopRequests
 from slt.data.manifest import Clip, Manifest
-from slt.evaluate.progress_log import Journal, packed
+from slt.evaluate.progress_log import ProgressLog, packed
 from slt.frontend.base import ClipSource, Frontend, OpenClip, Settings
 from slt.frontend.registry import make_frontend
 from slt.frontend.run import Opener
@@ -92,7 +92,7 @@ class Reader:
         journal: its earlier answers.
     """
 
-    def __init__(self, asked: Asked, journal: Journal) -> None:
+    def __init__(self, asked: Asked, journal: ProgressLog) -> None:
         self.asked = asked
         self._journal = journal
         self._bundle: LoadedBundle | None = None
@@ -147,7 +147,7 @@ class Reader:
         if question not in self._journal:
             try:
                 made = make()
-            except Exception as error:  # a bug that one clip meets must not cost the others; it is told, not hidden
+            except Exception as error:  # reported with its clip, so that it costs no other
                 return Answer(text="", error=as_slt_error(error), kept={})
             self._journal.add(question, made)
         kept = self._journal[question]

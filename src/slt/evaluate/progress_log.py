@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from slt.core.errors import UserError
 from slt.core.files import cannot_write
 
-JOURNAL = "decoded.jsonl"
+PROGRESS_LOG = "decoded.jsonl"
 
 
-class Journal:
+class ProgressLog:
     """Answers of a model, by question, kept in a file as they come; without a file, in memory only.
 
     A last line that was not written to its end is taken away; whoever asks again for its clip gets no answer.
@@ -37,7 +37,7 @@ class Journal:
         self._file: BinaryIO | None = None
         if folder is None:
             return
-        path = folder / JOURNAL
+        path = folder / PROGRESS_LOG
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = open(path, "a+b")  # noqa: SIM115 - closed on exit

@@ -70,7 +70,7 @@ def write_report(
             folders below it, come with it.
         out: the HTML file.
         n_pictures: thumbnails at most.
-        progress: told of each of them.
+        progress: called with each of them.
 
     Raises:
         UserError: a folder with nothing to tell of, or results that cannot be read.

@@ -16,9 +16,9 @@ from slt.core.signals import stop_requests
 from slt.data.manifest import Clip, Manifest
 from slt.evaluate.blaser import judge
 from slt.evaluate.evaluation import Material
-from slt.evaluate.from_features import StoredReader, open_stored
+from slt.evaluate.from_features import FeatureReader, open_features_for
 from slt.evaluate.model import Answer, Asked, Reader, read_all, read_blanks
-from slt.evaluate.progress_log import Journal, unpacked
+from slt.evaluate.progress_log import ProgressLog, unpacked
 from slt.evaluate.results import Sentence, Timing
 from slt.evaluate.sonar_space import Judged
 
@@ -43,7 +43,7 @@ def read_videos(
         asked: the model, and how it is asked.
         manifest: the clips.
         out: a folder in which a run that was stopped goes on; None: nothing is kept.
-        progress: told of each clip.
+        progress: called with each clip.
         blanks: ask it for blank videos as well.
         blasers: judge its texts by these, as ``choose_blasers`` gives them.
         features: where those of the clips lie: no video is read then, and no time told.
@@ -54,12 +54,12 @@ def read_videos(
         SltError: the machine failed.
     """
     clips, texts, silent = _with_text(manifest, asked.lang)
-    stored = open_stored(features, asked.model, manifest.path) if features else None
+    stored = open_features_for(features, asked.model, manifest.path) if features else None
     told = {"features": str(features.absolute())} if features else {}
     with ExitStack() as stack:
-        journal = stack.enter_context(Journal(out, {**asked.fingerprint(), **told}))
+        journal = stack.enter_context(ProgressLog(out, {**asked.fingerprint(), **told}))
         stop = stack.enter_context(stop_requests())
-        reader = Reader(asked, journal) if stored is None else StoredReader(asked, journal, stored)
+        reader = Reader(asked, journal) if stored is None else FeatureReader(asked, journal, stored)
         answers = read_all(reader, manifest, clips, stop, progress)
         blank_texts = read_blanks(reader, answers, stop, progress) if blanks and stored is None else None
         targets = reader.embed(texts) if reader.embeds_text and any(not one.error for one in answers) else None

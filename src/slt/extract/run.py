@@ -82,7 +82,7 @@ def extract(
         folder: the store's; made if there is none.
         shard: which part of all clips these are; names this worker's files.
         stop: ends the work after the batch in hand.
-        progress: told of every clip.
+        progress: called with every clip.
 
     Raises:
         UserError: the folder holds features of another kind, or something else.

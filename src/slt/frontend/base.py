@@ -20,10 +20,10 @@ from slt.core.errors import UserError
 from slt.data.features.header import StoreHeader
 from slt.frontend.streams import Stream
 from slt.video.base import Frame, Video
-from slt.video.cache import KEPT_BYTES, KeptVideo
+from slt.video.cache import CACHE_BYTES, CachedVideo
 from slt.video.crop import SignerBox, find_signer
 from slt.video.detect import load_detector
-from slt.video.pose_file import joints_of, open_posed, pose_beside
+from slt.video.pose_file import keypoints_of, open_with_pose, pose_beside
 from slt.video.rate import to_working_rate
 from slt.video.stream import cropped_frames
 from slt.video.windows import Window
@@ -132,8 +132,8 @@ class OpenClip:
             yield from self._counted(frames)
 
     def keypoints(self, holistic: Any) -> Generator[NDArray[np.float32], None, None]:
-        """Yield the keypoints of each frame, (225,) float32, NaN where not detected; ``holistic`` as ``joints_of``."""
-        with closing(joints_of(self.video, holistic)) as keypoints:
+        """Yield the keypoints of each frame, (225,) float32, NaN where not detected; see ``keypoints_of``."""
+        with closing(keypoints_of(self.video, holistic)) as keypoints:
             yield from self._counted(keypoints)
 
     def _counted(self, items: Iterable[T]) -> Iterator[T]:
@@ -237,7 +237,7 @@ class Frontend(ABC):
         """The model."""
         return self.load()._model
 
-    def open(self, clip: ClipSource, *, signer: SignerBox | None = None, cache_bytes: int = KEPT_BYTES) -> OpenClip:
+    def open(self, clip: ClipSource, *, signer: SignerBox | None = None, cache_bytes: int = CACHE_BYTES) -> OpenClip:
         """Open a clip at the extractor's frame rate and find the signer.
 
         Args:
@@ -253,7 +253,7 @@ class Frontend(ABC):
             raise UserError(
                 f"the manifest names no video for {clip.id}; expected a path", fix="fill the manifest's column video"
             )
-        opened = open_posed(
+        opened = open_with_pose(
             path,
             clip.start_s,
             clip.end_s,
@@ -265,7 +265,7 @@ class Frontend(ABC):
             opened.warn(POSE_BESIDE)
         return self.at_rate(opened, signer=signer, cache_bytes=cache_bytes)
 
-    def at_rate(self, video: Video, *, signer: SignerBox | None = None, cache_bytes: int = KEPT_BYTES) -> OpenClip:
+    def at_rate(self, video: Video, *, signer: SignerBox | None = None, cache_bytes: int = CACHE_BYTES) -> OpenClip:
         """Bring an open video to the extractor's frame rate and find the signer; arguments as for ``open``."""
         return at_rate(video, self.preprocess, signer=signer, cache_bytes=cache_bytes)
 
@@ -310,10 +310,10 @@ class Frontend(ABC):
 
 
 def at_rate(
-    video: Video, preprocess: PreprocessCard, *, signer: SignerBox | None = None, cache_bytes: int = KEPT_BYTES
+    video: Video, preprocess: PreprocessCard, *, signer: SignerBox | None = None, cache_bytes: int = CACHE_BYTES
 ) -> OpenClip:
     """Bring a video to the frame rate of ``preprocess``, and find the signer with its detector."""
-    cached = KeptVideo(to_working_rate(video, target_fps=preprocess.target_fps), cache_bytes)
+    cached = CachedVideo(to_working_rate(video, target_fps=preprocess.target_fps), cache_bytes)
     return OpenClip(cached, signer or find_signer(cached, preprocess.detector))
 
 

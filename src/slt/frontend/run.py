@@ -19,9 +19,9 @@ import torch
 
 from slt.core.errors import SltError, as_slt_error
 from slt.core.signals import StopRequests
-from slt.core.timing import Stopwatch
+from slt.core.timing import StageTimer
 from slt.frontend.base import ClipSource, FrameInput, Frontend, OpenClip, Streams
-from slt.video.cache import KEPT_BYTES
+from slt.video.cache import CACHE_BYTES
 from slt.video.crop import SignerBox
 from slt.video.windows import Window
 
@@ -82,7 +82,7 @@ def clip_features(
     frontend: Frontend,
     *,
     n_readings: int = 1,
-    clock: Stopwatch | None = None,
+    clock: StageTimer | None = None,
     progress: Progress | None = None,
 ) -> ClipFeatures:
     """Compute the features of one clip while it is decoded.
@@ -118,7 +118,7 @@ def many_clip_features(
         n_workers: clips decoded at once; by default as many as there are cores.
     """
     n_workers = n_workers or min(os.cpu_count() or 1, MAX_WORKERS)
-    cache_bytes = KEPT_BYTES // n_workers
+    cache_bytes = CACHE_BYTES // n_workers
     jobs = ((clip, partial(frontend.open, clip, cache_bytes=cache_bytes)) for clip in clips)
     with closing(_Engine(jobs, frontend, n_workers=n_workers).run(stop=stop)) as ready:
         for clip in ready:
@@ -200,13 +200,13 @@ class _Engine:
         *,
         n_workers: int = 1,
         n_readings: int = 1,
-        clock: Stopwatch | None = None,
+        clock: StageTimer | None = None,
         full_batches: bool = False,
     ) -> None:
         self._jobs = iter(jobs)
         self._frontend = frontend
         self._n_readings = n_readings
-        self._clock = clock or Stopwatch()
+        self._clock = clock or StageTimer()
         self._full_batches = full_batches
         self._taking = threading.Lock()
         self._parts: queue.Queue[tuple[_Clip, _Part]] = queue.Queue(maxsize=2 * frontend.batch_size)

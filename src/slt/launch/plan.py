@@ -39,7 +39,7 @@ class Job:
         array: into how many jobs the work is shared out, by ``--shard``; 0: it is not.
         cpus: processor cores per node.
         memory: memory per node as Slurm writes it (``64G``); empty: what the cluster gives.
-        time: the longest it may run at a stretch, as Slurm writes it (``24:00:00``); empty: what the cluster allows.
+        time: the longest it may run at a segment, as Slurm writes it (``24:00:00``); empty: what the cluster allows.
         grace_s: how long before that it is asked to save and stop, in seconds.
         accept_failures: whether jobs after it may begin when some items failed (exit code 3).
         sbatch: further options for sbatch, each as ``--name=value``.
@@ -117,7 +117,7 @@ class Place:
         return name if self.image else str(Path(sys.executable).with_name(name))
 
     def check(self, words: tuple[str, ...]) -> None:
-        """See that the image is there, and that the container sees the files the words name.
+        """Check that the image is there, and that the container sees the files the words name.
 
         Raises:
             UserError: it is not, or does not.

@@ -74,8 +74,8 @@ def replace(module: nn.Module, change: Callable[[str, nn.Module], nn.Module]) ->
                 setattr(owner, leaf, changed)
 
 
-def settle_on_cpu(module: nn.Module) -> None:
-    """Let a model that lies on this CPU compute as fast as it can there, with results that differ in rounding alone.
+def use_cpu_kernels(module: nn.Module) -> None:
+    """Replace layers of a model on this CPU by faster equivalents; results differ by rounding only.
 
     In float32 large products go to oneDNN, which for the few rows of a text search takes half the time of the
     library that torch asks by itself. In half precision without instructions for it, weights of products and tables

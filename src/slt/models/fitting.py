@@ -123,7 +123,7 @@ def fit(
 
     Raises:
         UserError: names are missing, unexpected, of another shape or type, or disagree although the module uses them
-            for one tensor; every kind is told, with its count.
+            for one tensor; every kind is reported with its count.
     """
     own = module.state_dict(keep_vars=True)
     may_miss = [name for name in own if _matches(name, may_miss)]

@@ -81,7 +81,7 @@ class Fusion(nn.Module):
 def at_pace_of(states: Tensor, lengths: Tensor, batch: FeatureBatch) -> Tensor:
     """Read each clip's states at the time steps of another stream of it, between two of them by linear interpolation.
 
-    Both streams are taken to begin and to end together, each step in the middle of its stretch of time.
+    Both streams are taken to begin and to end together, each step in the middle of its segment of time.
 
     Args:
         states: (B, M, D).

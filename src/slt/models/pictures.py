@@ -129,7 +129,7 @@ def weights_of(folder: Path) -> Path:
 
 
 def check_type(folder: Path, known: tuple[str, ...]) -> None:
-    """See that the configuration in ``folder`` is of one of the types ``known``.
+    """Check that the configuration in ``folder`` is of one of the types ``known``.
 
     Raises:
         UserError: it is not, or cannot be read.

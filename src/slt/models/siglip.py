@@ -142,7 +142,7 @@ def siglip_config(folder: Path) -> SiglipConfig:
 
 @contextmanager
 def _reading(file: Path) -> Iterator[None]:
-    """Say of which file it is that something cannot be read."""
+    """Describe of which file it is that something cannot be read."""
     try:
         yield
     except UserError as error:

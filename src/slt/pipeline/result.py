@@ -32,7 +32,7 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True)
 class Translation:
-    """One translated video, or stretch of a video.
+    """One translated video, or segment of a video.
 
     Attributes:
         video: its path, as it was given.
@@ -44,7 +44,7 @@ class Translation:
         end_s: when it ends, likewise.
         duration_s: how long the frames that were read last, in seconds.
         signer: the part of the picture the model saw, and how it was found.
-        windows: what the extractor was fed; none where it looks at single frames.
+        windows: what the extractor was fed; none when it takes single frames.
         features: (N, feature_dim) float32 on the CPU; of keypoints NaN where a joint was not seen.
         visual: (M, visual_dim) float32 on the CPU, embeddings of pictures beside keypoints; None: there are none.
         embedding: (D,) float32 on the CPU, in SONAR's space.
@@ -99,12 +99,12 @@ class Translation:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A video, or a stretch of one, that could not be translated.
+    """A video, or a segment of one, that could not be translated.
 
     Attributes:
         video: its path, as it was given.
         error: why.
-        span_s: (start, end) of the stretch that was asked for, in seconds; None: the whole video.
+        span_s: (start, end) of the segment that was asked for, in seconds; None: the whole video.
     """
 
     video: str

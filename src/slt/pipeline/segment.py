@@ -11,7 +11,7 @@ from torch import Tensor
 
 from slt.bundle.load import LoadedBundle
 from slt.core.tensors import EncoderOutput, FeatureBatch
-from slt.core.timing import Stopwatch
+from slt.core.timing import StageTimer
 from slt.frontend.base import Frontend
 from slt.frontend.run import ClipFeatures, Opener, Progress, clip_features
 from slt.pipeline.result import Span, Translation
@@ -49,7 +49,7 @@ def translate_segment(
     beam_size: int = 5,
     nbest: int = 1,
     rerank: bool = False,
-    clock: Stopwatch | None = None,
+    clock: StageTimer | None = None,
     progress: Progress | None = None,
 ) -> Translation:
     """Translate one segment.
@@ -68,7 +68,7 @@ def translate_segment(
     Raises:
         UserError: the video cannot be opened or read to its end, or a size is out of range.
     """
-    clock = clock or Stopwatch()
+    clock = clock or StageTimer()
     n_readings = READINGS if rerank else 1
     found = clip_features(segment.open, frontend, n_readings=n_readings, clock=clock, progress=progress)
     with clock("encoder"):

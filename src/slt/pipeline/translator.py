@@ -10,9 +10,9 @@ from typing import Any
 
 from slt.assets.cards import BundleCard
 from slt.bundle.load import LoadedBundle, load_bundle
-from slt.bundle.resolve import obtain
+from slt.bundle.resolve import make_available
 from slt.core.errors import as_slt_error
-from slt.core.timing import Stopwatch
+from slt.core.timing import StageTimer
 from slt.frontend.base import ClipSource, Frontend, OpenClip, Settings
 from slt.frontend.registry import make_frontend
 from slt.frontend.run import Progress
@@ -21,8 +21,8 @@ from slt.pipeline.segment import Segment, translate_segment
 from slt.segmentation.finder import SentenceLimits
 from slt.segmentation.stream import Sentence, find_sentences
 from slt.text.languages import check_languages
-from slt.video.pose_file import open_posed
-from slt.video.prefetch import read_ahead
+from slt.video.pose_file import open_with_pose
+from slt.video.prefetch import prefetch
 from slt.video.stream import timed_crops
 
 DEFAULT_LANG = "eng_Latn"
@@ -69,7 +69,7 @@ class Translator:
 
         Args:
             text_encoder: also load what turns text into embeddings, which reranking needs.
-            progress: told of what is fetched and imported.
+            progress: called with what is fetched and imported.
 
         Raises:
             UserError: no such model, device or dtype, files that are not what the model's card says, or a detector that
@@ -77,7 +77,7 @@ class Translator:
             SltError: what is to be fetched cannot be.
         """
         if self._bundle is None or (text_encoder and not self._has_text_encoder):
-            obtain(self.model, text_encoder=text_encoder, progress=progress)
+            make_available(self.model, text_encoder=text_encoder, progress=progress)
             self._bundle = load_bundle(
                 self.model,
                 device=self.device,
@@ -110,7 +110,7 @@ class Translator:
         rerank: bool = False,
         progress: Progress | None = None,
     ) -> Translation:
-        """Translate one video file or folder of frames, or a stretch of it as if it were a video of its own.
+        """Translate one video file or folder of frames, or a segment of it as if it were a video of its own.
 
         Args:
             video: its path; for a model that reads keypoints alone, a ``.pose`` file will do.
@@ -122,7 +122,7 @@ class Translator:
             beam_size: hypotheses kept alive in the decoder's search.
             nbest: texts per language, at most ``beam_size``.
             rerank: read the video several times, and weigh the texts of all readings; needs a text encoder.
-            progress: told of the windows or frames that went through the extractor.
+            progress: called with the windows or frames that went through the extractor.
 
         Raises:
             UserError: not a readable video, a language the model does not write, or a size out of range.
@@ -159,7 +159,7 @@ class Translator:
             beam_size: hypotheses kept alive in the decoder's search.
             nbest: texts per language.
             rerank: read each sentence several times.
-            progress: told, after each sentence, how many seconds of the video are done.
+            progress: called after each sentence with how many seconds of the video are done.
 
         Raises:
             UserError: as for ``translate``; when the video cannot be read to its end, after what could be read.
@@ -168,11 +168,11 @@ class Translator:
         bundle = self.load(text_encoder=rerank)
         langs = check_languages(langs or _default_langs(bundle.card), bundle.card.languages)
         settings: dict[str, Any] = {"beam_size": beam_size, "nbest": nbest, "rerank": rerank}
-        clock = Stopwatch()
+        clock = StageTimer()
         with clock("signer"):
-            whole = self.frontend.at_rate(open_posed(Path(video)))
+            whole = self.frontend.at_rate(open_with_pose(Path(video)))
         fps, n_frames = whole.video.info.fps, whole.video.info.n_frames
-        crops = read_ahead(timed_crops(whole.video, whole.signer, bundle.card.preprocess.size), FRAMES_AHEAD)
+        crops = prefetch(timed_crops(whole.video, whole.signer, bundle.card.preprocess.size), FRAMES_AHEAD)
         with closing(crops):
             for sentence in clock.each("frames", find_sentences(crops, fps=fps, limits=limits)):
                 opener = partial(self._open_sentence, Path(video), sentence, whole)
@@ -208,7 +208,7 @@ class Translator:
         for video in videos:
             try:
                 yield self.translate(video, langs, beam_size=beam_size, nbest=nbest, rerank=rerank, progress=progress)
-            except Exception as error:  # a bug that one video meets must not cost the others; it is told, not hidden
+            except Exception as error:  # reported with its video, so that it costs no other
                 yield Failure(video=str(video), error=as_slt_error(error))
 
 

@@ -59,7 +59,7 @@ def decoder_mistakes(
     )
     yield (
         data.embeddings is not None,
-        f"data.embeddings are targets in SONAR's space, of which a {decoder.kind} has no use; leave them away",
+        f"data.embeddings are targets in SONAR's space, of which a {decoder.kind} has no use; remove them",
     )
     yield (
         decoder.kind == "t5" and len(langs) > 1,

@@ -59,7 +59,7 @@ class Augment:
         rate: largest relative change of the signing's speed, by resampling the time steps.
         crop: largest share of the time steps cut from the two ends together.
         drop: share of single time steps left out.
-        mask: share of the time steps set to zero, in one stretch.
+        mask: share of the time steps set to zero, in one segment.
         noise: Gaussian noise, in standard deviations of the features.
         feature_dropout: share of the feature's numbers set to zero, the same ones in a whole clip.
     """

@@ -117,7 +117,7 @@ class HfDecoder:
 
     def __post_init__(self) -> None:
         refuse(
-            (bool(self.weights and self.shape), f"shape is that of the weights, {self.weights}: leave it away"),
+            (bool(self.weights and self.shape), f"shape is that of the weights, {self.weights}: remove it"),
             (self.vocab_size < 1, f"vocab_size {self.vocab_size}, expected at least 1"),
             (not 0 <= self.dropout < 1, f"dropout {self.dropout}, expected 0 or more, below 1"),
         )

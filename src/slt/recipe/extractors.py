@@ -107,7 +107,7 @@ ENCODERS_OF = {
 
 
 def complaint_about_pair(extractor: Extractor, encoder: str, *, stored: bool) -> str | None:
-    """Say why an extractor's features cannot be learnt from, as far as the recipe tells.
+    """Describe why an extractor's features cannot be learnt from, as far as the recipe tells.
 
     Args:
         extractor: what makes them.

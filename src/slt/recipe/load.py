@@ -43,7 +43,7 @@ def load_recipe(name_or_path: str, verb: str, changes: Sequence[str] = ()) -> Re
         changes: ``optim.lr=1e-4`` and the like; values are YAML.
 
     Raises:
-        UserError: no such recipe, no YAML, or mistakes, all of which are told.
+        UserError: no such recipe, no YAML, or mistakes, all reported together.
     """
     path = find_recipe(name_or_path)
     values = _read(path)
@@ -79,10 +79,10 @@ def find_recipe(name_or_path: str) -> Path:
 
 
 def check_verb(recipe: Recipe, verb: str) -> None:
-    """See that a recipe is one for this trainer.
+    """Check that a recipe is one for this trainer.
 
     Raises:
-        UserError: it is not; every reason is told.
+        UserError: it is not; every reason is reported.
     """
     if verb not in VERBS:
         raise ValueError(f"{verb} is none of {VERBS}")
@@ -93,7 +93,7 @@ def check_verb(recipe: Recipe, verb: str) -> None:
     translates = verb == "train-translator"
     refuse(
         (verb == "train-features" and not trains_extractor, "train-features needs an extractor with frozen below 1"),
-        (verb == "train-features" and not from_video, "train-features learns from videos: leave data.*.features away"),
+        (verb == "train-features" and not from_video, "train-features learns from videos: remove data.*.features"),
         (
             verb in ("train-encoder", "train-translator") and trains_extractor,
             f"{verb} leaves the extractor as it is: set extractor.frozen=1, or use train-features",

@@ -28,7 +28,7 @@ class Recipe:
         data: from what.
         optim: how.
         stages: what is trained from which epoch on; none: everything that is not frozen, from the start.
-        trainer: how long, and what is looked at meanwhile.
+        trainer: duration, and validation during training.
     """
 
     name: str

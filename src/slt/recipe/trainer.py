@@ -87,7 +87,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer:
-    """How long, on what, and what is looked at meanwhile.
+    """Duration, device, precision, and validation during training.
 
     Attributes:
         epochs: times that every clip is seen.

@@ -20,7 +20,7 @@ _SPAN = re.compile(rf"\s*({_TIME})\s*-\s*({_TIME})\s*$")
 
 
 class TimeSpan(NamedTuple):
-    """A stretch of a video, in seconds since its first frame; ``end_s`` is not in it."""
+    """A segment of a video, in seconds since its first frame; ``end_s`` is not in it."""
 
     start_s: float
     end_s: float

@@ -27,8 +27,8 @@ class Hypothesis:
             where the decoder is not given it; higher is better.
         truncated: the decoder ran into its length limit, so the text may be cut off.
         looped: a first search went round in circles, and this text is of a second one, which forbade every repeat.
-        agreement: cosine between what the text means and what was signed, both in SONAR's space; None: not looked at.
-        confidence: 0..1, how much to trust the text; see ``slt.text.rerank``; None: not looked at.
+        agreement: cosine between what the text means and what was signed, both in SONAR's space; None: not computed.
+        confidence: 0..1, how much to trust the text; see ``slt.text.rerank``; None: not computed.
     """
 
     text: str
@@ -70,7 +70,7 @@ class TextDecoder(Protocol):
 
 
 def check_search(*, beam_size: int, nbest: int, max_tokens: int | None, n_tokens: int) -> None:
-    """See that a beam search can be as wide and long as it was asked to be.
+    """Check that a beam search can be as wide and long as it was asked to be.
 
     Args:
         beam_size: hypotheses kept alive.

@@ -9,5 +9,5 @@ _CIRCLE = re.compile(r"(\S.{1,78}?)\1{4}|(\S)\2{9}", re.DOTALL)
 
 
 def goes_in_circles(text: str) -> bool:
-    """Tell whether ``text`` repeats itself without end; works in scripts without spaces too."""
+    """Return whether ``text`` repeats itself without end; works in scripts without spaces too."""
     return _CIRCLE.search(f"{text} ") is not None

@@ -52,7 +52,7 @@ class OneStepAttention(StandIn):
 
 
 def attend_once(decoder: nn.Module) -> None:
-    """Let every attention to the embedding in a decoder be a ``OneStepAttention``, unless it is already."""
+    """Replace every attention to the embedding in a decoder by ``OneStepAttention``."""
     for layer in list(decoder.modules()):
         attention = getattr(layer, "encoder_decoder_attn", None)
         if isinstance(attention, nn.Module) and not isinstance(attention, OneStepAttention):

@@ -79,7 +79,7 @@ def _read_at(rows: Features, n: int) -> Features:
 
 
 def _cropped(streams: Sequence[Features], share: float, rng: np.random.Generator) -> list[Features]:
-    """Keep the rows of one stretch of time; which, is drawn in rows of the first stream."""
+    """Keep the rows of one interval of time; which, is drawn in rows of the first stream."""
     whole = len(streams[0])
     n = max(1, whole - round(whole * share * rng.random()))
     first = int(rng.integers(whole - n + 1))

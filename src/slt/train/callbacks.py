@@ -30,7 +30,7 @@ BEST = "best-{}.safetensors"  # by the update they are of
 
 
 class Keep(Callback):
-    """Keeps the state to go on from: every so often, at the end of each stretch, and when asked to stop."""
+    """Keeps the state to go on from: every so often, at the end of each interval, and when asked to stop."""
 
     def __init__(self, run: Run, loader: Loader, judge: Judge, *, every_s: float) -> None:
         self.run, self.loader, self.judge, self.every_s = run, loader, judge, every_s
@@ -46,7 +46,7 @@ class Keep(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Count the batch; save after an update when it is time to, but leave a stretch's last batch to its end."""
+        """Count the batch; save after an update when it is time to, but leave a interval's last batch to its end."""
         module: Training = pl_module  # type: ignore[assignment]
         module.n_batches += 1
         self.loader.positions.position = module.n_batches
@@ -78,7 +78,7 @@ class Keep(Callback):
             raise SltError("another process was asked to stop")
 
     def _agree(self, module: LightningModule) -> tuple[bool, bool]:
-        """Tell whether any process was asked to stop, and whether it is time to save by the clock of any.
+        """Return whether any process was asked to stop, and whether it is time to save by the clock of any.
 
         All processes must save together, and no two clocks are the same.
         """
@@ -104,7 +104,7 @@ def steps_done(checkpoint: Path, processes: int) -> int:
 
 
 class Judge(Callback):
-    """Validates after stretches and at the end, keeps the best weights, and ends training that gets no better."""
+    """Validates after intervals and at the end, keeps the best weights, and ends training that gets no better."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Judge(Callback):
         ema: Ema | None,
     ) -> None:
         self.run, self.validate, self.every, self.curves, self.ema = run, validate, every, curves, ema
-        self.n_stretches = self.n_validations = self.n_worse = 0
+        self.n_intervals = self.n_validations = self.n_worse = 0
         self.best: list[tuple[float, str]] = []
         self.last: Validation | None = None
         self.ended_early = False
@@ -129,8 +129,8 @@ class Judge(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validate."""
         module: Training = pl_module  # type: ignore[assignment]
-        self.n_stretches += 1
-        if self.n_stretches % self.every and trainer.global_step < trainer.max_steps:  # after the last step in any case
+        self.n_intervals += 1
+        if self.n_intervals % self.every and trainer.global_step < trainer.max_steps:  # after the last step in any case
             return
         if self.ema:
             self.ema.swap(module)
@@ -149,14 +149,15 @@ class Judge(Callback):
             self.ema.swap(module)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a run goes on with."""
-        names = ("n_stretches", "n_validations", "n_worse", "best")
-        return {name: getattr(self, name) for name in names}
+        """Return the state for a checkpoint; its key ``n_stretches`` is that of earlier runs."""
+        names = ("n_validations", "n_worse", "best")
+        return {"n_stretches": self.n_intervals, **{name: getattr(self, name) for name in names}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on."""
-        vars(self).update(state_dict)
-        self.best = [(value, name) for value, name in self.best]
+        """Restore the state of ``state_dict``."""
+        self.n_intervals = state_dict["n_stretches"]
+        self.n_validations, self.n_worse = state_dict["n_validations"], state_dict["n_worse"]
+        self.best = [(value, name) for value, name in state_dict["best"]]
 
     def best_weights(self) -> dict[str, Tensor]:
         """Return the best weights.
@@ -207,7 +208,7 @@ class Ema(Callback):
         self._step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin with the weights as they are, or where one was."""
+        """Start from the current weights, or from those of a checkpoint."""
         for name, weight in pl_module.trained_weights().items():  # type: ignore[operator]
             before = share_of(self.average.get(name, weight), weight)
             self.average[name] = before.detach().to(weight.device).clone()
@@ -242,7 +243,7 @@ class Ema(Callback):
 
 
 def tell(found: Validation, what: str, n_samples: int) -> None:
-    """Tell the person what a validation found; signs of collapse loudly."""
+    """Report the results of a validation; signs of collapse loudly."""
     told = ", ".join(f"{name} {value:.4g}" for name, value in found.figures.items())
     log.say(f"{what}: {told}")
     for sample in found.samples[:n_samples]:

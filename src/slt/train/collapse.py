@@ -20,7 +20,7 @@ def spread(predicted: NDArray[np.float32], targets: NDArray[np.float32]) -> floa
 
 
 def constant_embeddings(figures: dict[str, float], n_clips: int) -> Iterator[str]:
-    """Say what in a validation's figures shows embeddings that do not depend on the clip."""
+    """Describe what in a validation's figures shows embeddings that do not depend on the clip."""
     if n_clips < FEWEST:
         return
     if figures["spread"] < COLLAPSED:
@@ -33,7 +33,7 @@ def constant_embeddings(figures: dict[str, float], n_clips: int) -> Iterator[str
 
 
 def constant_texts(texts: Sequence[str], references: Sequence[str]) -> Iterator[str]:
-    """Say when translations repeat one text far more often than the references do."""
+    """Describe when translations repeat one text far more often than the references do."""
     if len(texts) < FEWEST:
         return
     text, times = Counter(texts).most_common(1)[0]

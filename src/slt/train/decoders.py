@@ -59,7 +59,7 @@ def text_bundle(recipe: Recipe) -> Bundle | None:
 
 
 def check_decoder(recipe: Recipe) -> None:
-    """See that a recipe's decoder is there, as far as that can be seen at once, and writes the recipe's languages.
+    """Check that a recipe's decoder is there, as far as that can be seen at once, and writes the recipe's languages.
 
     Raises:
         UserError: it is not, or does not.
@@ -72,7 +72,7 @@ def check_decoder(recipe: Recipe) -> None:
 
 
 def reads_sentence(recipe: Recipe) -> bool:
-    """Tell whether anything that is learnt depends on the encoder's sentence embeddings, not on its states alone."""
+    """Return whether anything that is learnt depends on the encoder's sentence embeddings, not on its states alone."""
     by_states = getattr(recipe.decoder, "source", "sentence") == "sequence"
     return not (by_states and recipe.objective.kind == "cross-entropy")
 

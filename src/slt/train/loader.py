@@ -141,25 +141,25 @@ class Clips(Dataset[Batch]):
 
 
 class Positions(Sampler[Key]):
-    """Which batches come next: from a position in the training to the end of the stretch it lies in.
+    """Which batches come next: from a position in the training to the end of the interval it lies in.
 
     Attributes:
         batches: of the whole training.
-        stretch: batches between two validations.
+        interval: batches between two validations.
         process: which one this is, of how many.
         position: batches that are done; to be kept up by whoever trains.
     """
 
-    def __init__(self, batches: Batches, stretch: int, process: tuple[int, int] = (0, 1)) -> None:
-        self.batches, self.stretch, self.process = batches, stretch, process
+    def __init__(self, batches: Batches, interval: int, process: tuple[int, int] = (0, 1)) -> None:
+        self.batches, self.interval, self.process = batches, interval, process
         self.position = 0
 
     def __len__(self) -> int:
-        return self.stretch
+        return self.interval
 
     def __iter__(self) -> Iterator[Key]:
         index, count = self.process
-        left = self.stretch - self.position % self.stretch
+        left = self.interval - self.position % self.interval
         for epoch, batch in islice(self.batches.from_position(self.position), left):
             yield epoch, tuple(batch[index::count]), len(batch)
 

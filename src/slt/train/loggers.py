@@ -114,7 +114,7 @@ def _wandb_run(folder: Path, project: str, settings: Mapping[str, Any]) -> Any:
         wandb: Any = import_module("wandb")  # not among what slt needs; fairseq2 brings it
     except ImportError as error:
         raise UserError(
-            "trainer.wandb is set, but wandb is not installed", fix="pip install wandb, or leave trainer.wandb away"
+            "trainer.wandb is set, but wandb is not installed", fix="pip install wandb, or remove trainer.wandb"
         ) from error
     from slt.core.home import is_offline
 

@@ -117,7 +117,7 @@ def make_trainer(recipe: Recipe, prepared: Prepared, run: Run, callbacks: list[A
         strategy=_strategy(settings.strategy, together.processes),
         precision=PRECISIONS[settings.precision],
         plugins=[Files(), _environment(together)],
-        max_epochs=prepared.n_stretches,
+        max_epochs=prepared.n_intervals,
         max_steps=prepared.n_steps,
         accumulate_grad_batches=recipe.optim.accumulate,
         gradient_clip_val=recipe.optim.clip_norm or None,

@@ -173,7 +173,7 @@ class Training(LightningModule):
             _begin_anew(checkpoint["loops"]["fit_loop"])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """See that all trained weights are there."""
+        """Check that all trained weights are there."""
         if missing := set(self.trained_names()) - set(checkpoint["state_dict"]):
             raise RuntimeError(f"the checkpoint lacks {sorted(missing)[:3]}")
         self.n_batches = checkpoint["n_batches"]

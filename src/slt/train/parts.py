@@ -132,7 +132,7 @@ def build_encoder(recipe: Encoder, widths: Widths) -> nn.Module:
 
 
 def recompute(model: nn.Module) -> None:
-    """Let each layer keep no more than what goes in, and work out the rest again in the backward pass."""
+    """Enable gradient checkpointing in each layer."""
     stacks = [part for part in model.children() if hasattr(part, "gradient_checkpointing_enable")]
     for stack in stacks:  # transformers' own have a way of theirs
         stack.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
@@ -177,7 +177,7 @@ def extract(extractor: nn.Module, windows: WindowBatch, *, at_once: int) -> Feat
 
 
 def is_trained(module: nn.Module) -> bool:
-    """Tell whether any of a module's weights are."""
+    """Return whether any of a module's weights are."""
     return any(weight.requires_grad for weight in module.parameters())
 
 
@@ -217,7 +217,7 @@ def start_of(recipe: Encoder) -> Start | None:
         raise UserError(
             f"encoder.weights {recipe.weights} has another shape: "
             + ", ".join(f"{name} {start.shape[name]} and not {sizes[name]}" for name in wrong),
-            fix="leave encoder.shape away: such weights have their own",
+            fix="remove encoder.shape: such weights have their own",
         )
     return start
 

@@ -38,9 +38,9 @@ class Prepared:
         targets: the embeddings of their texts; of no width where nothing is compared with them.
         widths: what the data decides of the models' shapes.
         batches: of the whole training.
-        stretch: batches from one validation to the next.
-        every: stretches from one validation to the next; more than 1 when validation is less than once an epoch.
-        n_stretches: of the whole training.
+        interval: batches from one validation to the next.
+        every: intervals from one validation to the next; more than 1 when validation is less than once an epoch.
+        n_intervals: of the whole training.
         n_steps: updates of the whole training.
     """
 
@@ -49,9 +49,9 @@ class Prepared:
     targets: Targets
     widths: Widths
     batches: Batches
-    stretch: int
+    interval: int
     every: int
-    n_stretches: int
+    n_intervals: int
     n_steps: int
 
     @property
@@ -69,7 +69,7 @@ def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepare
         processes: that will train together.
 
     Raises:
-        UserError: files that are absent or do not fit each other, clips without features, languages nobody knows.
+        UserError: files that are absent or do not fit each other, clips without features, unknown languages.
     """
     check_decoder(recipe)
     train, val = _splits(recipe)
@@ -88,9 +88,9 @@ def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepare
         seed=recipe.trainer.seed,
     )
     settings = recipe.trainer
-    stretch = max(1, round(batches.per_epoch * min(settings.validate_every, 1.0)))
-    n_stretches = max(1, round(settings.epochs * batches.per_epoch / stretch))
-    n_steps = n_stretches * -(-stretch // recipe.optim.accumulate)
+    interval = max(1, round(batches.per_epoch * min(settings.validate_every, 1.0)))
+    n_intervals = max(1, round(settings.epochs * batches.per_epoch / interval))
+    n_steps = n_intervals * -(-interval // recipe.optim.accumulate)
     return Prepared(
         train=train,
         val=val,
@@ -103,9 +103,9 @@ def prepare(recipe: Recipe, targets_of: TargetsOf, *, processes: int) -> Prepare
             texts=own_texts,
         ),
         batches=batches,
-        stretch=stretch,
+        interval=interval,
         every=max(1, round(settings.validate_every)),
-        n_stretches=n_stretches,
+        n_intervals=n_intervals,
         n_steps=min(n_steps, settings.max_steps or n_steps),
     )
 
@@ -121,7 +121,7 @@ def train_loader(recipe: Recipe, prepared: Prepared, process: tuple[int, int]) -
         augment=recipe.data.augment,
         spreads=feature_spreads(prepared.train) if stored else (),
     )
-    return Loader(clips, Positions(prepared.batches, prepared.stretch, process), workers=recipe.data.workers)
+    return Loader(clips, Positions(prepared.batches, prepared.interval, process), workers=recipe.data.workers)
 
 
 def val_batches(recipe: Recipe, prepared: Prepared, process: tuple[int, int]) -> Loader:
@@ -138,7 +138,7 @@ def val_batches(recipe: Recipe, prepared: Prepared, process: tuple[int, int]) ->
 
 
 def tell_findings(recipe: Recipe, prepared: Prepared, run: Run) -> None:
-    """Tell the person what was found; list what is left out in the run's folder."""
+    """Report what was found; list what is left out in the run's folder."""
     train, val = prepared.train, prepared.val
     log.say(
         f"{len(train.examples)} clips to train on, {len(val.examples)} to validate with; "
@@ -219,7 +219,7 @@ def _source(recipe: Recipe, manifest: Manifest, split: Split, data: Data) -> Sou
 
 
 def _check_kinds(source: FeatureSource, split: Split, *, keypoints: bool) -> None:
-    """See that each store holds what the recipe says, or what the encoder takes."""
+    """Check that each store holds what the recipe says, or what the encoder takes."""
     for number, (kind, path) in enumerate(split.streams):
         first = keypoints and number == 0
         wanted = "keypoints" if first else kind

@@ -229,7 +229,7 @@ def _curves(recipe: Recipe, run: Run, step: int) -> Curves:
 
 @contextmanager
 def explained(module: Training) -> Iterator[None]:
-    """Say of which batch memory ran out, and which setting to change.
+    """Describe of which batch memory ran out, and which setting to change.
 
     Raises:
         SltError: it did.

@@ -159,12 +159,12 @@ def _hf(folder: Path, module: Training, recipe: Recipe) -> DecoderCard:
 
 
 def _link(bundle: Bundle, file: str, folder: Path, name: str) -> str:
-    """Let a file of a bundle be in another one too: one copy on the disk where the file system can do that."""
+    """Link a file of a bundle into another: one copy on the disk where the file system can do that."""
     return link_file(bundle.path(file), folder, name)
 
 
 def link_file(file: Path, folder: Path, name: str) -> str:
-    """Let a file be in a folder too, called ``name`` but for its suffix; return what it is called there."""
+    """Link or copy a file into a folder as ``name`` with its own suffix; return its name there."""
     name = str(Path(name).with_suffix(file.suffix))
     source, target = file.resolve(), folder / name
     try:

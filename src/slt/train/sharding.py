@@ -56,13 +56,13 @@ class Sharded(ModelParallelStrategy):
 
     @torch.no_grad()
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
-        """Give each process its share of the weights."""
+        """Shard over the processes the weights."""
         weights = self.lightning_module.trained_weights()  # type: ignore[operator, union-attr]
         for name, weight in weights.items():
             weight.copy_(share_of(checkpoint["state_dict"][name], weight))
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        """Give each process its share of the optimizer's state."""
+        """Shard over the processes the optimizer's state."""
         for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
             weights = [weight for group in optimizer.param_groups for weight in group["params"]]
             shares = {

@@ -155,7 +155,7 @@ class VideoSource:
 
 
 def _shows_anything(video: Video) -> bool:
-    """Tell whether there is a frame; a span claims one even where it lies past its video's end."""
+    """Return whether there is a frame; a span claims one even where it lies past its video's end."""
     try:
         with closing(video.timed_frames()) as timed:
             next(timed)

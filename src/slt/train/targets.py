@@ -103,7 +103,7 @@ def read_targets(
         space: whose text encoder makes them.
         given: a cache that `slt embed-text` filled; None: fill ``beside``.
         beside: where embeddings are kept that are made here; a killed run goes on there.
-        progress: told how many are made.
+        progress: called with how many are made.
 
     Raises:
         UserError: some are missing in ``given``, or it is of another text encoder; or that is not here.

@@ -113,7 +113,7 @@ class _Times:
 
 
 def told_wait(share: float, loader: Loader) -> str:
-    """Say that steps wait for data, and what to change."""
+    """Describe that steps wait for data, and what to change."""
     said = f"{100 * share:.0f} % of the time is waiting for data"
     if not isinstance(loader.dataset.corpus.source, FeatureSource):
         return f"{said}: features are made from the videos each time; slt extract-features makes them once"

@@ -10,25 +10,25 @@ from numpy.typing import NDArray
 
 from slt.video.base import Frame, Picture, Video
 
-KEPT_BYTES = 256_000_000
+CACHE_BYTES = 256_000_000
 """What the pictures of one video may take: as decoded, 90 s at 224 pixels, 27 s of 360p, 3 s of 1080p."""
 
 
-class KeptVideo(Video):
+class CachedVideo(Video):
     """A video that is first looked at, then read: few frames are kept from the look, many are decoded anew.
 
-    What ``timed_pictures`` yields is kept, compact as the decoder left it, until it takes more than ``kept_bytes``;
+    What ``timed_pictures`` yields is kept, compact as the decoder left it, until it takes more than ``cache_bytes``;
     then all is let go. Reading frames keeps nothing, but takes what was kept.
 
     Args:
         source: the video.
-        kept_bytes: what the kept pictures may take together.
+        cache_bytes: what the kept pictures may take together.
     """
 
-    def __init__(self, source: Video, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(self, source: Video, cache_bytes: int = CACHE_BYTES) -> None:
         super().__init__(source.info)
         self._source = source
-        self._kept_bytes = kept_bytes
+        self._kept_bytes = cache_bytes
         self._kept: list[tuple[float, Picture]] | None = None
 
     @property

@@ -14,7 +14,7 @@ from slt.core.errors import UserError
 from slt.video.base import Frame, Picture, Video, VideoInfo
 from slt.video.boxes import Box, Detector, centre_box, grow, mean_box
 from slt.video.detect import chain_of, load_detector
-from slt.video.tracks import choose_tube, largest_tube, link_tubes, motion_in_boxes
+from slt.video.tracks import choose_track, largest_tube, link_tubes, motion_in_boxes
 
 __all__ = ["Box", "SignerBox", "crop", "crop_resize", "find_signer"]
 
@@ -157,13 +157,13 @@ def _n_lookers(info: VideoInfo) -> int:
 
 
 def _decide(video: Video, seen: list[list[Box]], every: int) -> tuple[Box, str, str | None]:
-    """Choose the signer among the boxes of each frame looked at; return box, method and note."""
+    """Choose the signer among the boxes of each sampled frame; return box, method and note."""
     most = max(map(len, seen), default=0)
     if most == 1:
         return mean_box([boxes[0] for boxes in seen if boxes]), "mean of faces", None
     several = f"up to {most} people are in the picture:"
     tubes = link_tubes(seen)
-    moving = choose_tube(tubes, len(seen), lambda tubes: motion_in_boxes(video, tubes, every))
+    moving = choose_track(tubes, len(seen), lambda tubes: motion_in_boxes(video, tubes, every))
     if moving is not None:
         return moving, "moving face", f"{several} the one who moves most is taken to be the signer"
     largest = largest_tube(tubes)

@@ -39,7 +39,7 @@ def chain_of(name: str) -> tuple[str, ...]:
 
 
 def check_detector(name: str) -> None:
-    """See that there is a detector of this name, without loading anything.
+    """Check that there is a detector of this name, without loading anything.
 
     Raises:
         UserError: there is none, or its file is absent.

@@ -182,7 +182,7 @@ def _opened(path: Path) -> Iterator[InputContainer]:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Let every FFmpeg error of the block become one of ours."""
+    """Convert FFmpeg errors raised in the block into errors of slt."""
     from av.error import FFmpegError
 
     try:

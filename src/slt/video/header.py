@@ -39,7 +39,7 @@ class Header:
     warnings: tuple[str, ...] = ()
 
     def missing(self, n_frames: int, duration_s: float, last_s: float) -> str | None:
-        """Say what the file promised and did not hold, None when all is there.
+        """Describe what the file promised and did not hold, None when all is there.
 
         Args:
             n_frames: frames decoded.

@@ -71,7 +71,7 @@ class Holistic:
         return joints
 
     def restart(self) -> None:
-        """Begin another video."""
+        """Reset for another video."""
         self._graph.restart()
 
     def close(self) -> None:

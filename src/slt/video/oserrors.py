@@ -20,7 +20,7 @@ def explain_os_error(path: Path, error: OSError | ValueError) -> SltError:
 
 
 def _nearest_parent(path: Path) -> str:
-    """Say where a missing path leaves the folders that exist."""
+    """Describe where a missing path leaves the folders that exist."""
     for parent in path.absolute().parents:
         try:
             if parent.is_dir():

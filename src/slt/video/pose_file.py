@@ -32,7 +32,7 @@ def pose_beside(video: Path) -> Path | None:
     return found if found.is_file() and found != video else None
 
 
-def open_posed(
+def open_with_pose(
     path: Path,
     start_s: float | None = None,
     end_s: float | None = None,
@@ -41,7 +41,7 @@ def open_posed(
     pictures: bool = True,
     target_fps: float = 25.0,
 ) -> Video:
-    """Open a stretch of a video as ``open_span`` does; where there is a ``.pose`` file of it, its joints are known.
+    """Open a segment of a video as ``open_span`` does; where there is a ``.pose`` file of it, its joints are known.
 
     Args:
         path: the video; or the ``.pose`` file itself, which has no pictures.
@@ -68,7 +68,7 @@ def open_posed(
     return posed.with_pictures(video, target_fps) if pictures else posed
 
 
-def _read(pose: Path, start_s: float | None, end_s: float | None) -> PosedVideo:
+def _read(pose: Path, start_s: float | None, end_s: float | None) -> PoseFileVideo:
     found = read_pose(pose)
     first, after = (
         None if edge is None else max(math.ceil((edge - ROUNDING_S) * found.fps), 0) for edge in (start_s, end_s)
@@ -80,7 +80,7 @@ def _read(pose: Path, start_s: float | None, end_s: float | None) -> PosedVideo:
             fix="mend the clip's times, or make the file of the whole video",
         )
     own = VideoInfo(path=pose, fps=found.fps, n_frames=len(joints), height=found.height, width=found.width)
-    return PosedVideo(joints, own)
+    return PoseFileVideo(joints, own)
 
 
 def _check_length(posed: VideoInfo, video: VideoInfo) -> None:
@@ -94,15 +94,15 @@ def _check_length(posed: VideoInfo, video: VideoInfo) -> None:
         )
 
 
-class PosedVideo(Video):
-    """A stretch of a video, and where its joints are.
+class PoseFileVideo(Video):
+    """A segment of a video, and where its joints are.
 
     Joints and pictures keep each their own number per second: they are features of their own.
 
     Args:
         joints: (T, 225) float32, of every frame of their file.
         info: of the file that they are from.
-        pictures: the stretch itself; None: there are no pictures.
+        pictures: the segment itself; None: there are no pictures.
     """
 
     def __init__(self, joints: NDArray[np.float32], info: VideoInfo, pictures: Video | None = None) -> None:
@@ -111,10 +111,10 @@ class PosedVideo(Video):
         self._own = info
         self._pictures = pictures
 
-    def with_pictures(self, pictures: Video, target_fps: float) -> PosedVideo:
+    def with_pictures(self, pictures: Video, target_fps: float) -> PoseFileVideo:
         """Return the joints with the pictures they were made of, both at their working rates near ``target_fps``."""
-        joints = np.stack(list(joints_of(to_working_rate(self, target_fps=target_fps))))
-        return PosedVideo(joints, self._own, to_working_rate(pictures, target_fps=target_fps))
+        joints = np.stack(list(keypoints_of(to_working_rate(self, target_fps=target_fps))))
+        return PoseFileVideo(joints, self._own, to_working_rate(pictures, target_fps=target_fps))
 
     @property
     def warnings(self) -> list[str]:
@@ -140,7 +140,7 @@ class PosedVideo(Video):
             yield from timed
 
 
-def joints_of(
+def keypoints_of(
     video: Video, holistic: Callable[[], AbstractContextManager[Holistic]] = Holistic
 ) -> Generator[NDArray[np.float32], None, None]:
     """Yield the joints of every frame, (225,) float32 each: those that are known, else as Holistic sees them.

@@ -20,7 +20,7 @@ class _Failed:
         self.error = error
 
 
-def read_ahead(items: Generator[T, None, None], depth: int) -> Generator[T, None, None]:
+def prefetch(items: Generator[T, None, None], depth: int) -> Generator[T, None, None]:
     """Yield items in order while a thread makes the next ones, at most ``depth`` in advance.
 
     What is raised while an item is made is raised where the item would have come. The thread ends, and ``items`` is

@@ -14,10 +14,10 @@ from slt.video.boxes import Box, iou, mean_box
 
 Sighting: TypeAlias = tuple[int, Box]
 """The place of a frame among those looked at, and a box in it."""
-Tube: TypeAlias = list[Sighting]
+FaceTrack: TypeAlias = list[Sighting]
 
 
-def link_tubes(seen: Sequence[Sequence[Box]], *, threshold: float = 0.2) -> list[Tube]:
+def link_tubes(seen: Sequence[Sequence[Box]], *, threshold: float = 0.2) -> list[FaceTrack]:
     """Link the boxes of one person over time.
 
     A tube starts with the last box of the earliest frame that has one left, and takes from every later frame the box
@@ -25,11 +25,11 @@ def link_tubes(seen: Sequence[Sequence[Box]], *, threshold: float = 0.2) -> list
     pipeline's way.
 
     Args:
-        seen: the boxes in each frame looked at.
+        seen: the boxes in each sampled frame.
         threshold: overlap (IoU) above which two boxes are the same person.
     """
     left = [list(boxes) for boxes in seen]
-    tubes: list[Tube] = []
+    tubes: list[FaceTrack] = []
     for start, boxes in enumerate(left):
         while boxes:
             anchor = boxes.pop()
@@ -43,10 +43,10 @@ def link_tubes(seen: Sequence[Sequence[Box]], *, threshold: float = 0.2) -> list
     return tubes
 
 
-def choose_tube(
-    tubes: Sequence[Tube],
+def choose_track(
+    tubes: Sequence[FaceTrack],
     n_looked: int,
-    motion_of: Callable[[Sequence[Tube]], Mapping[Sighting, float]],
+    motion_of: Callable[[Sequence[FaceTrack]], Mapping[Sighting, float]],
     *,
     share: float = 0.5,
 ) -> Box | None:
@@ -54,9 +54,9 @@ def choose_tube(
 
     Args:
         tubes: from ``link_tubes``.
-        n_looked: frames looked at.
+        n_looked: sampled frames.
         motion_of: measures the motion in every box of some tubes; asked only when two or more are in question.
-        share: a tube must be seen in more than this share of the frames looked at.
+        share: a tube must be seen in more than this share of the sampled frames.
     """
     lasting = [tube for tube in tubes if len(tube) / n_looked > share]
     if not lasting:
@@ -67,7 +67,7 @@ def choose_tube(
     return _mean(max(lasting, key=lambda tube: (sum(motion[sighting] for sighting in tube) / len(tube), tube)))
 
 
-def largest_tube(tubes: Sequence[Tube]) -> Box | None:
+def largest_tube(tubes: Sequence[FaceTrack]) -> Box | None:
     """Return the mean box of the "largest" tube, None when none has a positive size.
 
     The size is the published pipeline's, ``(y2 - x1) * (x2 - y1)`` summed over the tube: not an area, negative for
@@ -78,7 +78,7 @@ def largest_tube(tubes: Sequence[Tube]) -> Box | None:
     return _mean(tubes[best]) if best is not None and sizes[best] > 0 else None
 
 
-def motion_in_boxes(video: Video, tubes: Sequence[Tube], every: int) -> dict[Sighting, float]:
+def motion_in_boxes(video: Video, tubes: Sequence[FaceTrack], every: int) -> dict[Sighting, float]:
     """Measure how much moves in each box, 0 to 255, from the frame before to the box's frame.
 
     Reads the video, keeps one small grey picture, and computes flow for the frames with boxes only.
@@ -146,6 +146,6 @@ def _mean_inside(flow: NDArray[np.uint8], box: Box) -> float:
     return float(inside.mean()) if inside.size else 0.0
 
 
-def _mean(tube: Tube) -> Box:
+def _mean(tube: FaceTrack) -> Box:
     """Return the mean box of a tube."""
     return mean_box([box for _, box in tube])

@@ -83,14 +83,14 @@ def test_cut_clips_and_stretches_show_the_same_frames(how2sign, prepared, tmp_pa
     prepare(plan(how2sign, tmp_path, cut=False), quiet)
     assert not (tmp_path / "videos").exists()
     for split in how2sign.clips:
-        cut_clips, stretches = (read_manifest(folder / f"{split}.tsv") for folder in (out, tmp_path))
-        assert [clip.id for clip in cut_clips.clips] == [clip.id for clip in stretches.clips]
-        for one, other in zip(cut_clips.clips, stretches.clips, strict=True):
+        cut_clips, segments = (read_manifest(folder / f"{split}.tsv") for folder in (out, tmp_path))
+        assert [clip.id for clip in cut_clips.clips] == [clip.id for clip in segments.clips]
+        for one, other in zip(cut_clips.clips, segments.clips, strict=True):
             if one.video is None:
                 continue
             own = list(open_video(cut_clips.video_path(one)).timed_frames())
             again = list(open_span(cut_clips.video_path(one), one.start_s, one.end_s).frames())
-            shown = list(open_span(stretches.video_path(other), other.start_s, other.end_s).timed_frames())
+            shown = list(open_span(segments.video_path(other), other.start_s, other.end_s).timed_frames())
             # The same frames at the same times; only their pixels have been through the codec once more.
             assert len(own) == len(again) == len(shown)
             assert [time for time, _ in own] == pytest.approx([time for time, _ in shown], abs=1e-5)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from slt.core.errors import SltError, UserError
 from slt.models.checkpoint import read_weights, save_weights
-from slt.models.cpu_kernels import settle_on_cpu
+from slt.models.cpu_kernels import use_cpu_kernels
 from slt.text.hf import search as hf_search
 from slt.text.hf.decoder import HfText
 from slt.text.hf.model import IGNORED, as_encoded, forced, log_likelihoods
@@ -199,7 +199,7 @@ def test_settled_on_a_cpu_it_is_the_same(kind, dtype):
     text = make_text(kind).to(dtype)
     expected = scores_of(text.float().translate(output, LANGS[kind], max_tokens=8, beam_size=2))
     settled = make_text(kind).to(dtype)
-    settle_on_cpu(settled)
+    use_cpu_kernels(settled)
     found = scores_of(settled.translate(output, LANGS[kind], max_tokens=8, beam_size=2))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 if dtype == torch.float32 else 0.1)
 

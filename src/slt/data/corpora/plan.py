@@ -21,7 +21,7 @@ class Plan:
         listings: what was read, by the file or folder it was read from.
         videos: the folder of the corpus's videos; None: there are none here, and manifests tell only what is known.
         out: the folder to write to.
-        cut: whether stretches of longer videos become files of their own; else manifests refer to the stretches.
+        cut: whether segments of longer videos become files of their own; else manifests refer to the segments.
         options: whatever else decides what is written, for the record.
     """
 

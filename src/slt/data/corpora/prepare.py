@@ -15,7 +15,7 @@ from slt.core.signals import stop_requests
 from slt.core.workers import workers
 from slt.data.corpora.cut import Cut, Length, cut, measure
 from slt.data.corpora.plan import Part, Plan
-from slt.data.corpora.provenance import begin_note, finish_note
+from slt.data.corpora.provenance import begin_provenance, finish_provenance
 from slt.data.corpora.videos import VideoIndex
 from slt.data.manifest import Clip, write_manifest
 
@@ -26,13 +26,13 @@ VIDEOS = "videos"  # the folder of cut clips, one folder below it per split
 
 
 def prepare(plan: Plan, progress: Progress) -> dict[str, Part]:
-    """Write a manifest per split, and cut the clips that are stretches of longer videos.
+    """Write a manifest per split, and cut the clips that are segments of longer videos.
 
     A run that was killed goes on where it stopped when it is called again, and ends as if it never had been.
 
     Args:
         plan: what to make, where.
-        progress: told what is being made, how much of it is done, and how much there will be.
+        progress: called with what is being made, how much of it is done, and how much there will be.
 
     Returns:
         Each split, as its manifest ``out/<split>.tsv`` tells it; ``out/prepare.json`` keeps what was counted.
@@ -43,7 +43,7 @@ def prepare(plan: Plan, progress: Progress) -> dict[str, Part]:
     """
     index = VideoIndex(plan.videos)
     with folder_lock(plan.out), stop_requests() as stop:
-        note = begin_note(plan)
+        note = begin_provenance(plan)
         for folder in (plan.out, *(plan.out / VIDEOS).glob("*")):
             remove_leftovers(folder)
 
@@ -62,19 +62,19 @@ def prepare(plan: Plan, progress: Progress) -> dict[str, Part]:
         places = [index.find(clip.video or "", clip.extra["split"]) for clip in clips]
         pairs = zip(clips, places, strict=True)
         # A clip that is a whole video, and says how long, has nothing that could lie outside.
-        sources = sorted({place for clip, place in pairs if place and (_is_stretch(clip) or not clip.duration_s)})
+        sources = sorted({place for clip, place in pairs if place and (_is_segment(clip) or not clip.duration_s)})
         lengths = dict(zip(sources, each(measure, sources, "videos"), strict=True))
         parts = {split: Part() for split in dict.fromkeys(clip.extra["split"] for clip in clips)}
         for clip, place in zip(clips, places, strict=True):
             _take(clip, place, lengths, parts[clip.extra["split"]])
-        _look_at(plan.out, parts, each, cut_clips=plan.cut)
+        _cut_or_probe(plan.out, parts, each, cut_clips=plan.cut)
         for split, part in parts.items():
             write_manifest(plan.out / f"{split}.tsv", part.clips)
-        finish_note(plan, note, parts)
+        finish_provenance(plan, note, parts)
     return parts
 
 
-def _is_stretch(clip: Clip) -> bool:
+def _is_segment(clip: Clip) -> bool:
     return clip.start_s is not None or clip.end_s is not None
 
 
@@ -92,7 +92,7 @@ def _take(clip: Clip, place: Path | None, lengths: Mapping[Path, Length | SltErr
         if length and clip.end_s is not None and clip.end_s > length.seconds:
             part.counts["ends past their video's, put back"] += 1
             clip = replace(clip, end_s=round(length.seconds, 6))
-        if length and not _is_stretch(clip):
+        if length and not _is_segment(clip):
             clip = replace(clip, extra={**clip.extra, "duration": repr(round(length.seconds, 6))})
         if not place:
             part.missing[clip.extra["source"]] += 1
@@ -100,8 +100,8 @@ def _take(clip: Clip, place: Path | None, lengths: Mapping[Path, Length | SltErr
     part.ids.add(clip.id)
 
 
-def _look_at(out: Path, parts: Mapping[str, Part], each: Callable[..., list[Any]], *, cut_clips: bool) -> None:
-    """Make a file of every clip that is a stretch of a video; or only see whether very short ones show a frame."""
+def _cut_or_probe(out: Path, parts: Mapping[str, Part], each: Callable[..., list[Any]], *, cut_clips: bool) -> None:
+    """Make a file of every clip that is a segment of a video; or only see whether very short ones show a frame."""
     jobs = {
         (split, index): Cut(
             source=Path(clip.video),
@@ -111,7 +111,7 @@ def _look_at(out: Path, parts: Mapping[str, Part], each: Callable[..., list[Any]
         )
         for split, part in parts.items()
         for index, clip in enumerate(part.clips)
-        if clip.video and _is_stretch(clip) and (cut_clips or (clip.duration_s or math.inf) < DOUBTFUL_S)
+        if clip.video and _is_segment(clip) and (cut_clips or (clip.duration_s or math.inf) < DOUBTFUL_S)
     }
     dropped: dict[str, set[int]] = {split: set() for split in parts}
     for (split, index), made in zip(jobs, each(cut, list(jobs.values()), "clips"), strict=True):

@@ -17,8 +17,8 @@ from slt.data.lines import read_bytes
 NAME = "prepare.json"
 
 
-def begin_note(plan: Plan) -> dict[str, Any]:
-    """Say in the folder what it is being prepared from, before anything else is written, so that no two things mix.
+def begin_provenance(plan: Plan) -> dict[str, Any]:
+    """Record what a folder is prepared from, before anything else is written, so that corpora never mix.
 
     Raises:
         UserError: it holds another corpus, other options, or a split of other lists; or cannot be written to.
@@ -40,7 +40,7 @@ def begin_note(plan: Plan) -> dict[str, Any]:
     return note
 
 
-def finish_note(plan: Plan, note: dict[str, Any], parts: Mapping[str, Part]) -> None:
+def finish_provenance(plan: Plan, note: dict[str, Any], parts: Mapping[str, Part]) -> None:
     """Write down what was counted."""
     for place, listing in plan.listings.items():
         note["lists"][place.name] |= {

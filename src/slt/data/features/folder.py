@@ -21,7 +21,7 @@ class FolderFeatures:
 
     Attributes:
         folder: where they lie.
-        header: how wide they are, and in which numbers, by the first of them; nobody noted what made them.
+        header: how wide they are, and in which numbers, by the first of them; what made them is not recorded.
         paths: the file of each clip, by id.
 
     Raises:

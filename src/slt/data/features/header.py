@@ -24,10 +24,10 @@ class StoreHeader:
         format: of the store itself.
         feature_dim: width of one feature vector.
         dtype: the numbers on disk, little-endian.
-        extractor: what made the features, by name; None: nobody noted it.
-        weights_sha256: of the extractor's weights; None: it has none, or nobody noted it.
+        extractor: what made the features, by name; None: not recorded.
+        weights_sha256: of the extractor's weights; None: it has none, or not recorded.
         geometry: everything else that the numbers depend on: how videos are cropped and cut into windows, by name.
-            Empty: nobody noted it.
+            Empty: not recorded.
     """
 
     format: int = FORMAT
@@ -51,7 +51,7 @@ class StoreHeader:
         geometry: Mapping[str, Any] | None = None,
         feature_dim: int | None = None,
     ) -> None:
-        """See that these are the features somebody wants. What nobody noted, or nobody asks for, is not compared.
+        """Check that these are the wanted features. What is not recorded or not asked for is not compared.
 
         Args:
             where: the store, for the error.

@@ -156,7 +156,7 @@ def write_video(path: Path, frames: NDArray[np.uint8]) -> None:
 
 
 def _note_origin(out: Path, seed: int) -> None:
-    """Say in the folder which corpus it holds, so that two are never mixed."""
+    """Describe in the folder which corpus it holds, so that two are never mixed."""
     note, origin = out / "corpus.json", {"drawing": DRAWING, "seed": seed}
     if not note.exists():
         with atomic_write(note) as handle:

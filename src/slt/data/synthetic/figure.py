@@ -103,7 +103,7 @@ def arm_of(pose: NDArray[np.float64], *, side: float, width: float) -> Arm:
 
 
 def _elbow(shoulder: Point, palm: Point, side: float) -> Point:
-    """Return the elbow of an arm of two equal parts that bends outwards and down; a far hand stretches the arm."""
+    """Return the elbow of an arm of two equal parts that bends outwards and down; a far hand segments the arm."""
     across, down = palm[0] - shoulder[0], palm[1] - shoulder[1]
     distance = max(float(np.hypot(across, down)), 1e-6)
     part = max(0.95, 0.505 * distance)

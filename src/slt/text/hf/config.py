@@ -25,7 +25,7 @@ class HfTextConfig:
         model: what transformers' ``T5Config`` or ``MBartConfig`` takes; absent keys have its defaults.
 
     Raises:
-        UserError: impossible sizes, or languages that nobody knows; every one is named.
+        UserError: impossible sizes, or unknown languages; every one is named.
     """
 
     kind: Literal["t5", "mbart"]

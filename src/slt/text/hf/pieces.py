@@ -65,7 +65,7 @@ def _charsmap(normalizer: Any) -> bytes:
 
 
 def _is_prefixed(splitter: Mapping[str, Any]) -> bool:
-    """Tell whether a text's first word has the sign of a word's beginning too."""
+    """Return whether a text's first word has the sign of a word's beginning too."""
     steps = splitter.get("pretokenizers", [splitter])
     (marks,) = [step for step in steps if step["type"] == "Metaspace"]
     return bool(marks.get("add_prefix_space", True)) and marks.get("prepend_scheme", "always") != "never"
