@@ -23,15 +23,15 @@ def check_manifest(
         Path | None, typer.Option(metavar="DIR", help="A feature store, or folder of features, to check too.")
     ] = None,
     decode: Annotated[bool, typer.Option("--decode", help="Read every clip's video to its end.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print all that was found for a program to read.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print all findings as JSON.")] = False,
     fix: Annotated[
         Path | None,
         typer.Option(metavar="OUT", help="Write clean manifests: to a .tsv file, or of several to a folder."),
     ] = None,
 ) -> None:
-    """Look at manifests before hours are spent on them: coverage, and every clip that would do harm.
+    """Check manifests before training: coverage, and clips that would harm it.
 
-    Looked for: rows that cannot be read, ids, clips and sentences that occur twice, videos and features that are
+    Checks for rows that cannot be read, ids, clips and sentences that occur twice, videos and features that are
     missing, broken or of another shape, empty and over-long sentences, impossible durations and reading speeds, and
     whatever two splits share. Every known layout of manifests is taken.
 

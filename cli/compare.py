@@ -22,9 +22,9 @@ def compare(
     metrics: Annotated[
         str | None, typer.Option(metavar="NAME,…", help="Compare by these metrics of text, as bleu4,meteor.")
     ] = None,
-    resamples: Annotated[int, typer.Option(min=1, help="Of the paired bootstrap.")] = 1000,
-    trials: Annotated[int, typer.Option(min=1, help="Of approximate randomisation.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of both.")] = 12345,
+    resamples: Annotated[int, typer.Option(min=1, help="Resamples of the paired bootstrap.")] = 1000,
+    trials: Annotated[int, typer.Option(min=1, help="Trials of approximate randomisation.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of both.")] = 12345,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write comparison.json, and translations side by side, there."),

@@ -14,9 +14,9 @@ def compare_embeddings(
     model: Annotated[
         list[str], typer.Option(metavar="NAME|DIR", help="A model, or a bundle's folder; given twice or more.")
     ],
-    manifest: Annotated[Path, typer.Option(metavar="FILE", help="The clips, with what is signed in them.")],
+    manifest: Annotated[Path, typer.Option(metavar="FILE", help="Manifest of the clips and their references.")],
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Write figures and embeddings.json there; a stopped run goes on.")
+        Path, typer.Option(metavar="DIR", help="Write figures and embeddings.json there; a stopped run resumes.")
     ],
     features: Annotated[
         list[Path] | None,
@@ -25,11 +25,11 @@ def compare_embeddings(
     lang: Annotated[
         str | None, typer.Option(metavar="LANG", help="FLORES-200 code of the texts: the manifest's, or eng_Latn.")
     ] = None,
-    resamples: Annotated[int, typer.Option(min=0, help="Of the bootstrap; 0: no intervals.")] = 1000,
+    resamples: Annotated[int, typer.Option(min=0, help="Bootstrap resamples; 0: no intervals.")] = 1000,
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="auto (a GPU when there is one), cpu, cuda or cuda:N.")
     ] = "auto",
-    dtype: Annotated[Dtype, typer.Option(help="What the models compute in.")] = Dtype.float32,
+    dtype: Annotated[Dtype, typer.Option(help="Precision of the models.")] = Dtype.float32,
 ) -> None:
     """Compare the embeddings that models give the same clips: nearness to the text, retrieval, norms, a projection.
 

@@ -9,12 +9,12 @@ import typer
 
 
 def demo(
-    train: Annotated[bool, typer.Option("--train", help="Make such a model from nothing, instead.")] = False,
+    train: Annotated[bool, typer.Option("--train", help="Train the demo model from nothing instead.")] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="With --train: where to keep the run and its bundle.")
+        Path | None, typer.Option(metavar="DIR", help="With --train: folder of the run and its bundle.")
     ] = None,
 ) -> None:
-    """Translate the shipped clips, which the model has never seen, and compare with what was signed.
+    """Translate the shipped held-out clips and compare with the references.
 
     With --train: draw a corpus, train all parts of the demo model on it, and write a bundle.
 

@@ -15,14 +15,13 @@ MENDING_NEEDED = 2
 
 
 def doctor(
-    json: Annotated[bool, typer.Option("--json", help="Print the results for a program to read.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Leave out building and running a model.")] = False,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds after which a library counts as hanging.")] = 180,
+    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Skip running a model.")] = False,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds after which a check counts as hanging.")] = 180,
 ) -> None:
-    """Examine the environment: what was found, what was expected, and what to do about it.
+    """Check the environment: what was found, what was expected, and how to fix it.
 
-    Loads the native libraries, and builds and runs a tiny SONAR model, for real. Exits with 2 when something must be
-    mended.
+    Loads the native libraries and runs a tiny SONAR model. Exits with 2 when something must be fixed.
 
     Example: slt doctor --quick
     """

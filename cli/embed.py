@@ -20,7 +20,7 @@ def embed_text(
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="auto (a GPU when there is one), cpu, cuda or cuda:N.")
     ] = "auto",
-    dtype: Annotated[Dtype, typer.Option(help="What the model computes in.")] = Dtype.float32,
+    dtype: Annotated[Dtype, typer.Option(help="Precision of the model.")] = Dtype.float32,
 ) -> None:
     """Embed the sentences of manifests with SONAR's text encoder, in every language they have.
 

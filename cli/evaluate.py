@@ -25,7 +25,7 @@ def evaluate(
         str | None, typer.Option(metavar="NAME|DIR", help="A model, or a bundle's folder; with --manifest.")
     ] = None,
     manifest: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The clips to translate, with what is signed in them.")
+        Path | None, typer.Option(metavar="FILE", help="Manifest of the clips and their references.")
     ] = None,
     features: Annotated[
         Path | None,
@@ -33,10 +33,12 @@ def evaluate(
     ] = None,
     hyp: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Instead: what a system said. Plain lines, .tsv by id, or results.json."),
+        typer.Option(
+            metavar="FILE", help="Hypotheses of any system instead: plain lines, .tsv by id, or results.json."
+        ),
     ] = None,
     ref: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What was signed, in the same forms; in --hyp if not given.")
+        Path | None, typer.Option(metavar="FILE", help="References, in the same formats; default: in --hyp.")
     ] = None,
     lang: Annotated[
         str | None, typer.Option(metavar="LANG", help="FLORES-200 code of the texts: the manifest's, or eng_Latn.")
@@ -46,25 +48,28 @@ def evaluate(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write results.json and translations there; a run that was stopped goes on."),
+        typer.Option(metavar="DIR", help="Write results.json and translations there; a stopped run resumes."),
     ] = None,
     train: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The training manifest: score its sentences apart.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Training manifest; clips whose sentence is in it are also scored separately."
+        ),
     ] = None,
     controls: Annotated[
         bool, typer.Option("--controls", help="Also score blank videos, and translations given to the wrong clips.")
     ] = False,
     skip_missing: Annotated[
-        bool, typer.Option("--skip-missing", help="Leave clips that failed out, instead of scoring an empty text.")
+        bool, typer.Option("--skip-missing", help="Exclude failed clips instead of scoring them as empty.")
     ] = False,
-    resamples: Annotated[int, typer.Option(min=0, help="Of the bootstrap; 0: no intervals.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 12345,
-    beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept alive while a text is searched.")] = 5,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="What to call the system in tables.")] = None,
+    resamples: Annotated[int, typer.Option(min=0, help="Bootstrap resamples; 0: no intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the bootstrap.")] = 12345,
+    beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the system in tables.")] = None,
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="auto (a GPU when there is one), cpu, cuda or cuda:N.")
     ] = "auto",
-    dtype: Annotated[Dtype, typer.Option(help="What the models compute in.")] = Dtype.float32,
+    dtype: Annotated[Dtype, typer.Option(help="Precision of the models.")] = Dtype.float32,
     json: Annotated[bool, typer.Option("--json", help="Print all of results.json but the sentences.")] = False,
 ) -> None:
     """Score a model on a manifest, or texts against references: every number with its 95 % interval and signature.

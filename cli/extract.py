@@ -25,7 +25,7 @@ def extract_features(
             metavar="MANIFEST|VIDEO", help="Manifests (.tsv, .csv, .txt), videos, folders of frames, .pose files."
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The store; a run that was stopped goes on in it.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Feature store; a stopped run resumes in it.")],
     model: Annotated[
         str | None,
         typer.Option(
@@ -40,17 +40,17 @@ def extract_features(
         str, typer.Option(metavar="I/N", help="Do the I-th of N parts only, I from 0 to N-1; all may run at once.")
     ] = "0/1",
     detector: Annotated[
-        str | None, typer.Option(metavar="NAME", help="How the signer is found; by default as the model wants.")
+        str | None, typer.Option(metavar="NAME", help="How the signer is found; default: as the model specifies.")
     ] = None,
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="auto (a GPU when there is one), cpu, cuda or cuda:N.")
     ] = "auto",
-    dtype: Annotated[Dtype, typer.Option(help="What the model computes in.")] = Dtype.float32,
+    dtype: Annotated[Dtype, typer.Option(help="Precision of the model.")] = Dtype.float32,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only try a few clips, and tell how long all would take.")
+        bool, typer.Option("--dry-run", help="Extract a few clips and estimate the time and size of all.")
     ] = False,
 ) -> None:
-    """Turn the clips of manifests, or single videos, into features.
+    """Extract features of the clips of manifests, or of single videos.
 
     Clips whose features are in the store already are left as they are, so the same command goes on where it was stopped
     or killed. What failed is listed with its reason in DIR/failures, and tried again by the next run. SIGTERM, SIGUSR1

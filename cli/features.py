@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from slt.core.errors import SltError
 
-app = typer.Typer(no_args_is_help=True, help="Look into stores of features; bring features from files and to files.")
+app = typer.Typer(no_args_is_help=True, help="Inspect, import and export feature stores.")
 
 
 class Format(StrEnum):
@@ -24,7 +24,7 @@ class Format(StrEnum):
 @app.command()
 def info(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="A store, or a folder of <id>.npy or <id>.pt.")],
-    verify: Annotated[bool, typer.Option("--verify", help="Read everything, and name what is damaged.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Read and verify everything.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Describe a feature store: number, width, extractor and settings.
@@ -55,7 +55,7 @@ def export(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where <id>.npy or <id>.pt are written.")],
     format: Annotated[Format, typer.Option(help="NumPy's files, or torch's.")] = Format.npy,
 ) -> None:
-    """Write the features of a store as one file per clip; files that are there are left.
+    """Write the features of a store as one file per clip; existing files are kept.
 
     Example: slt features export features --out files --format npy
     """
@@ -75,9 +75,9 @@ def import_(
         Path,
         typer.Argument(metavar="DIR", help="A folder of <id>.npy or <id>.pt, folders below it too; or a store."),
     ],
-    out: Annotated[Path, typer.Option(metavar="STORE", help="The store; clips that are in it are left.")],
+    out: Annotated[Path, typer.Option(metavar="STORE", help="The store; clips in it are kept.")],
 ) -> None:
-    """Bring one file per clip into a store; also a store into another, which makes few files of many.
+    """Import one file per clip into a store, or a store into another, which merges its files.
 
     Example: slt features import files --out features
     """

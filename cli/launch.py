@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from slt.launch.plan import Job, Place
 
 app = typer.Typer(
-    no_args_is_help=True, help="Run another command of slt on a cluster, in several processes, contained."
+    no_args_is_help=True, help="Run another slt command on a cluster, in several processes, or in a container."
 )
 PIPELINE = "pipeline"
 WORDS_HELP = "A verb of slt and its arguments, after --."
 
 Words = Annotated[list[str], typer.Argument(metavar="VERB ARGS", help=WORDS_HELP)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be run, and do nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be run, and exit.")]
 Processes = Annotated[
     int | None, typer.Option(min=1, help="Processes per node that train one model together; one for each GPU.")
 ]
@@ -34,19 +34,22 @@ def slurm(
     words: Annotated[
         list[str], typer.Argument(metavar="VERB ARGS | pipeline FILE", help=f"{WORDS_HELP} Or a file of several.")
     ],
-    name: Annotated[str | None, typer.Option(help="What the job is called; the verb, if not given.")] = None,
-    nodes: Annotated[int | None, typer.Option(min=1, help="Machines at once; 1.")] = None,
-    gpus: Annotated[int | None, typer.Option(min=0, help="Graphics cards per node; none.")] = None,
+    name: Annotated[str | None, typer.Option(help="Job name; default: the verb.")] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="Nodes; default 1.")] = None,
+    gpus: Annotated[int | None, typer.Option(min=0, help="GPUs per node; default none.")] = None,
     processes: Processes = None,
-    cpus: Annotated[int | None, typer.Option(min=1, help="Processor cores per node; 4.")] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="CPU cores per node; default 4.")] = None,
     memory: Annotated[str | None, typer.Option(metavar="64G", help="Memory per node.")] = None,
-    time: Annotated[str | None, typer.Option(metavar="D-HH:MM:SS", help="The longest it may run at a segment.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="D-HH:MM:SS", help="Time limit of one run of the job.")] = None,
     grace_s: Annotated[
-        int | None, typer.Option(min=10, help="Seconds before that when it is asked to save and stop; 120.")
+        int | None,
+        typer.Option(min=10, help="Seconds before the limit at which it is asked to save and stop; default 120."),
     ] = None,
-    array: Annotated[int | None, typer.Option(min=1, help="Share the work out among so many jobs, by --shard.")] = None,
+    array: Annotated[
+        int | None, typer.Option(min=1, help="Number of array jobs that share the work, by --shard.")
+    ] = None,
     after: Annotated[
-        list[str] | None, typer.Option(metavar="JOB", help="Wait until this job has ended well; repeatable.")
+        list[str] | None, typer.Option(metavar="JOB", help="Start after this job has succeeded; repeatable.")
     ] = None,
     sbatch: Annotated[
         list[str] | None, typer.Option(metavar="--NAME=VALUE", help="A further option for sbatch; repeatable.")
@@ -54,11 +57,11 @@ def slurm(
     image: Image = None,
     bind: Bind = None,
     logs: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where scripts and logs go; runs/launch/NAME, if not given.")
+        Path | None, typer.Option(metavar="DIR", help="Folder of scripts and logs; default runs/launch/NAME.")
     ] = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Put a command into Slurm's queue; print the job's number.
+    """Submit a command to Slurm and print the job id.
 
     Before its time is over, or when the cluster wants the machine back, the command is asked to save and stop, and the
     job goes back into the queue by itself until it is done. With pipeline FILE: several commands that wait for each

@@ -40,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings=HELP_SETTINGS,
-    epilog="Exit codes: 0 all done; 1 our or the machine's failure; 2 yours to mend; 3 some items failed.",
+    epilog="Exit codes: 0 done; 1 failure of slt or the machine; 2 user error; 3 some items failed; 75 stopped.",
 )
 app.command()(doctor.doctor)
 app.command()(demo.demo)
@@ -71,7 +71,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def slt(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and leave.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Translate sign-language video into text, in any of the languages a model knows."""

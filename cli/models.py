@@ -10,9 +10,7 @@ import typer
 
 SHOWN_LANGUAGES = 8  # more are counted
 
-app = typer.Typer(
-    no_args_is_help=True, help="See which models there are, fetch and import them, see whether their files are whole."
-)
+app = typer.Typer(no_args_is_help=True, help="List, fetch, import and verify models.")
 
 
 @app.command("list")
@@ -77,9 +75,9 @@ def fetch(
         bool, typer.Option("--with-text-encoder", help="Also what turns text into embeddings; training needs it.")
     ] = False,
 ) -> None:
-    """Fetch the published files of a model; says first what, how big and under which licence.
+    """Fetch the published files of a model, after showing sizes and licences.
 
-    What is here already is verified instead. Interrupted, it goes on where it stopped when it is run again.
+    Existing files are verified instead. An interrupted fetch resumes when it is run again.
     HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured; SLT_OFFLINE=1 forbids every connection.
 
     Example: slt models fetch sonar-asl
@@ -143,28 +141,28 @@ def verify(
 
 @app.command("import")
 def import_files(
-    name: Annotated[str, typer.Option(metavar="NAME", help="What slt translate --model is to call it.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the model, for --model.")],
     signhiera: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="SignHiera; if absent, the one fetched earlier."),
+        typer.Option(metavar="FILE", help="SignHiera; default: the fetched one."),
     ] = None,
     sign_encoder: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The SONAR sign encoder; if absent, the one fetched earlier.")
+        Path | None, typer.Option(metavar="FILE", help="SONAR sign encoder; default: the fetched one.")
     ] = None,
     text_encoder: Annotated[
         Path | None, typer.Option(metavar="FILE", help="SONAR's text encoder; not needed to translate.")
     ] = None,
     text_decoder: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="SONAR's text decoder; if absent, the one fetched earlier.")
+        Path | None, typer.Option(metavar="FILE", help="SONAR's text decoder; default: the fetched one.")
     ] = None,
     tokenizer: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="SONAR's tokenizer; if absent, the one fetched earlier.")
+        Path | None, typer.Option(metavar="FILE", help="SONAR's tokenizer; default: the fetched one.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="JSON with all that is not as in the published models.")
+        Path | None, typer.Option(metavar="FILE", help="JSON of settings that differ from the published models.")
     ] = None,
 ) -> None:
-    """Make a model that slt translate can use of published files, whichever layout they have.
+    """Import published checkpoint files, in any of their layouts, as a model.
 
     Torch checkpoints and safetensors files are read; nothing in them is run. Every weight must be known and of the
     right shape. With --config, sizes, preprocessing, languages, licence and summary may differ from the published

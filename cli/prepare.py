@@ -15,20 +15,18 @@ if TYPE_CHECKING:
     from slt.data.corpora.listing import Listing
     from slt.data.corpora.plan import Part, Plan
 
-app = typer.Typer(no_args_is_help=True, help="Bring a corpus into the form that training and evaluation read.")
+app = typer.Typer(no_args_is_help=True, help="Convert a corpus into manifests for training and evaluation.")
 
-Out = Annotated[Path, typer.Option(metavar="DIR", help="The corpus folder; a run that was stopped goes on in it.")]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Output folder; a stopped run resumes in it.")]
 Lists = Annotated[
     list[Path], typer.Option("--csv", metavar="FILE", help="The corpus's own list of sentences; may be repeated.")
 ]
-Videos = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Where its videos lie, however deep; without it, text only.")
-]
+Videos = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder tree of its videos; without it, texts only.")]
 NoCut = Annotated[
     bool, typer.Option("--no-cut", help="Refer to segments of the long videos; nothing is encoded or copied.")
 ]
 SplitName = Annotated[
-    str | None, typer.Option("--split", metavar="NAME", help="Which part the list is; else its file's name says so.")
+    str | None, typer.Option("--split", metavar="NAME", help="Split of the list; default: from its file name.")
 ]
 
 
@@ -73,13 +71,13 @@ def synthetic(
 
 @app.command()
 def how2sign(csv: Lists, out: Out, videos: Videos = None, no_cut: NoCut = False, split: SplitName = None) -> None:
-    """Bring How2Sign (American Sign Language, English) into form: from its CSV files and the full frontal videos.
+    """Convert How2Sign (American Sign Language, English) into manifests, from its CSV files and full videos.
 
     Takes the realigned files, as they are downloaded, separated by tabs, or by commas as in some copies. Each sentence
     becomes a clip: an H.264 file without sound, of exactly the frames from its start to before its end; with --no-cut,
     a segment of the long video that is decoded when it is needed.
 
-    Prints the manifest of every split. prepare.json in the folder tells what was counted, and every row that is in no
+    Prints the manifest of every split. prepare.json in the folder has all counts, and every row that is in no
     manifest, with the reason.
 
     Example: slt prepare how2sign --csv how2sign_realigned_val.csv --videos raw_videos --out how2sign
@@ -93,7 +91,7 @@ def how2sign(csv: Lists, out: Out, videos: Videos = None, no_cut: NoCut = False,
 
 @app.command()
 def phoenix(csv: Lists, out: Out, videos: Videos = None, split: SplitName = None) -> None:
-    """Bring PHOENIX-2014-T (German Sign Language, German) into form: from its lists and its folders of frames.
+    """Convert PHOENIX-2014-T (German Sign Language, German) into manifests, from its lists and its folders of frames.
 
     Its clips are folders of frames already: the manifests refer to them as they are.
 
@@ -108,7 +106,7 @@ def phoenix(csv: Lists, out: Out, videos: Videos = None, split: SplitName = None
 
 @app.command()
 def dailymoth(csv: Lists, out: Out, videos: Videos = None, split: SplitName = None) -> None:
-    """Bring DailyMoth-70h (American Sign Language, English) into form: from its lists, names, durations and captions.
+    """Convert DailyMoth-70h (American Sign Language, English) into manifests, from its lists.
 
     Its clips are files of their own already: the manifests refer to them as they are. Other corpora in that layout
     (lists without a header, videos sorted by their first five letters) are taken too.
@@ -124,7 +122,7 @@ def dailymoth(csv: Lists, out: Out, videos: Videos = None, split: SplitName = No
 
 @app.command()
 def openasl(csv: Lists, out: Out, videos: Videos = None, no_cut: NoCut = False) -> None:
-    """Bring OpenASL (American Sign Language, English) into form: from its TSV file and the videos you downloaded.
+    """Convert OpenASL (American Sign Language, English) into manifests, from its TSV file and videos.
 
     Videos are named by their YouTube ids. Clips become files, or segments, as for How2Sign.
 
@@ -161,7 +159,7 @@ def table(
     no_cut: NoCut = False,
     split: SplitName = None,
 ) -> None:
-    """Bring a corpus of your own into form: from a table whose columns you name, or from subtitles beside videos.
+    """Convert your own corpus into manifests, from a table whose columns you name, or from subtitles beside videos.
 
     Clips become files, or segments, as for How2Sign; one without times is its whole video.
 

@@ -14,7 +14,7 @@ def report(
         typer.Argument(metavar="RUN", help="Folders that slt evaluate --out or a training wrote, or results.json."),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The HTML file to write.")],
-    thumbnails: Annotated[int, typer.Option(min=0, help="Pictures of clips at most; each takes about 4 kB.")] = 500,
+    thumbnails: Annotated[int, typer.Option(min=0, help="Most thumbnails of clips; each takes about 4 kB.")] = 500,
 ) -> None:
     """Write one HTML file about runs: curves, scores, comparison, breakdowns and all translations; no network.
 

@@ -13,14 +13,16 @@ RecipeArgument = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, optim.lr=1e-4 say; may be repeated."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a key of the recipe, for example optim.lr=1e-4; may be repeated."
+    ),
 ]
 OutOption = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="The run's folder, runs/NAME if none; one that was stopped goes on in it."),
+    typer.Option(metavar="DIR", help="Run folder, default runs/NAME; a stopped run resumes in it."),
 ]
 ResumeOption = Annotated[
-    Path | None, typer.Option(metavar="RUN", help="Go on with this run, by the recipe in its folder.")
+    Path | None, typer.Option(metavar="RUN", help="Resume this run, with the recipe in its folder.")
 ]
 DryOption = Annotated[
     bool, typer.Option("--dry-run", help="Show the whole recipe, what would be trained and how long; train nothing.")
@@ -35,7 +37,7 @@ TRAINERS = {
         "Example: slt train-features synthetic-features --out runs/features",
     ),
     "train-encoder": (
-        "Train a sign encoder to land in SONAR's space, from stored features or from videos.",
+        "Train a sign encoder on SONAR sentence embeddings, from stored features or videos.",
         PRINTS_BUNDLE,
         "Example: slt train-encoder synthetic --set trainer.epochs=5 --out runs/first",
     ),
@@ -50,7 +52,7 @@ TRAINERS = {
         "Example: slt train-translator synthetic-t5 --out runs/t5",
     ),
     "train-vlp": (
-        "Align a sign encoder with a frozen text encoder, by telling each clip's sentence from the others of a batch.",
+        "Align a sign encoder with a frozen text encoder, by contrasting the sentences of a batch.",
         "Prints the file of the best encoder; a recipe for train-translator begins with it as encoder.weights=RUN.",
         "Example: slt train-vlp synthetic-vlp --out runs/vlp",
     ),

@@ -48,13 +48,14 @@ def translate(
     lang: Annotated[
         list[str] | None, typer.Option(metavar="LANG", help="A FLORES-200 code, eng_Latn if none; may be repeated.")
     ] = None,
-    beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept alive while a text is searched.")] = 5,
+    beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
     nbest: Annotated[int, typer.Option(min=1, help="Texts per language, best first; at most --beam.")] = 1,
     rerank: Annotated[
-        bool, typer.Option("--rerank", help="Read each video four times, weigh the texts, tell how far to trust them.")
+        bool,
+        typer.Option("--rerank", help="Read each video four times, rerank the texts, and estimate their confidence."),
     ] = False,
     segment: Annotated[
-        bool, typer.Option("--segment", help="Find the sentences in continuous signing, and translate each.")
+        bool, typer.Option("--segment", help="Find the sentences in continuous signing and translate each.")
     ] = False,
     span: Annotated[
         list[str] | None,
@@ -65,13 +66,14 @@ def translate(
         ),
     ] = None,
     min_length: Annotated[
-        float | None, typer.Option(metavar="S", help="With --segment: no sentence is shorter; default 0.6.")
+        float | None, typer.Option(metavar="S", help="With --segment: shortest sentence; default 0.6.")
     ] = None,
     max_length: Annotated[
-        float | None, typer.Option(metavar="S", help="With --segment: longer signing is split; default 20.")
+        float | None,
+        typer.Option(metavar="S", help="With --segment: longest sentence; longer signing is split; default 20."),
     ] = None,
     min_pause: Annotated[
-        float | None, typer.Option(metavar="S", help="With --segment: hands at rest for so long end a sentence; 0.3.")
+        float | None, typer.Option(metavar="S", help="With --segment: rest that ends a sentence; default 0.3.")
     ] = None,
     srt: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write SubRip subtitles; a folder for several videos.")
@@ -95,9 +97,9 @@ def translate(
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="auto (a GPU when there is one), cpu, cuda or cuda:N.")
     ] = "auto",
-    dtype: Annotated[Dtype, typer.Option(help="What the models' weights are.")] = Dtype.float32,
+    dtype: Annotated[Dtype, typer.Option(help="Precision of the weights.")] = Dtype.float32,
     text_dtype: Annotated[
-        TextDtype | None, typer.Option(help="The same for the text decoder, if other; int8 is fastest on a CPU.")
+        TextDtype | None, typer.Option(help="Precision of the text decoder, if different; int8 is fastest on a CPU.")
     ] = None,
     detector: Annotated[
         str | None,
@@ -115,10 +117,10 @@ def translate(
     as soon as there is one. With --json: video, model, texts (by language, each with text, score and, with --rerank,
     agreement and confidence), n_frames, fps, start_s, end_s, duration_s, signer, windows, feature_shape (of a second
     stream visual_shape), embedding_dim, timings_s and warnings; for what failed: video, error and fix. A published
-    model that is not here yet is fetched and imported first, after its size and its licence were told.
+    model that is not here yet is fetched and imported first, after its size and licence are shown.
 
-    Subtitles in several languages go into one file each: talk.srt becomes talk.eng_Latn.srt and so on. They are whole
-    at every moment, with all texts so far.
+    Subtitles in several languages go into one file each: talk.srt becomes talk.eng_Latn.srt and so on. They are
+    complete at every moment, with all texts so far.
 
     Example: slt translate signing.mp4 --lang eng_Latn --lang deu_Latn --json
 
