@@ -50,7 +50,7 @@ def compare_embeddings(
     from slt_cli.evaluate import language_of, lines_of
 
     if len(model) < 2:
-        raise UserError("one model has nothing to be compared with", fix="give --model twice or more")
+        raise UserError("found one model, expected at least two to compare", fix="give --model twice or more")
     stores: list[Path | None] = list(features) if features else [None]
     if len(stores) not in (1, len(model)):
         raise UserError(
@@ -81,4 +81,4 @@ def compare_embeddings(
             f"\n{names[0]} and {name}: " + (", ".join(f"{k} {v:.3f}" for k, v in agreement.items()) or "other widths")
         )
     if left_out:
-        log.warn(f"{len(left_out)} clips that not all models could read were left out: {', '.join(left_out[:10])}")
+        log.warn(f"{len(left_out)} clips that some model could not read were excluded: {', '.join(left_out[:10])}")

@@ -28,7 +28,7 @@ def demo(
         train_demo(out or Path("demo-run"))
         return
     if out:
-        raise UserError("--out says where training writes to", fix="give --train with it")
+        raise UserError("--out names the folder of a training, and --train is missing", fix="give --train with it")
     from slt.demo.show import show_demo
 
     show_demo()

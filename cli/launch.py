@@ -140,7 +140,7 @@ def _here(ctx: typer.Context, words: Sequence[str], processes: int | None, place
         return
     program = "apptainer" if place.image else line[0]
     if shutil.which(program) is None:
-        raise UserError(f"there is no {program} here", fix="install it, or look with --dry-run at what would be run")
+        raise UserError(f"there is no {program} here", fix="install it, or use --dry-run to see what would be run")
     place.make_home()
     os.execvp(line[0], line)
 

@@ -47,7 +47,7 @@ class Segments:
 
         given = {name: value for name, value in limits.items() if value is not None}
         if segment and spans:
-            raise UserError("--segment finds the spans, --span gives them", fix="remove one of them")
+            raise UserError("found --segment and --span, expected one of them", fix="remove one of them")
         if given and not segment:
             option = next(iter(given)).removesuffix("_s").replace("_", "-")
             raise UserError(f"--{option} is about the sentences that --segment finds", fix="add --segment")

@@ -90,7 +90,9 @@ def _train(
     from slt.recipe.load import load_recipe, shipped_recipes, to_yaml
 
     if resume and (name or changes or out):
-        raise UserError("--resume goes on with a run as it is", fix="remove RECIPE, --set and --out")
+        raise UserError(
+            "--resume takes its recipe and folder from the run; found others too", fix="remove RECIPE, --set and --out"
+        )
     if resume:
         run = find_run(resume)
         recipe = load_recipe(str(run.recipe), verb)

@@ -217,7 +217,7 @@ def _check(
     from slt.video.oserrors import explain_os_error
 
     if nbest > beam:
-        raise UserError(f"--nbest {nbest} is more than the search keeps alive, --beam {beam}", fix=f"--beam {nbest}")
+        raise UserError(f"--nbest {nbest} is more than --beam {beam}", fix=f"--beam {nbest}")
     known = languages_of(model)
     if lang:
         check_languages(lang, known)

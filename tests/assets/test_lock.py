@@ -37,7 +37,7 @@ def test_a_file_system_without_locks_is_told_and_used(tmp_path, monkeypatch, cap
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with folder_lock(tmp_path):
-        assert "knows no locks" in capsys.readouterr().err
+        assert "has no locks" in capsys.readouterr().err
 
 
 def test_other_failures_are_told(tmp_path, monkeypatch):

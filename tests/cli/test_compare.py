@@ -54,7 +54,7 @@ def test_other_clips_references_or_languages_are_refused(slt, scored, tmp_path):
     assert refused.code == 2
     assert "one was scored on 3 clips and longer on 2, of which 1 are not in both: 3" in refused.err
     assert "have other references for 1 clips: 2" in slt("compare", one, other).err
-    assert "one system has nothing to be compared with" in slt("compare", one).err
+    assert "found one system, expected at least two to compare" in slt("compare", one).err
     results = json.loads((one / "results.json").read_text("utf-8"))
     (tmp_path / "german.json").write_text(json.dumps(results | {"lang": "deu_Latn"}), "utf-8")
     assert "one was scored in eng_Latn and one in deu_Latn" in slt("compare", one, tmp_path / "german.json").err

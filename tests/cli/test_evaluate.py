@@ -152,7 +152,7 @@ def test_features_of_another_extractor_are_refused(slt, stored):
     words = ("--manifest", stored / "m.tsv", "--features", stored / "store")
     outcome = slt("evaluate", "--model", "demo", *words)
     assert outcome.code == 2
-    assert "are others than wanted: weights" in outcome.err
+    assert "do not match: weights" in outcome.err
     assert slt("evaluate", "--hyp", "a.txt", "--features", stored / "store").code == 2
 
 

@@ -34,7 +34,7 @@ def test_a_pose_file_is_translated_and_so_is_a_span_of_it(slt, keypoint_bundle, 
     assert np.load(tmp_path / f"{first[1].stem}.npy").shape == tuple(told["feature_shape"])
     spans = slt(*words, "--span", "0.4-0.8", "--span", "90-91")
     assert spans.code == 3
-    assert "has no joints from 90 to 91 s" in spans.err
+    assert "has no keypoints from 90 to 91 s" in spans.err
     assert json.loads(spans.out.splitlines()[0])["feature_shape"] == [10, 225]
 
 
@@ -88,7 +88,7 @@ def test_a_video_whose_joints_are_of_another_one_is_named(slt, keypoint_bundle, 
     good = manifest.video_path(manifest.clips[1])
     outcome = slt("translate", video, good, "--model", keypoint_bundle, *CPU)
     assert outcome.code == 3
-    assert "a.pose has joints for 0.80 s" in outcome.err
+    assert "a.pose has keypoints for 0.80 s" in outcome.err
     assert "keypoints were read from the .pose file beside the video" in outcome.err
     assert outcome.out.startswith(f"{good}\t")
 

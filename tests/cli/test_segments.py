@@ -157,7 +157,7 @@ def test_a_failure_amid_a_video_keeps_what_there_was(translate, talk, tmp_path, 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--segment", "--span", "1-2"], "--segment finds the spans, --span gives them"),
+        (["--segment", "--span", "1-2"], "found --segment and --span, expected one of them"),
         (["--max-length", "5"], "--max-length is about the sentences that --segment finds"),
         (["--segment", "--min-pause", "0"], "min_pause_s is 0.0, expected a positive number"),
         (["--segment", "--max-length", "1"], "the longest must be at least"),

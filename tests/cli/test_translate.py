@@ -242,7 +242,7 @@ def test_a_failure_of_the_machine_is_not_the_users(translate, clip, monkeypatch)
         (["--lang", "fra_Latn"], "does not know fra_Latn"),
         (["--model", "dmo"], "unknown model 'dmo'.*\n  fix: did you mean demo"),
         (["--model", "/nowhere"], "unknown model '/nowhere'"),
-        (["--nbest", "6"], "--nbest 6 is more than .* --beam 5\n  fix: --beam 6"),
+        (["--nbest", "6"], "--nbest 6 is more than --beam 5\n  fix: --beam 6"),
         (["--device", "tpu"], "unknown device 'tpu'"),
         (["--text-dtype", "int4"], "(?s)--text-dtype.*int8"),
         (["--dtype", "int8"], "(?s)--dtype.*float32"),

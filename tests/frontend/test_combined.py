@@ -164,7 +164,7 @@ def test_both_look_at_every_frame_once(both_bundle, alone):
 
 
 def test_pictures_are_missing_beside_joints_alone(both_bundle, first):
-    with pytest.raises(UserError, match="holds joints and no pictures"):
+    with pytest.raises(UserError, match="holds keypoints and no pictures"):
         Translator(both_bundle, device="cpu").translate(first[1])
 
 
@@ -180,7 +180,7 @@ def test_sentences_of_frames_are_those_of_spans(siglip_bundle, bundle, drawn, fi
 
 
 def test_joints_alone_have_no_sentences_to_be_found(keypoint_bundle, first):
-    with pytest.raises(UserError, match="holds joints and no pictures"):
+    with pytest.raises(UserError, match="holds keypoints and no pictures"):
         list(Translator(keypoint_bundle, device="cpu").segments(first[1]))
 
 
@@ -208,7 +208,7 @@ def test_a_detector_is_no_use_to_keypoints(keypoint_bundle):
 
 
 def test_windows_cannot_be_cut_from_joints(bundle, first):
-    with pytest.raises(UserError, match=r"\.pose holds joints and no pictures"):
+    with pytest.raises(UserError, match=r"\.pose holds keypoints and no pictures"):
         Translator(bundle, device="cpu").translate(first[1])
 
 

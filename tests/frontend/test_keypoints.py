@@ -54,7 +54,7 @@ def test_a_stale_pose_file_is_refused_as_when_translating(tmp_path):
         report = extract(jobs, load_frontend("keypoints", Settings()), tmp_path / name)
         ((failed, error),) = report.failures
         assert failed == named[1].id
-        assert f"{named[1].pose} has joints for" in error.message
+        assert f"{named[1].pose} has keypoints for" in error.message
         assert report.notes == notes
     named[0].path.unlink()
     extract(named[:1], load_frontend("keypoints", Settings()), tmp_path / "gone")

@@ -116,7 +116,7 @@ def test_a_training_that_is_asked_to_stop_goes_on_and_ends_as_an_undisturbed_one
     subprocess.run(["scancel", "--signal=USR1", "--batch", job], check=True)
     wait_until(lambda: state(job) == "PENDING", "the job's return into the queue")
     wait_for_end(job)
-    assert "going on after update" in log_of("asked")
+    assert "resuming after update" in log_of("asked")
     straight, asked = encoder("runs/straight"), encoder("runs/asked")
     assert straight.keys() == asked.keys()
     assert all(np.array_equal(straight[name], asked[name]) for name in straight)

@@ -162,7 +162,7 @@ def test_pickle_that_wants_to_run_something_is_refused_and_runs_nothing(tmp_path
 )
 def test_pickle_that_wants_a_class_is_refused_by_name(tmp_path, content, wanted):
     torch.save(content, tmp_path / "w")
-    with pytest.raises(UserError, match=rf"wants {wanted}.*, and only tensors are let in"):
+    with pytest.raises(UserError, match=rf"wants {wanted}.*, and only tensors are allowed"):
         read_weights(tmp_path / "w")
 
 

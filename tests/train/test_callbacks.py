@@ -79,7 +79,7 @@ def test_all_processes_save_by_the_clock_of_any(make, tmp_path, monkeypatch):
 def test_another_number_of_processes_cannot_go_on_with_a_run(make, tmp_path):
     run = finish(make(trainer={"epochs": 1}), tmp_path / "run")
     assert steps_done(run.last, 1) == steps_validated(run)[-1]
-    with pytest.raises(UserError, match="begun by 1 processes, found 2"):
+    with pytest.raises(UserError, match="started by 1 processes, found 2"):
         steps_done(run.last, 2)
 
 

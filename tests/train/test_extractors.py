@@ -98,7 +98,7 @@ def test_features_of_another_model_are_refused(make_system, siglip_folder, tmp_p
 
     other = write_siglip(tmp_path / "other")
     (other / "model.safetensors").write_bytes(b"another file")
-    with pytest.raises(UserError, match=r"are others than wanted: weights [0-9a-f]{12}, wanted [0-9a-f]{12}") as raised:
+    with pytest.raises(UserError, match=r"do not match: weights [0-9a-f]{12}, wanted [0-9a-f]{12}") as raised:
         prepare(make_system("siglip", model=other), lambda *_: pytest.fail("too late"), processes=1)
     assert f"--extractor siglip --model {other} --detector none --out DIR" in raised.value.fix
     cropped = {"kind": "siglip", "model": str(siglip_folder), "detector": "dlib-hog"}

@@ -99,7 +99,7 @@ def test_features_of_other_widths_or_another_extractor_are_refused(make, splits,
     with pytest.raises(UserError, match=f"training features are {FEATURE_DIM} wide, validation features 7"):
         prepare(make(data={"val": store("narrow", 7)}, extractor=None), random_targets, processes=1)
     other = store("other", FEATURE_DIM, extractor="signhiera", weights_sha256="0" * 64)
-    with pytest.raises(UserError, match="others than wanted: weights"):
+    with pytest.raises(UserError, match="do not match: weights"):
         prepare(make(data={"val": other}), random_targets, processes=1)
 
 

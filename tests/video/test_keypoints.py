@@ -133,9 +133,9 @@ def test_the_face_and_the_world_are_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"components": slice(0, 3)}, "has other joints.*RIGHT_HAND_LANDMARKS 0, expected POSE_LANDMARKS 33"),
+        ({"components": slice(0, 3)}, "has other keypoints.*RIGHT_HAND_LANDMARKS 0, expected POSE_LANDMARKS 33"),
         ({"people": 2}, "holds 2 people, expected one"),
-        ({"axes": "XYC"}, "places joints by 2 numbers, expected x, y and z"),
+        ({"axes": "XYC"}, "has keypoints of 2 numbers, expected x, y and z"),
     ],
 )
 def test_pose_files_of_something_else(tmp_path, change, said):

@@ -37,7 +37,7 @@ def test_a_pose_file_is_a_video_without_pictures(pose):
     assert (rows.shape, rows.dtype) == ((50, 225), np.float32)
     assert np.isnan(rows[:, 180:183]).all()
     assert np.isfinite(rows[:, :180]).all()
-    with pytest.raises(UserError, match=r"a\.pose holds joints and no pictures"):
+    with pytest.raises(UserError, match=r"a\.pose holds keypoints and no pictures"):
         next(video.frames())
 
 
@@ -45,7 +45,7 @@ def test_a_span_has_the_rows_it_shows(pose):
     assert numbers(open_with_pose(pose(50), 0.4, 1.0)) == list(range(10, 25))
     assert numbers(open_with_pose(pose(50), None, 0.2)) == list(range(5))
     assert numbers(open_with_pose(pose(50), 1.8, None)) == list(range(45, 50))
-    with pytest.raises(UserError, match=r"a\.pose has no joints from 3 to 4 s"):
+    with pytest.raises(UserError, match=r"a\.pose has no keypoints from 3 to 4 s"):
         open_with_pose(pose(50), 3, 4)
 
 
@@ -82,11 +82,11 @@ def test_joints_of_another_length_are_refused(pose, tmp_path):
     film = write_film(tmp_path / "film.mp4", n=20)
     assert numbers(open_with_pose(film, pose=pose(23))) == list(range(23))
     for pictures in (True, False):
-        with pytest.raises(UserError, match=r"a\.pose has joints for 1\.60 s of .*film\.mp4, which lasts 0\.80 s"):
+        with pytest.raises(UserError, match=r"a\.pose has keypoints for 1\.60 s of .*film\.mp4, which lasts 0\.80 s"):
             open_with_pose(film, pose=pose(40), pictures=pictures)
-        with pytest.raises(UserError, match=r"joints for 0\.40 s of .*film\.mp4, which lasts 0\.80 s"):
+        with pytest.raises(UserError, match=r"keypoints for 0\.40 s of .*film\.mp4, which lasts 0\.80 s"):
             open_with_pose(film, pose=pose(10), pictures=pictures)
-        with pytest.raises(UserError, match=r"joints for 0\.08 s of .*film\.mp4, which lasts 0\.40 s"):
+        with pytest.raises(UserError, match=r"keypoints for 0\.08 s of .*film\.mp4, which lasts 0\.40 s"):
             open_with_pose(film, 0.4, 3.0, pose=pose(12), pictures=pictures)
 
 

@@ -190,13 +190,13 @@ class Download:
         """Read what the answer says of the whole file."""
         headers = response.headers
         if headers.get("Content-Encoding", "identity") != "identity":
-            raise SltError(f"{self._url} comes packed, which was not asked for", fix=TRY_A_MIRROR)
+            raise SltError(f"{self._url} arrived compressed, which was not requested", fix=TRY_A_MIRROR)
         if response.status == 206:
             _, _, total = (headers.get("Content-Range") or "").partition("/")
         else:
             total = headers.get("Content-Length") or ""
         if not total.isdecimal() and headers.get("Transfer-Encoding", "").lower() != "chunked":
-            raise SltError(f"{self._url} does not say how long it is, so nobody could tell its end", fix=TRY_A_MIRROR)
+            raise SltError(f"{self._url} has no Content-Length, so its end cannot be checked", fix=TRY_A_MIRROR)
         size = int(total) if total.isdecimal() else None
         return Partial(url=self._url, size=size, etag=headers.get("ETag"), modified=headers.get("Last-Modified"))
 

@@ -226,7 +226,7 @@ def _other_than_before(file: PublishedFile, url: str, recorded: FetchedFile, dig
     return SltError(
         f"{url} is not the {file.name} that was fetched at {recorded.fetched_at}: it has the sha256 {digest},"
         f" recorded was {recorded.sha256}; refused",
-        fix="find out why from its authors; after `slt models rm`, which forgets the old one, this one is taken",
+        fix="find out why from its authors; after `slt models rm`, which forgets the old one, this one is accepted",
     )
 
 

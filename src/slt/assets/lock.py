@@ -70,4 +70,4 @@ def _lock(descriptor: int, folder: Path) -> None:
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-        log.warn(f"the file system of {folder} knows no locks: let no other slt fetch into it meanwhile")
+        log.warn(f"the file system of {folder} has no locks: do not run another slt on it meanwhile")

@@ -61,4 +61,4 @@ def _announce(what: str, model: PublishedModel, files: Sequence[PublishedFile], 
     log.say(f"  licence: {model.notice}")
     log.say("  by fetching these files you accept it; that, and their checksums, are recorded beside them")
     if urlsplit(source).scheme == "http":
-        log.warn("this mirror is not encrypted: files that come for the first time are as true as the way to it")
+        log.warn("this mirror is not encrypted: files fetched for the first time cannot be authenticated")

@@ -141,7 +141,7 @@ def _refusal(url: str, error: HTTPError) -> Exception:
     if error.code == 416:
         return OutOfRangeError("the server says that there is no more of it than what is here")
     if 300 <= error.code < 400:
-        return SltError(f"{url} is redirected in circles, or to nowhere ({error.code})", fix=TRY_A_MIRROR)
+        return SltError(f"{url} is redirected in a loop or without a target ({error.code})", fix=TRY_A_MIRROR)
     if error.code == 407:
         return UserError(f"the proxy refuses to pass on {url}: {said}", fix="give HTTPS_PROXY a name and password")
     return SltError(f"{url} answered {said}{MEANINGS.get(error.code, '')}", fix=TRY_A_MIRROR)

@@ -64,5 +64,5 @@ def _explained(error: Exception) -> SltError:
         return SltError(f"out of memory: {said}", fix="close other programs, or try --dtype bfloat16 or --device cpu")
     return SltError(
         f"unexpected {type(error).__name__}: {said}",
-        fix="a bug in slt or in what it stands on: run again with SLT_TRACEBACK=1 in the environment to see where",
+        fix="a bug in slt or a dependency: run again with SLT_TRACEBACK=1 to see where",
     )

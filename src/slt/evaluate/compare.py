@@ -158,7 +158,7 @@ def same_clips(results: Sequence[Results]) -> bool:
 
 def _check_same_clips(results: Sequence[Results]) -> None:
     if len(results) < 2:
-        raise UserError("one system has nothing to be compared with", fix="give two or more results.json")
+        raise UserError("found one system, expected at least two to compare", fix="give two or more results.json")
     if same_clips(results):
         return
     base, known = results[0], _by_id(results[0])

@@ -83,7 +83,7 @@ def common_sides(names: Sequence[str], read: Sequence[Material]) -> tuple[list[S
             raise UserError(
                 f"the model {name} came without a text encoder of SONAR's, so there is nothing to hold its embeddings "
                 "against",
-                fix="import it with one; a model that writes with a T5 or mBART has no place here",
+                fix="import it with one; models with a T5 or mBART decoder cannot be compared",
             )
         sides.append(Side(name=name, predicted=material.predicted[good], targets=material.targets[good]))
     sentences = read[0].sentences

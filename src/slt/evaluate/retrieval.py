@@ -84,7 +84,7 @@ def unit_rows(embeddings: Floats, what: str) -> NDArray[np.float64]:
         named = ", ".join(map(str, broken[:5])) + (", …" if len(broken) > 5 else "")
         raise UserError(
             f"{what}: {len(broken)} of {len(table)} rows are not finite (NaN or infinite): rows {named}",
-            fix="a model that gives such embeddings is broken: train it with a lower learning rate, or in float32",
+            fix="the model is broken: train it with a lower learning rate, or in float32",
         )
     norms = np.linalg.norm(table, axis=1, keepdims=True)
     return table / np.where(norms > 0, norms, 1)

@@ -23,8 +23,8 @@ from slt.evaluate.results import Sentence, Timing
 from slt.evaluate.sonar_space import Judged
 
 SIGNER_COLUMNS = ("signer", "speaker", "signer_id")
-NO_TIME = "no time per clip: stored features were read, and no videos"
-NO_TEXT_ENCODER = "no figures of SONAR's space: the model came without a text encoder"
+NO_TIME = "no time per clip: stored features were read instead of videos"
+NO_TEXT_ENCODER = "no SONAR-space metrics: the model has no text encoder"
 
 
 def read_videos(

@@ -160,7 +160,7 @@ def submit(jobs: Sequence[Job], scripts: Mapping[str, Path], *, after: Sequence[
     """
     if shutil.which("sbatch") is None:
         raise UserError(
-            "there is no sbatch here", fix="run this on a login node of a cluster with Slurm, or look with --dry-run"
+            "there is no sbatch here", fix="run this on a login node of a cluster with Slurm, or use --dry-run"
         )
     numbers: dict[str, str] = {}
     for job in jobs:
@@ -174,7 +174,7 @@ def submit(jobs: Sequence[Job], scripts: Mapping[str, Path], *, after: Sequence[
                 subprocess.run(["scancel", *numbers.values()], capture_output=True, check=False)
             said = done.stderr.strip().removeprefix("sbatch: error: ").partition("\n")[0]
             raise SltError(
-                f"Slurm refused {job.title}: {said}", fix="nothing of it is in the queue: mend it, and launch again"
+                f"Slurm refused {job.title}: {said}", fix="nothing of it was queued: fix it and launch again"
             )
         numbers[job.title] = done.stdout.strip().partition(";")[0]
     return numbers

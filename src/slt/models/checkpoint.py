@@ -88,7 +88,7 @@ def _read_torch(path: Path, *, mapped: bool) -> object:
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
         if wanted and not wanted[1].startswith("torch._"):
             raise UserError(
-                f"{path} is refused: it is a pickle that wants {wanted[1]}, and only tensors are let in",
+                f"{path} is refused: it is a pickle that wants {wanted[1]}, and only tensors are allowed",
                 fix="if you trust its author, let them save the weights alone, best as safetensors",
             ) from error
         raise UserError(f"{path} cannot be read as a torch checkpoint of weights", fix=FETCH_AGAIN) from error

@@ -128,7 +128,10 @@ def check_verb(recipe: Recipe, verb: str) -> None:
             verb == "train-vlp" and (encoder is None or encoder.frozen or trains_extractor),
             "train-vlp trains the encoder and nothing else",
         ),
-        (encoder is not None and from_video and extractor is None, "features from videos need an extractor"),
+        (
+            encoder is not None and from_video and extractor is None,
+            "features from videos need an extractor in the recipe",
+        ),
     )
 
 

@@ -97,8 +97,8 @@ def steps_done(checkpoint: Path, processes: int) -> int:
     state = torch.load(checkpoint, weights_only=True, mmap=True)
     if state["n_processes"] != processes:
         raise UserError(
-            f"this run was begun by {state['n_processes']} processes, found {processes}",
-            fix="go on with as many, or begin another run: --out DIR",
+            f"this run was started by {state['n_processes']} processes, found {processes}",
+            fix="use as many, or start another run: --out DIR",
         )
     return int(state["global_step"])
 
@@ -249,4 +249,4 @@ def tell(found: Validation, what: str, n_samples: int) -> None:
     for sample in found.samples[:n_samples]:
         log.say(f"  {sample.id}: {sample.text!r}, signed: {sample.reference!r}")
     if found.doubts:
-        log.warn("the model seems to say the same whatever is signed: " + "; ".join(found.doubts))
+        log.warn("the model may have collapsed to one output for all clips: " + "; ".join(found.doubts))

@@ -202,7 +202,7 @@ def _source(recipe: Recipe, manifest: Manifest, split: Split, data: Data) -> Sou
     chosen = choose_extractor(recipe.extractor) if recipe.extractor else None
     if not split.streams:
         if chosen is None:
-            raise UserError("features from videos need an extractor")
+            raise UserError("features from videos need an extractor in the recipe")
         return VideoSource(manifest, chosen)
     on_keypoints = recipe.encoder.kind in ON_KEYPOINTS
     source = FeatureSource(split, keypoints=on_keypoints)

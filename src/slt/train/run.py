@@ -164,7 +164,7 @@ def _fit(recipe: Recipe, run: Run, prepared: Prepared, module: Training, bars: l
     keep = Keep(run, loader, judge, every_s=recipe.trainer.save_every_s)
     callbacks = [watch, *([ema] if ema else []), judge, keep]
     if resume:
-        log.say(f"going on after update {step} of {prepared.n_steps}")
+        log.say(f"resuming after update {step} of {prepared.n_steps}")
     with explained(module):
         make_trainer(recipe, prepared, run, callbacks).fit(module, loader, ckpt_path=resume, weights_only=True)
     if torch.distributed.is_initialized():

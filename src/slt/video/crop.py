@@ -70,7 +70,7 @@ def find_signer(video: Video, detector: str, *, every: int = 16) -> SignerBox:
     Reference: facebookresearch/ssvp_slt, examples/inference/src/slt_inference/preprocessing.py.
     """
     if every < 1:
-        raise UserError(f"faces are to be looked for in every {every}th frame, expected 1 or more")
+        raise UserError(f"faces are detected in every {every}th frame, expected 1 or more")
     seen: list[list[Box]] = []
     for name in chain_of(detector):
         detect = load_detector(name)

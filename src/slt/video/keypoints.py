@@ -157,19 +157,19 @@ def read_pose(path: Path) -> PoseFile:
     except Exception as error:  # whatever its reader stumbles over: it checks nothing
         raise UserError(
             f"{path} is not a .pose file that can be read ({type(error).__name__}: {error})",
-            fix="make it again from its video, or do without it: joints are looked for in videos",
+            fix="make it again from its video, or remove it: keypoints are then detected in the video",
         ) from error
     lengths = {component.name: len(component.points) for component in pose.header.components}
     expected = {name.upper(): part.stop - part.start for name, part in _PARTS.items()}
     if wrong := [f"{name} {lengths.get(name, 0)}" for name, length in expected.items() if lengths.get(name) != length]:
         wanted = ", ".join(f"{name} {length}" for name, length in expected.items())
-        raise UserError(f"{path} has other joints than MediaPipe Holistic's: {', '.join(wrong)}, expected {wanted}")
+        raise UserError(f"{path} has other keypoints than MediaPipe Holistic's: {', '.join(wrong)}, expected {wanted}")
     data = pose.get_components(list(expected)).body.data
     _, n_people, _, n_axes = data.shape
     if n_people != 1:
         raise UserError(f"{path} holds {n_people} people, expected one", fix="keep the signer only")
     if n_axes != 3:
-        raise UserError(f"{path} places joints by {n_axes} numbers, expected x, y and z")
+        raise UserError(f"{path} has keypoints of {n_axes} numbers, expected x, y and z")
     height, width = pose.header.dimensions.height, pose.header.dimensions.width
     joints = np.ma.filled(data[:, 0].astype(np.float32), np.nan) / _scale(height, width)
     return PoseFile(keypoints=joints.astype(np.float32), fps=float(pose.body.fps), height=height, width=width)

@@ -76,8 +76,8 @@ def _read(pose: Path, start_s: float | None, end_s: float | None) -> PoseFileVid
     joints = found.keypoints.reshape(len(found.keypoints), -1)[first:after]
     if not len(joints):
         raise UserError(
-            f"{pose} has no joints from {start_s or 0:g} to {math.inf if end_s is None else end_s:g} s",
-            fix="mend the clip's times, or make the file of the whole video",
+            f"{pose} has no keypoints from {start_s or 0:g} to {math.inf if end_s is None else end_s:g} s",
+            fix="correct the clip's times, or make the file from the whole video",
         )
     own = VideoInfo(path=pose, fps=found.fps, n_frames=len(joints), height=found.height, width=found.width)
     return PoseFileVideo(joints, own)
@@ -89,8 +89,8 @@ def _check_length(posed: VideoInfo, video: VideoInfo) -> None:
     known_s, lasts_s = posed.n_frames / posed.fps, video.n_frames / video.fps
     if abs(known_s - lasts_s) > SLACK_S + SLACK_SHARE * lasts_s:
         raise UserError(
-            f"{posed.path} has joints for {known_s:.2f} s of {video.path}, which lasts {lasts_s:.2f} s",
-            fix="make the file of this very video; or take it away, and joints are looked for",
+            f"{posed.path} has keypoints for {known_s:.2f} s of {video.path}, which lasts {lasts_s:.2f} s",
+            fix="make the file from this video, or remove it: keypoints are then detected",
         )
 
 
@@ -133,7 +133,7 @@ class PoseFileVideo(Video):
         """
         if self._pictures is None:
             raise UserError(
-                f"{self._own.path} holds joints and no pictures, and pictures are to be looked at",
+                f"{self._own.path} holds keypoints and no pictures, and pictures are needed",
                 fix="give the video that it was made of",
             )
         with closing(self._pictures.timed_frames()) as timed:

@@ -36,7 +36,7 @@ def open_span(path: Path, start_s: float | None = None, end_s: float | None = No
         return video
     start_s, end_s = max(start_s or 0.0, 0.0), math.inf if end_s is None else end_s
     if end_s <= start_s:
-        raise UserError(f"the span of {path} from {start_s:g} to {end_s:g} s is empty", fix="mend its times")
+        raise UserError(f"the span of {path} from {start_s:g} to {end_s:g} s is empty", fix="correct its times")
     return SpanVideo(video, start_s, end_s)
 
 
@@ -89,5 +89,5 @@ class SpanVideo(Video):
         if begins is None:
             raise UserError(
                 f"{self.info.path} shows no frame from {self._start_s:g} to {self._end_s:g} s",
-                fix="mend the clip's times, or get the video they are of",
+                fix="correct the clip's times, or use the video they belong to",
             )

@@ -41,7 +41,7 @@ def test_what_is_no_header_is_refused(tmp_path, content, said):
 def test_what_is_wanted_is_compared():
     where, fix = Path("store"), "slt extract-features M --out store2"
     HEADER.check_fits(where=where, fix=fix, extractor="signhiera", feature_dim=768, geometry={"num_frames": 128})
-    with pytest.raises(UserError, match="others than wanted: weights abababababab, wanted cdcdcdcdcdcd; num") as error:
+    with pytest.raises(UserError, match="do not match: weights abababababab, wanted cdcdcdcdcdcd; num") as error:
         HEADER.check_fits(where=where, fix=fix, weights_sha256="cd" * 32, geometry={"num_frames": 64})
     assert error.value.message.endswith("num_frames 128, wanted 64")
     assert error.value.fix == fix

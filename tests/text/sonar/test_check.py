@@ -23,5 +23,5 @@ def test_the_self_test_notices_wrong_results(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(SltError, match="decoder gave wrong texts"):
         self_test()
     monkeypatch.setattr(SonarText, "embed", lambda *_, **__: torch.full((3, 16), math.nan))
-    with pytest.raises(SltError, match="encoder gave wrong embeddings"):
+    with pytest.raises(SltError, match="encoder returned wrong embeddings"):
         self_test()

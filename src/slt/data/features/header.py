@@ -77,7 +77,7 @@ class StoreHeader:
             if value is not None and here.get(name) is not None and here[name] != value
         ]
         if different:
-            raise UserError(f"the features in {where} are others than wanted: {'; '.join(different)}", fix=fix)
+            raise UserError(f"the features in {where} do not match: {'; '.join(different)}", fix=fix)
 
 
 def read_header(folder: Path) -> StoreHeader:

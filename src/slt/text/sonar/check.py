@@ -31,7 +31,7 @@ def self_test() -> str:
         model = SonarText.build(config, Path(folder) / "tokenizer.model")
     embeddings = model.embed(texts, "eng_Latn")
     if embeddings.shape != (len(texts), stack.model_dim) or not embeddings.isfinite().all():
-        raise SltError(f"a tiny SONAR text encoder gave wrong embeddings: {embeddings}")
+        raise SltError(f"a tiny SONAR text encoder returned wrong embeddings: {embeddings}")
     found = model.decode(embeddings, config.languages, beam_size=2, max_tokens=8)
     if [list(row) for row in found] != [list(config.languages)] * len(texts):
         raise SltError(f"a tiny SONAR text decoder gave wrong texts: {found}")
