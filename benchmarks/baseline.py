@@ -21,10 +21,10 @@ from benchmarks.extractor import timm_model
 from slt.assets.store import find_bundle
 from slt.core.config import parse
 from slt.models.config import SonarT5Config
-from slt.models.cpu_kernels import Product, replace
+from slt.models.cpu_kernels import CpuLinear, replace
 from slt.models.signhiera import SignHiera, SignHieraConfig
 from slt.models.sonar_t5 import SonarT5
-from slt.models.swap import StandIn
+from slt.models.swap import SwappedModule
 from slt.text.config import SonarTextConfig
 from slt.text.decoder import Hypothesis
 from slt.text.sonar.build import create_decoder
@@ -37,20 +37,20 @@ from slt.video.decode import open_video
 FACE_EVERY = 16
 
 
-def usual(module: nn.Module) -> None:
-    """Take back every shortcut that we put in place of a part of a float32 model."""
+def restore_original_modules(module: nn.Module) -> None:
+    """Undo every module replacement in a float32 model."""
 
     def before(_: str, part: nn.Module) -> nn.Module:
-        if isinstance(part, StandIn):
-            return part.usual
-        if isinstance(part, Product):
+        if isinstance(part, SwappedModule):
+            return part.original
+        if isinstance(part, CpuLinear):
             linear = nn.Linear(*part.weight.shape[::-1], device="meta")
             linear.weight, linear.bias = part.weight, part.bias
             return linear
         return part
 
     replace(module, before)
-    replace(module, before)  # what a stand-in hid
+    replace(module, before)  # parts of swapped modules
 
 
 class MaskedHiera:

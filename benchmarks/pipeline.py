@@ -145,20 +145,20 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 
 def models(scratch: Path, way: str) -> Any:
     """Return a bundle's models, loaded for one of the ways."""
-    from benchmarks.baseline import usual
+    from benchmarks.baseline import restore_original_modules
     from slt.bundle.load import load_bundle
 
     dtype, text_dtype = (way, None) if way == HALF else (FULL, INT8 if way == INT8 else None)
     loaded = load_bundle(scratch / "bundle", device="cpu", dtype=dtype, text_dtype=text_dtype)
     if way == PLAIN:
         for model in (loaded.encoder, loaded.decoder):
-            usual(model)
+            restore_original_modules(model)
     return loaded
 
 
 def extractor(scratch: Path, way: str) -> Any:
     """Return a bundle's extractor, loaded for one of the ways."""
-    from benchmarks.baseline import usual
+    from benchmarks.baseline import restore_original_modules
     from slt.frontend.base import Settings
     from slt.frontend.registry import load_frontend
 
@@ -166,7 +166,7 @@ def extractor(scratch: Path, way: str) -> Any:
         None, Settings(model=str(scratch / "bundle"), device="cpu", dtype=HALF if way == HALF else FULL)
     )
     if way == PLAIN:
-        usual(frontend.model)
+        restore_original_modules(frontend.model)
     return frontend
 
 

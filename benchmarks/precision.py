@@ -52,13 +52,13 @@ def tell(clips: list[LabelledClip]) -> None:
     print("|---|---|---|---|---|---|")
     full: list[Translation] = []
     for way, (dtype, text_dtype, own_instructions) in WAYS.items():
-        has_half = cpu_kernels.has_half
-        cpu_kernels.has_half = (lambda _: True) if own_instructions else (lambda asked: asked == torch.float32)
+        is_native_dtype = cpu_kernels.is_native_dtype
+        cpu_kernels.is_native_dtype = (lambda _: True) if own_instructions else (lambda asked: asked == torch.float32)
         try:
             translator = Translator("demo", device="cpu", dtype=dtype, text_dtype=text_dtype)
             found = [translator.translate(clip.video, LANGUAGES) for clip in clips]
         finally:
-            cpu_kernels.has_half = has_half
+            cpu_kernels.is_native_dtype = is_native_dtype
         full = full or found
         print(f"| {way} | {' | '.join(deviations(found, full, clips))} |", flush=True)
 

@@ -43,10 +43,10 @@ def compare_embeddings(
     from slt.core.errors import UserError
     from slt.data.manifest import read_manifest
     from slt.evaluate.bootstrap import Resampling
-    from slt.evaluate.embeddings import common_sides, describe, draw
-    from slt.evaluate.model import Asked
+    from slt.evaluate.embeddings import common_clips, describe, draw
+    from slt.evaluate.model import ModelSettings
     from slt.evaluate.results import write_json
-    from slt.evaluate.videos import read_videos
+    from slt.evaluate.videos import translate_manifest
     from slt_cli.evaluate import language_of, lines_of
 
     if len(model) < 2:
@@ -60,14 +60,14 @@ def compare_embeddings(
     stores = stores * len(model) if len(stores) == 1 else stores
     language = lang or language_of(manifest)
     clips = read_manifest(manifest, lang=language)
-    asked = [Asked(model=one, lang=language, beam=1, device=device, dtype=dtype.value) for one in model]
+    asked = [ModelSettings(model=one, lang=language, beam=1, device=device, dtype=dtype.value) for one in model]
     names = [f"{number}-{one.fingerprint()['model']}" for number, one in enumerate(asked, 1)]
     with log.bars() as bars:
         read = [
-            read_videos(one, clips, out / name, bars.update, blanks=False, features=store)
+            translate_manifest(one, clips, out / name, bars.update, blanks=False, features=store)
             for one, name, store in zip(asked, names, stores, strict=True)
         ]
-    sides, left_out, identity = common_sides(names, read)
+    sides, left_out, identity = common_clips(names, read)
     found = describe(sides, left_out, identity, Resampling(resamples=resamples))
     draw(sides, out)
     write_json(out / "embeddings.json", asdict(found))

@@ -11,8 +11,8 @@ import typer
 from slt_cli.translate import Dtype
 
 if TYPE_CHECKING:
-    from slt.evaluate.evaluation import Material, Settings
-    from slt.evaluate.model import Asked
+    from slt.evaluate.evaluation import EvaluationData, Settings
+    from slt.evaluate.model import ModelSettings
     from slt.evaluate.results import Results
     from slt.evaluate.text_metrics import Score
 
@@ -78,17 +78,17 @@ def evaluate(
 
     Example: slt evaluate --model demo --manifest corpus/test.tsv --out scores --controls
     """
-    from slt.evaluate.blaser import choose_blasers, part_names
+    from slt.evaluate.blaser import choose_blasers, split_metric_names
     from slt.evaluate.bootstrap import Resampling
     from slt.evaluate.evaluation import Settings, read_files, summarise
-    from slt.evaluate.model import Asked
+    from slt.evaluate.model import ModelSettings
     from slt.evaluate.results import write_results
     from slt.evaluate.text_metrics import metrics_for
     from slt_cli.failures import ItemsFailed
 
     _check_sources(model, manifest, hyp, ref, features)
     language = lang or language_of(manifest)
-    wanted, judges = part_names([part.strip() for part in metrics.split(",")] if metrics else None)
+    wanted, judges = split_metric_names([part.strip() for part in metrics.split(",")] if metrics else None)
     metrics_for(language, wanted)  # a misspelt one is not worth translating for
     settings = Settings(
         lang=language,
@@ -104,7 +104,7 @@ def evaluate(
         source = {"hypotheses": str(hyp), "references": str(ref or hyp)}
         called = hyp.parent.name if hyp.name == "results.json" else hyp.stem
     else:
-        asked = Asked(model=str(model), lang=language, beam=beam, device=device, dtype=dtype.value)
+        asked = ModelSettings(model=str(model), lang=language, beam=beam, device=device, dtype=dtype.value)
         material, source = _translated(asked, manifest or Path(), features, out, settings, judges)
         called = source["model"]
     results = summarise(material, settings, system=name or called, source=source)
@@ -153,25 +153,25 @@ def _training(train: Path | None, lang: str) -> frozenset[str] | None:
 
 
 def _translated(
-    asked: Asked,
+    asked: ModelSettings,
     manifest: Path,
     features: Path | None,
     out: Path | None,
     settings: Settings,
     judges: Sequence[str] | None,
-) -> tuple[Material, dict[str, Any]]:
+) -> tuple[EvaluationData, dict[str, Any]]:
     """Translate with a model; what it depends on is checked first."""
     from slt.assets.store import find_bundle
     from slt.core import log
     from slt.data.manifest import read_manifest
     from slt.evaluate.blaser import choose_blasers
-    from slt.evaluate.videos import read_videos
+    from slt.evaluate.videos import translate_manifest
 
     source = asked.fingerprint()
     blasers = choose_blasers(judges, find_bundle(asked.model))
     clips = read_manifest(manifest, lang=settings.lang)
     with log.bars() as bars:
-        material = read_videos(
+        material = translate_manifest(
             asked, clips, out, bars.update, blanks=settings.controls, blasers=blasers, features=features
         )
     told = {"features": str(features)} if features else {}

@@ -51,7 +51,7 @@ def full(clip):
 @pytest.mark.parametrize("way", WAYS)
 def test_the_demo_model_says_the_same_in_every_precision(clip, full, way, monkeypatch):
     dtype, text_dtype, own_instructions = WAYS[way]
-    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: own_instructions or asked == torch.float32)
+    monkeypatch.setattr(cpu_kernels, "is_native_dtype", lambda asked: own_instructions or asked == torch.float32)
     found = Translator("demo", device="cpu", dtype=dtype, text_dtype=text_dtype).translate(clip, LANGUAGES)
     assert relative(found.features, full.features) < BOUNDS[dtype]
     assert relative(found.embedding, full.embedding) < BOUNDS[dtype]
@@ -73,11 +73,11 @@ def golden(name, prefix="weights."):
 @pytest.mark.parametrize("own_instructions", [True, False])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_the_goldens_hold_in_every_precision(dtype, own_instructions, monkeypatch):
-    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: own_instructions or asked == torch.float32)
+    monkeypatch.setattr(cpu_kernels, "is_native_dtype", lambda asked: own_instructions or asked == torch.float32)
     tensors, weights, described = golden("hiera_tiny_square")
     del described["config"]["num_classes"]
     extractor = build_empty(lambda: SignHiera(SignHieraConfig(**described["config"])))
-    load_strict(extractor, weights, may_be_extra=SignHiera.MAY_BE_EXTRA)
+    load_strict(extractor, weights, unused=SignHiera.UNUSED_WEIGHTS)
     use_cpu_kernels(extractor.eval().to(getattr(torch, dtype)))
     pixels = normalise(tensors["input_frames_u8"]).to(next(extractor.parameters()).dtype)
     with torch.inference_mode():

@@ -14,7 +14,7 @@ from slt.core.errors import UserError
 from slt.frontend.base import Settings
 from slt.frontend.registry import load_frontend
 from slt.models import cpu_kernels
-from slt.text.int8 import WholeProduct
+from slt.text.int8 import Int8Linear
 from tests.bundles import LANGUAGES, add_domain, bundle, let_write, own_bundle
 
 
@@ -39,7 +39,7 @@ def test_a_bundle_becomes_models_that_are_ready_to_translate(bundle):
 @pytest.mark.parametrize("own_instructions", [True, False])
 def test_another_dtype_is_that_of_all_products(bundle, dtype, own_instructions, monkeypatch):
     half = getattr(torch, dtype)
-    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: own_instructions or asked != half)
+    monkeypatch.setattr(cpu_kernels, "is_native_dtype", lambda asked: own_instructions or asked != half)
     loaded = load_bundle(bundle, device="cpu", dtype=dtype)
     for model in (extractor_of(bundle, dtype), loaded.encoder, loaded.decoder):
         assert {part.weight.dtype for part in model.modules() if cpu_kernels.is_linear(part)} == {half}
@@ -52,8 +52,8 @@ def test_the_text_decoder_may_have_a_dtype_of_its_own(bundle):
     assert {value.dtype for value in loaded.encoder.parameters()} == {torch.float32}
     assert {part.weight.dtype for part in loaded.decoder.modules() if cpu_kernels.is_linear(part)} == {torch.bfloat16}
     loaded = load_bundle(bundle, device="cpu", text_dtype="int8", text_encoder=True)
-    assert isinstance(loaded.decoder.decoder.decoder.layers[0].ffn.inner_proj, WholeProduct)
-    assert isinstance(loaded.decoder.encoder.encoder.layers[0].ffn.inner_proj, cpu_kernels.Product)
+    assert isinstance(loaded.decoder.decoder.decoder.layers[0].ffn.inner_proj, Int8Linear)
+    assert isinstance(loaded.decoder.encoder.encoder.layers[0].ffn.inner_proj, cpu_kernels.CpuLinear)
 
 
 @pytest.mark.parametrize("text_dtype", [None, "int8"])

@@ -14,7 +14,7 @@ from slt.assets.published import PUBLISHED_JUDGES, files_folder
 from slt.core.errors import UserError
 from slt.data.manifest import Clip, write_manifest
 from slt.evaluate import blaser
-from slt.evaluate.blaser import SHAPES, judge, part_names
+from slt.evaluate.blaser import SHAPES, blaser_scores, split_metric_names
 from slt.evaluate.results import read_results
 from slt.models.blaser import Blaser
 from tests.bundles import EMBEDDING_DIM, let_write, write_clip
@@ -62,7 +62,7 @@ def words_for(bundle, manifest, *more):
 
 def test_each_clip_is_judged_by_the_weights_and_failed_ones_are_worst(weights):
     source, hypothesis, reference = map(torch.from_numpy, ROWS)
-    with_reference, without = judge(list(SHAPES), *ROWS, failed=FAILED)
+    with_reference, without = blaser_scores(list(SHAPES), *ROWS, failed=FAILED)
     with torch.no_grad():
         expected = weights["blaser_ref"](source, hypothesis, reference), weights["blaser_qe"](source, hypothesis)
     for found, values in zip((with_reference, without), expected, strict=True):
@@ -101,7 +101,7 @@ def test_without_weights_a_name_says_how_to_get_them(slt, bundle, narrow, manife
     assert "the weights of blaser_ref are not here" in outcome.err
     assert "slt models fetch blaser" in outcome.err
     with pytest.raises(UserError, match="the weights of blaser_qe are gone"):
-        judge(["blaser_qe"], *ROWS, failed=FAILED)
+        blaser_scores(["blaser_qe"], *ROWS, failed=FAILED)
 
 
 def test_embeddings_of_another_width_are_not_judged(slt, bundle, manifest):
@@ -137,4 +137,4 @@ def test_changed_weights_are_refused(slt, bundle, weights, manifest):
 
 def test_a_misspelt_one_is_told():
     with pytest.raises(UserError, match="unknown metric 'blaser_red'; known: blaser_ref, blaser_qe"):
-        part_names(["blaser_red"])
+        split_metric_names(["blaser_red"])

@@ -3,8 +3,8 @@ import pytest
 
 from slt.core.errors import UserError
 from slt.evaluate.bootstrap import Resampling
-from slt.evaluate.embeddings import Side, common_sides, describe, draw, projection
-from slt.evaluate.evaluation import Material
+from slt.evaluate.embeddings import EncoderEmbeddings, common_clips, describe, draw, projection
+from slt.evaluate.evaluation import EvaluationData
 from slt.evaluate.results import Sentence
 from slt.evaluate.sonar_space import anisotropy
 
@@ -14,7 +14,7 @@ FEW = Resampling(resamples=20)
 def side(name, noise, width=8, n=30):
     rng = np.random.default_rng(0)
     targets = rng.normal(size=(n, width)).astype(np.float32)
-    return Side(
+    return EncoderEmbeddings(
         name=name, predicted=targets + noise * rng.normal(size=targets.shape).astype(np.float32), targets=targets
     )
 
@@ -61,14 +61,14 @@ def test_pictures_are_written_in_both_forms(tmp_path):
 def material(*failures, embedded=True):
     sentences = [Sentence(id=str(n), reference=str(n), hypothesis="", failure=why) for n, why in enumerate(failures)]
     table = np.eye(len(failures), 4, dtype=np.float32) if embedded else None
-    return Material(sentences=sentences, predicted=table, targets=table)
+    return EvaluationData(sentences=sentences, predicted=table, targets=table)
 
 
 def test_only_clips_that_all_could_read_are_compared():
-    sides, left_out, _ = common_sides(["a", "b"], [material(None, "broken", None), material(None, None, "broken")])
+    sides, left_out, _ = common_clips(["a", "b"], [material(None, "broken", None), material(None, None, "broken")])
     assert left_out == ["1", "2"]
     assert [one.predicted.shape for one in sides] == [(1, 4), (1, 4)]
     with pytest.raises(UserError, match="no clip could be read by all of the models"):
-        common_sides(["a", "b"], [material("broken"), material(None)])
+        common_clips(["a", "b"], [material("broken"), material(None)])
     with pytest.raises(UserError, match="the model b came without a text encoder"):
-        common_sides(["a", "b"], [material(None), material(None, embedded=False)])
+        common_clips(["a", "b"], [material(None), material(None, embedded=False)])

@@ -23,7 +23,7 @@ class BrightnessConfig:
 class Brightness(nn.Module):
     Config: ClassVar = BrightnessConfig
     OLD_NAMES: ClassVar = {}
-    MAY_BE_EXTRA: ClassVar = ()
+    UNUSED_WEIGHTS: ClassVar = ()
 
     def __init__(self, config):
         super().__init__()

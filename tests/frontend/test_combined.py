@@ -227,7 +227,7 @@ def test_half_precision_moves_no_joint(keypoint_bundle, first):
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_pictures_in_half_precision_lose_little(siglip_bundle, alone, dtype, monkeypatch):
-    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: asked == torch.float32)
+    monkeypatch.setattr(cpu_kernels, "is_native_dtype", lambda asked: asked == torch.float32)
     half, whole = (
         Translator(siglip_bundle, device="cpu", dtype=name).translate(alone, end_s=0.4) for name in (dtype, "float32")
     )

@@ -92,16 +92,18 @@ def test_siglip_embeds_every_second_frame_as_transformers_does(siglip, videos, t
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.parametrize("has_half", [True, False])
-def test_a_bundles_siglip_computes_in_half_precision(both_bundle, videos, tmp_path, monkeypatch, dtype, has_half):
+@pytest.mark.parametrize("is_native_dtype", [True, False])
+def test_a_bundles_siglip_computes_in_half_precision(
+    both_bundle, videos, tmp_path, monkeypatch, dtype, is_native_dtype
+):
     whole = load_frontend("siglip", Settings(model=str(both_bundle), device="cpu"))
-    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: has_half or asked == torch.float32)
+    monkeypatch.setattr(cpu_kernels, "is_native_dtype", lambda asked: is_native_dtype or asked == torch.float32)
     half = load_frontend("siglip", Settings(model=str(both_bundle), device="cpu", dtype=dtype))
     for name, extractor in (("whole", whole), ("half", half)):
         assert not extract(gather_jobs(videos[:1]), extractor, tmp_path / name).failures
     exact, rounded = (FeatureStore.open(tmp_path / name)["v0"] for name in ("whole", "half"))
     assert 0 < np.abs(rounded.astype(float) - exact).max() < 0.05
-    assert next(half._model.parameters()).dtype == (getattr(torch, dtype) if has_half else torch.float32)
+    assert next(half._model.parameters()).dtype == (getattr(torch, dtype) if is_native_dtype else torch.float32)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

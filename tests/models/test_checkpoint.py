@@ -12,7 +12,7 @@ from torch import nn
 
 from slt.core.errors import SltError, UserError
 from slt.models import checkpoint
-from slt.models.checkpoint import read_notes, read_weights, save_weights
+from slt.models.checkpoint import read_metadata, read_weights, save_weights
 
 WEIGHTS = {"a": torch.arange(6.0).view(2, 3), "b": torch.ones(4, dtype=torch.float16)}
 
@@ -184,7 +184,7 @@ def test_unknown_layout_is_refused_and_described(tmp_path, layout, message):
 
 def test_notes_beside_weights_are_read_back_and_a_damaged_file_is_refused(tmp_path):
     save_weights(tmp_path / "a.safetensors", {"a": torch.ones(2)}, {"kind": "x", "config": {"size": 1}})
-    assert read_notes(tmp_path / "a.safetensors") == {"kind": "x", "config": {"size": 1}}
+    assert read_metadata(tmp_path / "a.safetensors") == {"kind": "x", "config": {"size": 1}}
     (tmp_path / "b.safetensors").write_bytes(b"nothing of the kind")
     with pytest.raises(UserError, match=r"b\.safetensors is a damaged safetensors file"):
-        read_notes(tmp_path / "b.safetensors")
+        read_metadata(tmp_path / "b.safetensors")

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from slt.models import cpu_kernels
-from slt.models.cpu_kernels import multiply, use_cpu_kernels
+from slt.models.cpu_kernels import cpu_linear, use_cpu_kernels
 
 
 class Small(nn.Module):
@@ -36,12 +36,12 @@ def test_a_product_is_the_plain_one(dtype, bias, at_once, worth_it, monkeypatch)
     monkeypatch.setattr(cpu_kernels, "_WORTH_IT", worth_it)
     x, weight = torch.randn(2, 3, 33), torch.randn(17, 33).to(dtype)
     b = torch.randn(17) if bias else None
-    torch.testing.assert_close(multiply(x, weight, b), F.linear(x, weight.float(), b), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(cpu_linear(x, weight, b), F.linear(x, weight.float(), b), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_without_instructions_only_the_weights_are_rounded(dtype, monkeypatch):
-    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: asked == torch.float32)
+    monkeypatch.setattr(cpu_kernels, "is_native_dtype", lambda asked: asked == torch.float32)
     full = Small().eval()
     half = copy.deepcopy(full).to(dtype)
     for rounded, exact in zip(half.parameters(), full.parameters(), strict=True):
@@ -57,7 +57,7 @@ def test_without_instructions_only_the_weights_are_rounded(dtype, monkeypatch):
 @torch.inference_mode()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_torchs_own_attention_computes_in_one_dtype(dtype, monkeypatch):
-    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: asked == torch.float32)
+    monkeypatch.setattr(cpu_kernels, "is_native_dtype", lambda asked: asked == torch.float32)
     half = nn.Sequential(nn.MultiheadAttention(8, 2, batch_first=True)).eval().to(dtype)
     full = copy.deepcopy(half).float()
     use_cpu_kernels(half)
@@ -67,7 +67,7 @@ def test_torchs_own_attention_computes_in_one_dtype(dtype, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_with_instructions_of_its_own_half_precision_is_left_alone(dtype, monkeypatch):
-    monkeypatch.setattr(cpu_kernels, "has_half", lambda asked: True)
+    monkeypatch.setattr(cpu_kernels, "is_native_dtype", lambda asked: True)
     model = Small().to(dtype)
     use_cpu_kernels(model)
     assert {value.dtype for value in model.parameters()} == {dtype}
@@ -98,5 +98,5 @@ def test_a_settled_model_can_be_copied_and_the_copy_is_its_own(duplicate):
 
 
 def test_every_dtype_has_an_answer():
-    assert cpu_kernels.has_half(torch.float32)
-    assert {type(cpu_kernels.has_half(dtype)) for dtype in (torch.bfloat16, torch.float16)} == {bool}
+    assert cpu_kernels.is_native_dtype(torch.float32)
+    assert {type(cpu_kernels.is_native_dtype(dtype)) for dtype in (torch.bfloat16, torch.float16)} == {bool}

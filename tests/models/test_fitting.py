@@ -22,7 +22,7 @@ class Tied(nn.Module):
 class Kind(nn.Linear):
     Config = int
     OLD_NAMES = {"old_": ""}  # noqa: RUF012
-    MAY_BE_EXTRA = ("head.*",)
+    UNUSED_WEIGHTS = ("head.*",)
 
     def __init__(self, config):
         super().__init__(config, config)
@@ -83,14 +83,14 @@ def test_patterns_let_names_be_absent_or_extra():
     module = nn.Linear(3, 2)
     before = module.bias.clone()
     weights = {"weight": torch.ones(2, 3), "head.weight": torch.ones(1)}
-    load_strict(module, weights, may_miss=["bi*"], may_be_extra=["head.*"])
+    load_strict(module, weights, optional=["bi*"], unused=["head.*"])
     assert torch.equal(module.bias, before)
     assert module.weight.eq(1).all()
 
 
 def test_nothing_may_be_absent_of_a_module_built_empty():
     with pytest.raises(UserError, match=r"1 missing \(bias\)"):
-        load_strict(build_empty(lambda: nn.Linear(3, 2)), {"weight": torch.ones(2, 3)}, may_miss=["bias"])
+        load_strict(build_empty(lambda: nn.Linear(3, 2)), {"weight": torch.ones(2, 3)}, optional=["bias"])
 
 
 def test_buffer_that_no_file_holds_cannot_be_built_empty():
@@ -118,7 +118,7 @@ def test_fitting_weights_are_those_of_the_file_each_once():
     weights = {"first.weight": table, "second.weight": table.clone(), "head.x": torch.ones(1)}
     weights |= {"second.bias": torch.zeros(3), "counter": torch.ones(1)}
     module = build_empty(Tied)
-    fitting = fit(module, weights, may_be_extra=["head.*"])
+    fitting = fit(module, weights, unused=["head.*"])
     assert set(fitting) == {"first.weight", "second.bias", "counter"}
     assert all(value is weights[name] for name, value in fitting.items())
     assert module.counter.is_meta

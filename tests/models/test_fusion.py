@@ -9,7 +9,7 @@ from torch import nn
 from slt.core.errors import UserError
 from slt.core.tensors import FeatureBatch
 from slt.models.config import KEYPOINTS_DIM, FusionConfig, TransformerConfig
-from slt.models.fusion import Fusion, at_pace_of
+from slt.models.fusion import Fusion, resample_to
 from slt.models.sequence import Layer, Stack, masked_mean, sinusoids
 from slt.models.squeezeformer import Block, Convolution, RelativeAttention
 from slt.models.transformer import Transformer
@@ -184,12 +184,12 @@ def test_a_stack_knows_where_it_is():
 def test_a_stream_is_read_at_the_other_streams_pace():
     ramp = torch.arange(6.0)[None, :, None].expand(2, 6, 1)
     others = FeatureBatch.of([torch.zeros(12, 1), torch.zeros(2, 1)])
-    read = at_pace_of(ramp, torch.tensor([6, 4]), others)[:, :, 0]
+    read = resample_to(ramp, torch.tensor([6, 4]), others)[:, :, 0]
     torch.testing.assert_close(read[0], (torch.arange(12) / 2 - 0.25).clamp(0, 5))
     torch.testing.assert_close(read[1, :2], torch.tensor([0.5, 2.5]))
-    same = at_pace_of(ramp[:1], torch.tensor([6]), FeatureBatch.of([torch.zeros(6, 1)]))
+    same = resample_to(ramp[:1], torch.tensor([6]), FeatureBatch.of([torch.zeros(6, 1)]))
     torch.testing.assert_close(same, ramp[:1])
-    held = at_pace_of(ramp, torch.tensor([1, 1]), others)
+    held = resample_to(ramp, torch.tensor([1, 1]), others)
     assert (held == 0).all()
 
 

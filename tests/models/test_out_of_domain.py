@@ -19,9 +19,9 @@ def clips():
 
 def test_clips_like_the_training_clips_are_known_and_others_are_not(clips):
     domain = Domain(**fit_domain(clips[:50]))
-    assert all(domain.knows(clip) for clip in clips[50:])
-    assert not domain.knows(torch.randn(20, DIM))
-    assert not domain.knows(clips[0] + torch.tensor([0, 0, 0, 0, 2.0, 0]))
+    assert all(domain.contains(clip) for clip in clips[50:])
+    assert not domain.contains(torch.randn(20, DIM))
+    assert not domain.contains(clips[0] + torch.tensor([0, 0, 0, 0, 2.0, 0]))
 
 
 def test_the_distance_is_the_mean_squared_mahalanobis_distance():

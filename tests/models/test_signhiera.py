@@ -35,7 +35,7 @@ def golden_model(golden):
     del config["num_classes"]
     model = build_empty(lambda: SignHiera(SignHieraConfig(**config)))
     weights = {name.removeprefix("weights."): value for name, value in golden.items() if name.startswith("weights.")}
-    load_strict(model, weights, may_be_extra=SignHiera.MAY_BE_EXTRA)
+    load_strict(model, weights, unused=SignHiera.UNUSED_WEIGHTS)
     return model.eval()
 
 
@@ -79,7 +79,7 @@ def test_published_files_fit_also_those_of_pre_training(file):
     load_strict(
         model,
         {name: torch.zeros(1).expand(shape) for name, shape in published(file).items()},
-        may_be_extra=SignHiera.MAY_BE_EXTRA,
+        unused=SignHiera.UNUSED_WEIGHTS,
     )
     assert not model.blocks[23].mlp.fc2.weight.any()
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from slt.models.swap import StandIn
+from slt.models.swap import SwappedModule
 
 
 class Twice(nn.Module):
@@ -23,27 +23,27 @@ class Twice(nn.Module):
         return 2 * self.inside(x)
 
 
-class Thrice(StandIn):
+class Thrice(SwappedModule):
     def forward(self, x):
-        return 3 * self.inside(x) if not self.training else self.usual(x)
+        return 3 * self.inside(x) if not self.training else self.original(x)
 
 
 def test_names_and_weights_stay():
-    usual = Twice()
-    names = list(usual.state_dict())
-    standing = Thrice(usual)
+    original = Twice()
+    names = list(original.state_dict())
+    standing = Thrice(original)
     assert list(standing.state_dict()) == names
     assert [name for name, _ in standing.named_modules()] == ["", "inside"]
     x = torch.ones(1, 2)
-    assert torch.equal(standing(x), usual(x))
-    torch.testing.assert_close(standing.eval()(x), 1.5 * usual(x))
-    assert not standing.usual.training
+    assert torch.equal(standing(x), original(x))
+    torch.testing.assert_close(standing.eval()(x), 1.5 * original(x))
+    assert not standing.original.training
 
 
 def test_the_usual_module_has_the_parts_that_are_there_now():
     standing = Thrice(Twice())
     standing.inside = nn.Identity()
-    assert standing.usual(torch.ones(1)).tolist() == [2]
+    assert standing.original(torch.ones(1)).tolist() == [2]
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
@@ -53,14 +53,14 @@ def test_a_copy_is_its_own(duplicate):
     with torch.no_grad():
         standing.inside.weight.zero_()
     assert twin.inside.weight.any()
-    assert twin.usual.inside is twin.inside
+    assert twin.original.inside is twin.inside
 
 
 def test_it_leaves_memory_with_its_last_user():
     gc.disable()
     try:
         standing = Thrice(Twice())
-        seen = weakref.ref(standing.usual)
+        seen = weakref.ref(standing.original)
         del standing
         assert seen() is None
     finally:

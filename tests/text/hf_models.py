@@ -9,7 +9,7 @@ import torch
 from slt.core.tensors import EncoderOutput, FeatureBatch
 from slt.text.hf.config import HfTextConfig
 from slt.text.hf.decoder import HfText
-from slt.text.hf.folder import new_text
+from slt.text.hf.folder import new_decoder
 
 TEXTS = ("the weather is nice today", "we go hiking in the mountains", "das Wetter ist heute schön")
 SHAPES: dict[str, dict[str, Any]] = {
@@ -36,7 +36,7 @@ def make_text(kind: str, **changed: Any) -> HfText:
     """Make one, the same each time, in evaluation mode."""
     torch.manual_seed(0)
     settings = {"feature_dim": WIDTH, "languages": LANGS[kind], "model": SHAPES[kind], **changed}
-    return new_text(TEXTS, 60, HfTextConfig(kind=kind, **settings)).eval()  # type: ignore[arg-type]
+    return new_decoder(TEXTS, 60, HfTextConfig(kind=kind, **settings)).eval()  # type: ignore[arg-type]
 
 
 def make_output(*lengths: int, seed: int = 1) -> EncoderOutput:

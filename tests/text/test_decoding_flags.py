@@ -4,21 +4,21 @@ import pytest
 import torch
 from torch import nn
 
-from slt.text.decoding_flags import evaluating, made_on
+from slt.text.decoding_flags import evaluation_mode, torch_defaults
 
 
 def test_evaluating_gives_each_part_its_own_mode_back() -> None:
     module = nn.Sequential(nn.Dropout(), nn.Dropout())
     module[1].eval()
 
-    with evaluating(module):
+    with evaluation_mode(module):
         assert not any(part.training for part in module.modules())
 
     assert [part.training for part in module.modules()] == [True, True, False]
 
 
 def test_made_on_puts_the_default_back() -> None:
-    with made_on("meta", torch.bfloat16):
+    with torch_defaults("meta", torch.bfloat16):
         made = torch.empty(2)
 
     assert (made.device.type, made.dtype) == ("meta", torch.bfloat16)
@@ -27,7 +27,11 @@ def test_made_on_puts_the_default_back() -> None:
 
 def test_an_error_on_the_way_changes_nothing() -> None:
     module = nn.Dropout()
-    with pytest.raises(RuntimeError, match="on the way"), evaluating(module), made_on("meta", torch.bfloat16):
+    with (
+        pytest.raises(RuntimeError, match="on the way"),
+        evaluation_mode(module),
+        torch_defaults("meta", torch.bfloat16),
+    ):
         raise RuntimeError("on the way")
 
     assert module.training

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from slt.text.repetition import goes_in_circles
+from slt.text.repetition import is_repetitive
 
 
 @pytest.mark.parametrize(
@@ -16,9 +16,9 @@ from slt.text.repetition import goes_in_circles
     ],
 )
 def test_endless_repetition_is_seen(text):
-    assert goes_in_circles(text)
+    assert is_repetitive(text)
 
 
 @pytest.mark.parametrize("text", ["", "No, no, no!", "It was very very very very good.", "那个那个人", "10000", "..."])
 def test_what_people_write_is_left_alone(text):
-    assert not goes_in_circles(text)
+    assert not is_repetitive(text)

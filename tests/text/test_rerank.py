@@ -12,7 +12,7 @@ from slt.text.rerank import AGREEMENT_WEIGHT, confidence, rerank
 MEANINGS = {"up": (0.0, 1.0), "right": (1.0, 0.0), "both": (1.0, 1.0)}
 
 
-class Judge:
+class TextScorer:
     """Knows what two texts mean, and how likely each is given a reading: their inner product."""
 
     def embed(self, texts, lang):
@@ -30,7 +30,7 @@ def texts(*names):
 
 def test_the_text_that_fits_all_readings_wins():
     readings = torch.tensor([[1.0, 0.1], [0.1, 1.0], [1.0, 1.0]])
-    first, *rest = rerank(Judge(), readings, texts("up", "right", "both"), "eng_Latn")
+    first, *rest = rerank(TextScorer(), readings, texts("up", "right", "both"), "eng_Latn")
     assert first.text == "both"
     assert first.score == pytest.approx((1.1 + 1.1 + 2.0) / 3 - 3)
     cosines = [1.1 / math.sqrt(1.01 * 2), 1.1 / math.sqrt(1.01 * 2), 1.0]
@@ -41,7 +41,7 @@ def test_the_text_that_fits_all_readings_wins():
 
 def test_equal_texts_count_once_and_the_first_is_kept():
     twice = [Hypothesis(text="up", score=-1.0, truncated=True), *texts("up", "right")]
-    found = rerank(Judge(), torch.tensor([[0.0, 1.0]]), twice, "eng_Latn")
+    found = rerank(TextScorer(), torch.tensor([[0.0, 1.0]]), twice, "eng_Latn")
     assert [(one.text, one.truncated) for one in found] == [("up", True), ("right", False)]
 
 

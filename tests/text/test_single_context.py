@@ -15,12 +15,12 @@ def attentions(model: SonarText) -> list[Any]:
 
 
 def test_texts_and_scores_are_those_of_the_usual_attention(golden: dict[str, Any], golden_model: SonarText) -> None:
-    usual = SonarText.load(golden["config"], golden["decoder"], golden["tokenizer"])
-    for layer in usual.decoder.decoder.layers:
-        layer.encoder_decoder_attn = layer.encoder_decoder_attn.usual
+    original = SonarText.load(golden["config"], golden["decoder"], golden["tokenizer"])
+    for layer in original.decoder.decoder.layers:
+        layer.encoder_decoder_attn = layer.encoder_decoder_attn.original
     found, expected = (
         model.decode(golden["embeddings"], ["eng_Latn", "deu_Latn"], nbest=3, max_tokens=40)
-        for model in (golden_model, usual)
+        for model in (golden_model, original)
     )
     assert [{lang: [one.text for one in texts] for lang, texts in row.items()} for row in found] == [
         {lang: [one.text for one in texts] for lang, texts in row.items()} for row in expected
@@ -53,7 +53,7 @@ def test_training_asks_as_always(model: SonarText) -> None:
 
 
 def test_what_is_seen_is_kept_in_the_order_of_the_rows() -> None:
-    seen = single_context.Seen(torch.arange(3.0)[:, None, None])
+    seen = single_context.ContextState(torch.arange(3.0)[:, None, None])
     seen.reorder(torch.tensor([2, 0]))
     assert seen.value.flatten().tolist() == [2, 0]
     assert seen.size_bytes() == seen.capacity_bytes() == 8

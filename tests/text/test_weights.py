@@ -8,7 +8,7 @@ from torch import Tensor
 
 from slt.core.errors import UserError
 from slt.text.sonar.model import SonarText
-from slt.text.weights import EMBEDDING, OUTPUT_TABLE, modern_weights
+from slt.text.weights import EMBEDDING, OUTPUT_TABLE, fairseq2_weights
 from tests.checkpoints import old_layout
 
 
@@ -25,7 +25,7 @@ def test_the_old_layout_becomes_todays(golden: dict[str, Any], part: str, copied
     old = old_layout(golden[part], copied=copied)
     before = old["embed_tokens.weight"].clone()
 
-    assert_equal(modern_weights(old, part), expected)
+    assert_equal(fairseq2_weights(old, part), expected)
     assert torch.equal(old["embed_tokens.weight"], before)
 
 
@@ -33,7 +33,7 @@ def test_the_old_layout_is_read_as_sonar_reads_it(golden: dict[str, Any]) -> Non
     from sonar.models.sonar_text.checkpoint import _convert_sonar_text_decoder_checkpoint
 
     old = old_layout(golden["decoder"])
-    ours = modern_weights(old, "decoder")
+    ours = fairseq2_weights(old, "decoder")
     theirs = _convert_sonar_text_decoder_checkpoint({"state_dict": old}, None)
     assert_equal(ours, {name: value for name, value in theirs.items() if name != OUTPUT_TABLE})
 
@@ -55,7 +55,7 @@ def test_an_output_table_of_its_own_is_refused(golden: dict[str, Any]) -> None:
     changed[7] += 1
     for table in (changed, changed[:-1]):
         with pytest.raises(UserError, match=f"{OUTPUT_TABLE} is not equal to {EMBEDDING['decoder']}"):
-            modern_weights(golden["decoder"] | {OUTPUT_TABLE: table}, "decoder")
+            fairseq2_weights(golden["decoder"] | {OUTPUT_TABLE: table}, "decoder")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from slt.assets.cards import read_card, sha256_of, write_card
-from slt.models.checkpoint import read_notes, read_weights, save_weights
+from slt.models.checkpoint import read_metadata, read_weights, save_weights
 from slt.train.save import OWN_LICENCE
 from tests.train.conftest import HF, only_keypoints
 from tests.train.whole import finish
@@ -64,7 +64,7 @@ def test_an_encoder_alone_says_what_it_began_with_to_the_run_that_goes_on_with_i
         "trainer": {"monitor": "recall@1"},
     }
     own = finish(make_own(**aligned), tmp_path / "own")
-    assert read_notes(own.encoder)["licence"] == OWN_LICENCE
+    assert read_metadata(own.encoder)["licence"] == OWN_LICENCE
     bare = tmp_path / "bare.safetensors"
     shutil.copy(own.encoder, bare)
     recipe = make_own(**aligned, encoder={"kind": "transformer", "weights": str(bare), "shape": SHAPE})
@@ -75,11 +75,11 @@ def test_an_encoder_alone_says_what_it_began_with_to_the_run_that_goes_on_with_i
         "licence": unknown,
         "sha256": {"bare.safetensors": sha256_of(bare)},
     }
-    assert read_notes(begun.encoder)["licence"] == unknown
+    assert read_metadata(begun.encoder)["licence"] == unknown
     last = finish(make_own(str(begun.folder)), tmp_path / "last")
     assert read_card(last.bundle).licence == unknown
     assert noted(last)["sha256"] == {"encoder.safetensors": sha256_of(begun.encoder)}
-    notes = {name: value for name, value in read_notes(begun.encoder).items() if name != "licence"}
+    notes = {name: value for name, value in read_metadata(begun.encoder).items() if name != "licence"}
     weights = {name: value.clone() for name, value in read_weights(begun.encoder).items()}
     save_weights(begun.encoder, weights, notes)  # of before it was noted
     old = finish(make_own(str(begun.folder)), tmp_path / "old")

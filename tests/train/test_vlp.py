@@ -12,7 +12,7 @@ import torch
 
 from slt.core.errors import UserError
 from slt.core.runs import open_run
-from slt.models.checkpoint import read_notes, read_weights
+from slt.models.checkpoint import read_metadata, read_weights
 from slt.recipe.load import check_verb, to_yaml
 from slt.recipe.parts import Contrastive
 from slt.train import target_space
@@ -108,7 +108,7 @@ def test_it_finds_the_sentences_and_leaves_an_encoder_that_another_run_begins_wi
     assert not run.bundle.exists()
     assert train(recipe, run) == run.encoder
     assert f"what it made is {run.encoder}" in capsys.readouterr().err
-    notes, weights = read_notes(run.encoder), read_weights(run.encoder)
+    notes, weights = read_metadata(run.encoder), read_weights(run.encoder)
     assert notes["kind"] == "fusion"
     assert notes["config"]["d_model"] == 32
     begun = make_vlp(encoder={"kind": "fusion", "weights": str(run.folder)}).encoder

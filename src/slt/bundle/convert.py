@@ -278,7 +278,7 @@ def _fitting(kind: type[nn.Module], config: Any, weights: dict[str, Tensor], sou
     says = cast(type[ModelKind], kind)
     model = build_empty(lambda: kind(config))
     modern = rename(weights, says.OLD_NAMES)
-    return fit(model, modern, may_be_extra=says.MAY_BE_EXTRA, source=source, name_all=True)
+    return fit(model, modern, unused=says.UNUSED_WEIGHTS, source=source, name_all=True)
 
 
 def _card(name: str, sources: Sources, config: ImportConfig, *, made: dict[str, Any]) -> BundleCard:

@@ -16,8 +16,8 @@ from slt.core.errors import UserError
 from slt.core.registry import DECODERS, ENCODERS, SONAR, resolve
 from slt.models.checkpoint import read_weights
 from slt.models.cpu_kernels import use_cpu_kernels
-from slt.models.fitting import model_with
-from slt.models.half_precision import read_in
+from slt.models.fitting import build_model
+from slt.models.half_precision import read_weights_as
 from slt.models.out_of_domain import Domain
 from slt.text.config import SonarTextConfig
 from slt.text.decoder import TextDecoder
@@ -110,8 +110,8 @@ def load_part(
         raise UserError(f"the {what} {card.kind} of {bundle.card.name} needs weights, found none in its card")
     config = parse(kind.Config, card.config, where=f"the {what} in the card of {bundle.card.name}")
     precision = choose_dtype(dtype)
-    weights = read_in(bundle, card.weights, precision)
-    model = model_with(kind, config, weights, source=bundle.path(card.weights), dtype=precision)
+    weights = read_weights_as(bundle, card.weights, precision)
+    model = build_model(kind, config, weights, source=bundle.path(card.weights), dtype=precision)
     return place(model, device, dtype)
 
 
@@ -205,16 +205,16 @@ def _load_decoder(bundle: Bundle, device: torch.device, dtype: torch.dtype, *, t
                 "float16 for a T5's text: its feed-forward layers exceed float16's 65,504",
                 fix="give --text-dtype bfloat16 or float32",
             )
-        weights = read_in(bundle, card.weights, dtype)
+        weights = read_weights_as(bundle, card.weights, dtype)
         decoder = kind.load(read_hf_config(bundle), weights, bundle.path(card.tokenizer), device=device, dtype=dtype)
         return decoder
     config = SonarTextConfig.from_json({**card.config, "languages": bundle.card.languages})
     encoder_file = card.text_encoder if text_encoder else None
     decoder = kind.load(
         config,
-        read_in(bundle, card.weights, dtype),
+        read_weights_as(bundle, card.weights, dtype),
         bundle.path(card.tokenizer),
-        read_in(bundle, encoder_file, dtype) if encoder_file else None,
+        read_weights_as(bundle, encoder_file, dtype) if encoder_file else None,
         device=device,
         dtype=dtype,
     )

@@ -13,7 +13,7 @@ from slt.assets.published import PUBLISHED_JUDGES
 from slt.assets.store import Bundle, fetched_file
 from slt.core.errors import UserError
 from slt.core.registry import SONAR, did_you_mean
-from slt.evaluate.sonar_space import Judged, Table
+from slt.evaluate.sonar_space import LearnedMetric, Table
 from slt.models.blaser import Blaser, BlaserConfig
 from slt.models.fitting import load_model
 from slt.text.config import SonarTextConfig
@@ -30,7 +30,7 @@ WORST = 1.0
 ROWS_AT_ONCE = 1024
 
 
-def part_names(names: Sequence[str] | None) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+def split_metric_names(names: Sequence[str] | None) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     """Part the names of metrics that were requested into those of texts and BLASER's; None asks for nothing.
 
     Raises:
@@ -46,7 +46,7 @@ def part_names(names: Sequence[str] | None) -> tuple[tuple[str, ...] | None, tup
 
 
 def choose_blasers(names: Sequence[str] | None, bundle: Bundle | None) -> tuple[str, ...]:
-    """Return which BLASERs can judge, before anything is translated for them.
+    """Return which BLASERs can blaser_scores, before anything is translated for them.
 
     Args:
         names: those that were requested; None: those that can, whichever they are.
@@ -56,15 +56,15 @@ def choose_blasers(names: Sequence[str] | None, bundle: Bundle | None) -> tuple[
         UserError: one that was asked for cannot; or its weights changed since they were fetched.
     """
     if names is None:
-        return tuple(name for name in SHAPES if not _hindrance(name, bundle))
+        return tuple(name for name in SHAPES if not _unavailable(name, bundle))
     for name in names:
-        if hindrance := _hindrance(name, bundle):
-            raise hindrance
+        if reason := _unavailable(name, bundle):
+            raise reason
     return tuple(names)
 
 
-def _hindrance(name: str, bundle: Bundle | None) -> UserError | None:
-    """Return why a BLASER cannot judge."""
+def _unavailable(name: str, bundle: Bundle | None) -> UserError | None:
+    """Return why a BLASER cannot blaser_scores."""
     if bundle is None:
         return UserError(f"{name} judges embeddings, which texts from files come without", fix="give --model")
     card = bundle.card
@@ -90,9 +90,9 @@ def _hindrance(name: str, bundle: Bundle | None) -> UserError | None:
     return None
 
 
-def judge(
+def blaser_scores(
     names: Sequence[str], clips: Table, hypotheses: Table, references: Table, *, failed: NDArray[np.bool_]
-) -> list[Judged]:
+) -> list[LearnedMetric]:
     """Judge the translations of N clips.
 
     Args:
@@ -105,11 +105,13 @@ def judge(
     Raises:
         UserError: weights of something else.
     """
-    return [_judge(name, clips, hypotheses, references, failed) for name in names]
+    return [_blaser_score(name, clips, hypotheses, references, failed) for name in names]
 
 
 @torch.inference_mode()
-def _judge(name: str, clips: Table, hypotheses: Table, references: Table, failed: NDArray[np.bool_]) -> Judged:
+def _blaser_score(
+    name: str, clips: Table, hypotheses: Table, references: Table, failed: NDArray[np.bool_]
+) -> LearnedMetric:
     path = fetched_file(NAME, FILES[name])
     if path is None:  # it was, when it was chosen
         raise UserError(f"the weights of {name} are gone", fix=f"slt models fetch {NAME}")
@@ -119,7 +121,7 @@ def _judge(name: str, clips: Table, hypotheses: Table, references: Table, failed
         sides = [torch.from_numpy(side[rows]) for side in (clips, hypotheses, references)]
         parts.append(model(*sides[: 3 if SHAPES[name].with_reference else 2]).double().numpy())
     weights = f"{path.stem}|sha256:{sha256_of(path)[:12]}"
-    return Judged(
+    return LearnedMetric(
         name=name,
         label=LABELS[name],
         signature=f"weights:{weights}|source:the clip's embedding|worst:{WORST:g}",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
 from slt.evaluate.bootstrap import Resampling
-from slt.evaluate.evaluation import Material
+from slt.evaluate.evaluation import EvaluationData
 from slt.evaluate.results import identity_of
 from slt.evaluate.retrieval import retrieval, unit_rows
 from slt.evaluate.sonar_space import norms_of, space_scores
@@ -28,7 +28,7 @@ DRAWN = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
+class EncoderEmbeddings:
     """One encoder's embeddings of N clips.
 
     Attributes:
@@ -43,7 +43,7 @@ class Side:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Space:
+class EmbeddingComparison:
     """What was found.
 
     Attributes:
@@ -65,7 +65,9 @@ class Space:
     agreement: Mapping[str, Mapping[str, float]]
 
 
-def common_sides(names: Sequence[str], read: Sequence[Material]) -> tuple[list[Side], list[str], str]:
+def common_clips(
+    names: Sequence[str], read: Sequence[EvaluationData]
+) -> tuple[list[EncoderEmbeddings], list[str], str]:
     """Keep the clips that all encoders could read.
 
     Returns:
@@ -85,20 +87,22 @@ def common_sides(names: Sequence[str], read: Sequence[Material]) -> tuple[list[S
                 "against",
                 fix="import it with one; models with a T5 or mBART decoder cannot be compared",
             )
-        sides.append(Side(name=name, predicted=material.predicted[good], targets=material.targets[good]))
+        sides.append(EncoderEmbeddings(name=name, predicted=material.predicted[good], targets=material.targets[good]))
     sentences = read[0].sentences
     kept = [one for one, there in zip(sentences, good, strict=True) if there]
     return sides, [one.id for one, there in zip(sentences, good, strict=True) if not there], identity_of(kept)
 
 
-def describe(sides: Sequence[Side], left_out: Sequence[str], sha256: str, resampling: Resampling) -> Space:
+def describe(
+    sides: Sequence[EncoderEmbeddings], left_out: Sequence[str], sha256: str, resampling: Resampling
+) -> EmbeddingComparison:
     """Put numbers on encoders.
 
     Raises:
         UserError: embeddings that are not finite.
     """
     first = sides[0]
-    return Space(
+    return EmbeddingComparison(
         n=len(first.predicted),
         sha256=sha256,
         left_out=tuple(left_out),
@@ -118,7 +122,7 @@ def projection(table: Table) -> tuple[NDArray[np.float64], float]:
     return centred @ (directions[:2] * signs[:, None]).T, float((strengths[:2] ** 2).sum() / total) if total else 1.0
 
 
-def draw(sides: Sequence[Side], folder: Path) -> list[Path]:
+def draw(sides: Sequence[EncoderEmbeddings], folder: Path) -> list[Path]:
     """Draw cosines of clips to references, and the projection, each as PNG and SVG."""
     drawings = {"cosines": _matrices(sides), "projection": _projections(sides)}
     written = []
@@ -137,7 +141,7 @@ def _agreement(ours: Table, theirs: Table) -> dict[str, float]:
     return {"cosine": found.cosine, "recall@1": found.recall_at_1}
 
 
-def _matrices(sides: Sequence[Side]) -> Figure:
+def _matrices(sides: Sequence[EncoderEmbeddings]) -> Figure:
     figure, places = _panels(sides)
     image: Any = None
     for side, axes in zip(sides, places, strict=True):
@@ -148,7 +152,7 @@ def _matrices(sides: Sequence[Side]) -> Figure:
     return figure
 
 
-def _projections(sides: Sequence[Side]) -> Figure:
+def _projections(sides: Sequence[EncoderEmbeddings]) -> Figure:
     figure, places = _panels(sides)
     for side, axes in zip(sides, places, strict=True):
         points, share = projection(np.concatenate([side.predicted, side.targets]))
@@ -162,7 +166,7 @@ def _projections(sides: Sequence[Side]) -> Figure:
     return figure
 
 
-def _panels(sides: Sequence[Side]) -> tuple[Figure, list[Any]]:
+def _panels(sides: Sequence[EncoderEmbeddings]) -> tuple[Figure, list[Any]]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.2 * len(sides), 4.6), layout="constrained")

@@ -17,7 +17,7 @@ from slt.core.runs import environment
 from slt.evaluate.bootstrap import Resampling
 from slt.evaluate.diagnostics import comparable, groups_of, repeats_of, score_sentences
 from slt.evaluate.results import Clips, Control, Results, Sentence, Timing, identity_of
-from slt.evaluate.sonar_space import Judged, judged_scores, norms_of, space_scores
+from slt.evaluate.sonar_space import LearnedMetric, learned_scores, norms_of, space_scores
 from slt.evaluate.text_metrics import Metric, Pairs, Score, metrics_for, score_pairs, sentence_scores
 from slt.evaluate.texts import pair_files
 
@@ -47,14 +47,14 @@ class Settings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class EvaluationData:
     """What there is to score: N sentences, and what else is known of them, row by row.
 
     Attributes:
         sentences: with their hypotheses.
         predicted: (N, D) embeddings of the clips, zeros where one failed; None: not known.
         targets: (N, D) embeddings of the references; None: not known.
-        judged: what trained metrics make of the hypotheses.
+        learned_metrics: what trained metrics make of the hypotheses.
         blanks: what the system says of blank videos as long as the clips; None: it was not asked.
         timing: how long it took.
         without_reference: ids of clips that cannot be scored.
@@ -65,14 +65,14 @@ class Material:
     sentences: Sequence[Sentence]
     predicted: NDArray[np.float32] | None = None
     targets: NDArray[np.float32] | None = None
-    judged: Sequence[Judged] = ()
+    learned_metrics: Sequence[LearnedMetric] = ()
     blanks: Sequence[str] | None = None
     timing: Timing | None = None
     without_reference: Sequence[str] = ()
     failures: Sequence[tuple[str, SltError]] = ()
     notes: Sequence[str] = ()
 
-    def without_failed(self) -> Material:
+    def without_failed(self) -> EvaluationData:
         """Return the same without the sentences that have no hypothesis."""
         good = [row for row, one in enumerate(self.sentences) if one.failure is None]
         return replace(
@@ -80,12 +80,12 @@ class Material:
             sentences=[self.sentences[row] for row in good],
             predicted=None if self.predicted is None else self.predicted[good],
             targets=None if self.targets is None else self.targets[good],
-            judged=[replace(one, values=one.values[good]) for one in self.judged],
+            learned_metrics=[replace(one, values=one.values[good]) for one in self.learned_metrics],
             blanks=None if self.blanks is None else [self.blanks[row] for row in good],
         )
 
 
-def read_files(hypotheses: Path, references: Path | None) -> Material:
+def read_files(hypotheses: Path, references: Path | None) -> EvaluationData:
     """Read what some system said, from files.
 
     Raises:
@@ -94,10 +94,10 @@ def read_files(hypotheses: Path, references: Path | None) -> Material:
     sentences, unused = pair_files(hypotheses, references)
     notes = [f"{len(unused)} hypotheses have no reference, so no score: {', '.join(unused[:10])}"] if unused else []
     failures = [(one.id, UserError(one.failure)) for one in sentences if one.failure]
-    return Material(sentences=sentences, failures=failures, notes=notes)
+    return EvaluationData(sentences=sentences, failures=failures, notes=notes)
 
 
-def summarise(material: Material, settings: Settings, *, system: str, source: Mapping[str, Any]) -> Results:
+def summarise(material: EvaluationData, settings: Settings, *, system: str, source: Mapping[str, Any]) -> Results:
     """Score a system.
 
     Args:
@@ -118,7 +118,7 @@ def summarise(material: Material, settings: Settings, *, system: str, source: Ma
     scores = score_pairs(pairs, metrics, settings.resampling)
     if material.predicted is not None and material.targets is not None:
         in_space, cosines = space_scores(material.predicted, material.targets, settings.resampling)
-        scores += in_space + judged_scores(material.judged, settings.resampling)
+        scores += in_space + learned_scores(material.learned_metrics, settings.resampling)
         sentences = [replace(one, cosine=float(cosine)) for one, cosine in zip(sentences, cosines, strict=True)]
     few = metrics_for(settings.lang, FEW)
     sign = partial(_signed, settings=settings, n_failed=len(failed))
@@ -165,7 +165,7 @@ def _scored_sentences(sentences: Sequence[Sentence], settings: Settings) -> list
 
 
 def _controls(
-    material: Material, sentences: Sequence[Sentence], metrics: Sequence[Metric], settings: Settings
+    material: EvaluationData, sentences: Sequence[Sentence], metrics: Sequence[Metric], settings: Settings
 ) -> tuple[list[Control], list[str]]:
     """Score what the system says without the signing; and say what could not be."""
     if not settings.controls:

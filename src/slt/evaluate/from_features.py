@@ -16,7 +16,7 @@ from slt.core.errors import SltError, UserError
 from slt.data.features.open import open_features
 from slt.data.features.store import Features
 from slt.data.manifest import Clip, Manifest
-from slt.evaluate.model import Answer, Asked, Reader
+from slt.evaluate.model import ClipTranslation, ClipTranslator, ModelSettings
 from slt.evaluate.progress_log import ProgressLog, packed
 from slt.frontend.streams import bundle_streams
 from slt.pipeline.segment import encode
@@ -49,40 +49,40 @@ def open_features_for(folder: Path, model: str, manifest: Path) -> Features:
     return features
 
 
-class FeatureReader(Reader):
-    """A ``Reader`` of features.
+class FeatureReader(ClipTranslator):
+    """A ``ClipTranslator`` of features.
 
     Args:
-        asked: as of a ``Reader``.
-        journal: the same.
+        settings: as of a ``ClipTranslator``.
+        log: the same.
         features: by the clips' ids.
     """
 
-    def __init__(self, asked: Asked, journal: ProgressLog, features: Features) -> None:
-        super().__init__(asked, journal)
+    def __init__(self, settings: ModelSettings, log: ProgressLog, features: Features) -> None:
+        super().__init__(settings, log)
         self._features = features
 
-    def read(self, manifest: Manifest, clip: Clip) -> Answer:
+    def read(self, manifest: Manifest, clip: Clip) -> ClipTranslation:
         """Translate a clip; what has no features, or damaged ones, gives an answer that says so."""
         if clip.id not in self._features:
-            return Answer(text="", error=UserError(f"there are no features of {clip.id}"), kept={})
+            return ClipTranslation(text="", error=UserError(f"there are no features of {clip.id}"), record={})
         try:
             rows = self._features[clip.id]
         except SltError as error:
-            return Answer(text="", error=error, kept={})
+            return ClipTranslation(text="", error=error, record={})
         question = json.dumps(["features", clip.id, clip.start_s, clip.end_s, sha256(rows.tobytes()).hexdigest()])
         return self._answer(question, lambda: self._from_rows(clip, rows))
 
     def _from_rows(self, clip: Clip, rows: NDArray[Any]) -> dict[str, Any]:
-        bundle, asked = self.bundle, self.asked
+        bundle, settings = self.bundle, self.settings
         weight = next(bundle.encoder.parameters())
         features = torch.from_numpy(np.array(rows)).to(weight.device)
         if bundle.card.extractor.kind != "keypoints":  # which half precision would move
             features = features.to(weight.dtype)
         encoded = encode(bundle.encoder, features)
         limit = token_limit(self._seconds(clip, len(rows)))
-        found = bundle.decoder.translate(encoded, [asked.lang], nbest=1, beam_size=asked.beam, max_tokens=limit)
-        best = found[0][asked.lang][0]
+        found = bundle.decoder.translate(encoded, [settings.lang], nbest=1, beam_size=settings.beam, max_tokens=limit)
+        best = found[0][settings.lang][0]
         embedding = packed(encoded.sentence[0].float().cpu().numpy())
         return {"text": best.text, "confidence": best.score, "embedding": embedding}
 

@@ -34,13 +34,13 @@ BLANK = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """A model and how it is asked to translate.
+class ModelSettings:
+    """A model and its decoding settings.
 
     Attributes:
         model: a bundle's name or folder.
         lang: FLORES-200 code of the texts.
-        beam: hypotheses kept alive in the search.
+        beam: hypotheses record alive in the search.
         device: as for ``slt.bundle.load.load_bundle``.
         dtype: the same.
     """
@@ -69,32 +69,32 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class ClipTranslation:
     """What a model made of a clip.
 
     Attributes:
         text: empty where it failed.
         error: why it did.
-        kept: what the journal has of it, empty where it failed: text, confidence, seconds, duration_s, n_frames, fps,
+        record: what the log has of it, empty where it failed: text, confidence, seconds, duration_s, n_frames, fps,
             embedding; of stored features only text, confidence and embedding.
     """
 
     text: str
     error: SltError | None
-    kept: dict[str, Any]
+    record: dict[str, Any]
 
 
-class Reader:
-    """A model that answers from a journal where it can; it is loaded when it first cannot.
+class ClipTranslator:
+    """A model that answers from a log where it can; it is loaded when it first cannot.
 
     Args:
-        asked: which, and how.
-        journal: its earlier answers.
+        settings: which, and how.
+        log: its earlier answers.
     """
 
-    def __init__(self, asked: Asked, journal: ProgressLog) -> None:
-        self.asked = asked
-        self._journal = journal
+    def __init__(self, settings: ModelSettings, log: ProgressLog) -> None:
+        self.settings = settings
+        self._log = log
         self._bundle: LoadedBundle | None = None
         self._frontend: Frontend | None = None
 
@@ -102,21 +102,23 @@ class Reader:
     def frontend(self) -> Frontend:
         """The model's extractor."""
         if self._frontend is None:
-            asked = self.asked
-            self._frontend = make_frontend(None, Settings(model=asked.model, device=asked.device, dtype=asked.dtype))
+            settings = self.settings
+            self._frontend = make_frontend(
+                None, Settings(model=settings.model, device=settings.device, dtype=settings.dtype)
+            )
         return self._frontend
 
     @property
     def bundle(self) -> LoadedBundle:
         """The models."""
         if self._bundle is None:
-            asked = self.asked
+            settings = self.settings
             self._bundle = load_bundle(
-                asked.model, device=asked.device, dtype=asked.dtype, text_encoder=self.embeds_text
+                settings.model, device=settings.device, dtype=settings.dtype, text_encoder=self.embeds_text
             )
         return self._bundle
 
-    def read(self, manifest: Manifest, clip: Clip) -> Answer:
+    def read(self, manifest: Manifest, clip: Clip) -> ClipTranslation:
         """Translate a clip; one that is broken gives an answer that says why, and is tried again next time."""
         path, pose = manifest.video_path(clip), manifest.pose_path(clip)
         question = json.dumps([clip.id, str(path), clip.start_s, clip.end_s, *([str(pose)] if pose else [])])
@@ -124,7 +126,7 @@ class Reader:
         source = ClipSource(id=clip.id, path=path, start_s=clip.start_s, end_s=clip.end_s, pose=pose)
         return self._answer(question, lambda: self._from_video(partial(self.frontend.open, source), clip.id))
 
-    def read_blank(self, n_frames: int, fps: float) -> Answer:
+    def read_blank(self, n_frames: int, fps: float) -> ClipTranslation:
         """Translate a video of as many frames in which nothing is to be seen."""
 
         def open_blank() -> OpenClip:
@@ -135,28 +137,30 @@ class Reader:
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the (N, D) embeddings of texts in the language."""
         decoder: Any = self.bundle.decoder
-        return decoder.embed(texts, self.asked.lang).float().cpu().numpy()
+        return decoder.embed(texts, self.settings.lang).float().cpu().numpy()
 
     @property
     def embeds_text(self) -> bool:
         """Whether ``embed`` can be called: the bundle has a text encoder."""
-        return find_bundle(self.asked.model).card.decoder.text_encoder is not None
+        return find_bundle(self.settings.model).card.decoder.text_encoder is not None
 
-    def _answer(self, question: str, make: Callable[[], dict[str, Any]]) -> Answer:
-        """Return what the journal has for a question, or make it."""
-        if question not in self._journal:
+    def _answer(self, question: str, make: Callable[[], dict[str, Any]]) -> ClipTranslation:
+        """Return what the log has for a question, or make it."""
+        if question not in self._log:
             try:
                 made = make()
             except Exception as error:  # reported with its clip, so that it costs no other
-                return Answer(text="", error=as_slt_error(error), kept={})
-            self._journal.add(question, made)
-        kept = self._journal[question]
-        return Answer(text=kept["text"], error=None, kept=kept)
+                return ClipTranslation(text="", error=as_slt_error(error), record={})
+            self._log.add(question, made)
+        record = self._log[question]
+        return ClipTranslation(text=record["text"], error=None, record=record)
 
     def _from_video(self, opener: Opener, name: str) -> dict[str, Any]:
         segment = Segment(video=name, open=opener)
-        found = translate_segment(self.bundle, self.frontend, segment, [self.asked.lang], beam_size=self.asked.beam)
-        return _kept(found, self.asked.lang)
+        found = translate_segment(
+            self.bundle, self.frontend, segment, [self.settings.lang], beam_size=self.settings.beam
+        )
+        return _record(found, self.settings.lang)
 
 
 class BlankVideo(Video):
@@ -180,18 +184,18 @@ class BlankVideo(Video):
             yield number / self.info.fps, np.full((self.SIZE, self.SIZE, 3), BLANK, np.uint8)
 
 
-def read_all(
-    reader: Reader,
+def translate_clips(
+    reader: ClipTranslator,
     manifest: Manifest,
     clips: Sequence[Clip],
     stop: StopRequests,
     progress: Callable[[str, int, int | None], None],
-) -> list[Answer]:
-    """Translate clips; every answer is kept before the next one is begun.
+) -> list[ClipTranslation]:
+    """Translate clips; every answer is record before the next one is begun.
 
     Raises:
-        Stopped: that was asked for.
-        SltError: the journal cannot be written.
+        Stopped: a stop was requested.
+        SltError: the log cannot be written.
     """
     answers = []
     for clip in clips:
@@ -201,19 +205,22 @@ def read_all(
     return answers
 
 
-def read_blanks(
-    reader: Reader, answers: Sequence[Answer], stop: StopRequests, progress: Callable[[str, int, int | None], None]
+def translate_blanks(
+    reader: ClipTranslator,
+    answers: Sequence[ClipTranslation],
+    stop: StopRequests,
+    progress: Callable[[str, int, int | None], None],
 ) -> list[str]:
     """Translate, for each clip that did not fail, a blank video as long as it; equal lengths once.
 
     Raises:
-        Stopped: that was asked for.
+        Stopped: a stop was requested.
         SltError: a blank video cannot be translated.
     """
     texts: list[str] = []
     for answer in answers:
         if answer.error is None:
-            blank = reader.read_blank(answer.kept["n_frames"], answer.kept["fps"])
+            blank = reader.read_blank(answer.record["n_frames"], answer.record["fps"])
             if blank.error is not None:
                 raise blank.error
             texts.append(blank.text)
@@ -224,7 +231,7 @@ def read_blanks(
     return texts
 
 
-def _kept(translation: Translation, lang: str) -> dict[str, Any]:
+def _record(translation: Translation, lang: str) -> dict[str, Any]:
     best = translation.texts[lang][0]
     return {
         "text": best.text,

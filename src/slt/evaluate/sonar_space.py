@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class LearnedMetric:
     """What a trained metric makes of N translations.
 
     Attributes:
@@ -57,7 +57,7 @@ def space_scores(predicted: Table, targets: Table, resampling: Resampling) -> tu
     return score_statistics(made, resampling), cosines
 
 
-def judged_scores(judged: Iterable[Judged], resampling: Resampling) -> list[Score]:
+def learned_scores(judged: Iterable[LearnedMetric], resampling: Resampling) -> list[Score]:
     """Score translations by what others make of them; all of the same clips."""
     made = [_metric(one.name, one.label, one.signature, one.values) for one in judged]
     return score_statistics(made, resampling)

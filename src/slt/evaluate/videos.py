@@ -14,21 +14,21 @@ from slt.bundle.load import choose_device
 from slt.core.errors import UserError
 from slt.core.signals import stop_requests
 from slt.data.manifest import Clip, Manifest
-from slt.evaluate.blaser import judge
-from slt.evaluate.evaluation import Material
+from slt.evaluate.blaser import blaser_scores
+from slt.evaluate.evaluation import EvaluationData
 from slt.evaluate.from_features import FeatureReader, open_features_for
-from slt.evaluate.model import Answer, Asked, Reader, read_all, read_blanks
+from slt.evaluate.model import ClipTranslation, ClipTranslator, ModelSettings, translate_blanks, translate_clips
 from slt.evaluate.progress_log import ProgressLog, unpacked
 from slt.evaluate.results import Sentence, Timing
-from slt.evaluate.sonar_space import Judged
+from slt.evaluate.sonar_space import LearnedMetric
 
 SIGNER_COLUMNS = ("signer", "speaker", "signer_id")
 NO_TIME = "no time per clip: stored features were read instead of videos"
 NO_TEXT_ENCODER = "no SONAR-space metrics: the model has no text encoder"
 
 
-def read_videos(
-    asked: Asked,
+def translate_manifest(
+    settings: ModelSettings,
     manifest: Manifest,
     out: Path | None,
     progress: Callable[[str, int, int | None], None],
@@ -36,42 +36,42 @@ def read_videos(
     blanks: bool,
     blasers: Sequence[str] = (),
     features: Path | None = None,
-) -> Material:
-    """Translate the clips of a manifest that have a text in the language; what was translated is kept in ``out``.
+) -> EvaluationData:
+    """Translate the clips of a manifest that have a text in the language; what was translated is record in ``out``.
 
     Args:
-        asked: the model, and how it is asked.
+        settings: the model and its decoding settings.
         manifest: the clips.
-        out: a folder in which a run that was stopped goes on; None: nothing is kept.
+        out: a folder in which a run that was stopped goes on; None: nothing is record.
         progress: called with each clip.
         blanks: ask it for blank videos as well.
-        blasers: judge its texts by these, as ``choose_blasers`` gives them.
+        blasers: blaser_scores its texts by these, as ``choose_blasers`` gives them.
         features: where those of the clips lie: no video is read then, and no time told.
 
     Raises:
         UserError: no such model, or a manifest without a sentence in the language.
-        Stopped: that was asked for.
+        Stopped: a stop was requested.
         SltError: the machine failed.
     """
-    clips, texts, silent = _with_text(manifest, asked.lang)
-    stored = open_features_for(features, asked.model, manifest.path) if features else None
+    clips, texts, silent = _with_text(manifest, settings.lang)
+    stored = open_features_for(features, settings.model, manifest.path) if features else None
     told = {"features": str(features.absolute())} if features else {}
     with ExitStack() as stack:
-        journal = stack.enter_context(ProgressLog(out, {**asked.fingerprint(), **told}))
+        log = stack.enter_context(ProgressLog(out, {**settings.fingerprint(), **told}))
         stop = stack.enter_context(stop_requests())
-        reader = Reader(asked, journal) if stored is None else FeatureReader(asked, journal, stored)
-        answers = read_all(reader, manifest, clips, stop, progress)
-        blank_texts = read_blanks(reader, answers, stop, progress) if blanks and stored is None else None
+        reader = ClipTranslator(settings, log) if stored is None else FeatureReader(settings, log, stored)
+        answers = translate_clips(reader, manifest, clips, stop, progress)
+        blank_texts = translate_blanks(reader, answers, stop, progress) if blanks and stored is None else None
         targets = reader.embed(texts) if reader.embeds_text and any(not one.error for one in answers) else None
         predicted = None if targets is None else _embeddings(answers, targets.shape[1])
         rows = zip(clips, texts, answers, strict=True)
-        return Material(
+        return EvaluationData(
             sentences=[_sentence(manifest, *row) for row in rows],
             predicted=predicted,
             targets=targets,
-            judged=_judged(blasers, reader, answers, predicted, targets),
+            learned_metrics=_learned_metrics(blasers, reader, answers, predicted, targets),
             blanks=blank_texts,
-            timing=_timing(answers, str(choose_device(asked.device))),
+            timing=_timing(answers, str(choose_device(settings.device))),
             without_reference=silent,
             failures=[(clip.id, one.error) for clip, one in zip(clips, answers, strict=True) if one.error],
             notes=[NO_TEXT_ENCODER] * (not reader.embeds_text) + [NO_TIME] * (stored is not None),
@@ -92,17 +92,17 @@ def _with_text(manifest: Manifest, lang: str) -> tuple[list[Clip], list[str], li
     return [clip for clip, _ in found], [text for _, text in found], silent
 
 
-def _sentence(manifest: Manifest, clip: Clip, text: str, answer: Answer) -> Sentence:
-    kept: Mapping[str, Any] = answer.kept
+def _sentence(manifest: Manifest, clip: Clip, text: str, answer: ClipTranslation) -> Sentence:
+    record: Mapping[str, Any] = answer.record
     path = manifest.video_path(clip)
     return Sentence(
         id=clip.id,
         reference=text,
         hypothesis=answer.text,
         failure=answer.error.message if answer.error else None,
-        confidence=kept.get("confidence"),
-        seconds=kept.get("seconds"),
-        duration_s=kept.get("duration_s"),
+        confidence=record.get("confidence"),
+        seconds=record.get("seconds"),
+        duration_s=record.get("duration_s"),
         signer=next((clip.extra[name] for name in SIGNER_COLUMNS if clip.extra.get(name)), None),
         video=str(path.absolute()) if path else None,
         start_s=clip.start_s,
@@ -110,27 +110,27 @@ def _sentence(manifest: Manifest, clip: Clip, text: str, answer: Answer) -> Sent
     )
 
 
-def _embeddings(answers: Sequence[Answer], width: int) -> NDArray[np.float32]:
+def _embeddings(answers: Sequence[ClipTranslation], width: int) -> NDArray[np.float32]:
     """Return (N, D), zeros where a clip failed."""
     nothing = np.zeros(width, np.float32)
-    return np.stack([nothing if one.error else unpacked(one.kept["embedding"]) for one in answers])
+    return np.stack([nothing if one.error else unpacked(one.record["embedding"]) for one in answers])
 
 
-def _judged(
+def _learned_metrics(
     blasers: Sequence[str],
-    reader: Reader,
-    answers: Sequence[Answer],
+    reader: ClipTranslator,
+    answers: Sequence[ClipTranslation],
     predicted: NDArray[np.float32] | None,
     targets: NDArray[np.float32] | None,
-) -> list[Judged]:
+) -> list[LearnedMetric]:
     if not blasers or predicted is None or targets is None:
         return []
     said = reader.embed([one.text for one in answers])
-    return judge(blasers, predicted, said, targets, failed=np.array([one.error is not None for one in answers]))
+    return blaser_scores(blasers, predicted, said, targets, failed=np.array([one.error is not None for one in answers]))
 
 
-def _timing(answers: Sequence[Answer], device: str) -> Timing | None:
-    good = [one.kept for one in answers if "seconds" in one.kept]
+def _timing(answers: Sequence[ClipTranslation], device: str) -> Timing | None:
+    good = [one.record for one in answers if "seconds" in one.record]
     if not good:
         return None
     seconds = np.array([one["seconds"] for one in good])

@@ -38,7 +38,7 @@ class Blaser(nn.Module):
 
     Config: ClassVar = BlaserConfig
     OLD_NAMES: ClassVar[dict[str, str]] = {}
-    MAY_BE_EXTRA: ClassVar[tuple[str, ...]] = ()
+    UNUSED_WEIGHTS: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: BlaserConfig) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ WRAPPERS = ("student", "model", "model_state", "state_dict")
 """Keys under which published checkpoints keep their weights; where several stand, the first is meant."""
 
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
-OURS = "slt"
+METADATA_KEY = "slt"
 NAMED_AT_MOST = 5
 FETCH_AGAIN = "copy or fetch the file again: it was cut off or damaged, or is something else"
 
@@ -57,7 +57,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return weights | {name: weights[first] for name, first in notes.get("shared", {}).items()}
 
 
-def read_notes(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path) -> dict[str, Any]:
     """Return what ``save_weights`` was told to write beside the weights of a file; empty where it was told nothing.
 
     Raises:
@@ -72,7 +72,7 @@ def _safetensors(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Open a file, with our notes in it."""
     try:
         with safe_open(path, framework="pt") as file:
-            yield file, json.loads((file.metadata() or {}).get(OURS, "{}"))
+            yield file, json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
     except (SafetensorError, ValueError, LookupError, AttributeError, OSError) as error:
         raise UserError(f"{path} is a damaged safetensors file: {error}", fix=FETCH_AGAIN) from error
 
@@ -132,7 +132,7 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[st
         stored[name] = (value.clone() if is_view else value).detach().cpu().contiguous()
         storages.add(storage.data_ptr())
     # One entry: safetensors writes several in random order.
-    notes = {OURS: json.dumps({"shared": shared, **(metadata or {})}, sort_keys=True)}
+    notes = {METADATA_KEY: json.dumps({"shared": shared, **(metadata or {})}, sort_keys=True)}
     with atomic_write(path) as file:
         try:
             save_file(stored, file.name, notes)

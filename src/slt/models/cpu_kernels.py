@@ -17,7 +17,7 @@ _WORTH_IT = 2**22  # multiplications, below which the call itself is what costs
 _NOTHING_MORE: tuple[Any, ...] = ("none", [], "")  # after the product
 
 
-def has_half(dtype: torch.dtype) -> bool:
+def is_native_dtype(dtype: torch.dtype) -> bool:
     """Return whether this CPU has instructions for products in ``dtype``; without, torch is slower than in float32."""
     if dtype == torch.bfloat16:
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
@@ -26,7 +26,7 @@ def has_half(dtype: torch.dtype) -> bool:
     return True
 
 
-class Product(nn.Module):
+class CpuLinear(nn.Module):
     """``x Wᵀ + b`` in float32, in the place of a linear part of torch or fairseq2, with its own parameters."""
 
     def __init__(self, linear: Any) -> None:
@@ -36,10 +36,10 @@ class Product(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, K) in any floating dtype → (…, N)."""
-        return multiply(x.float(), self.weight, self.bias)
+        return cpu_linear(x.float(), self.weight, self.bias)
 
 
-class Table(nn.Module):
+class CpuEmbedding(nn.Module):
     """A table that is looked up in, in the place of an embedding of torch or fairseq2, with its own parameter."""
 
     def __init__(self, embedding: Any) -> None:
@@ -56,14 +56,14 @@ def is_linear(part: nn.Module) -> bool:
     if isinstance(part, NonDynamicallyQuantizableLinear):
         return False  # torch's attention never calls it, but multiplies its weight beside others of its own
     own = {*vars(part), *part._parameters}
-    return isinstance(part, (nn.Linear, Product)) or {"input_dim", "output_dim", "weight", "bias"} <= own
+    return isinstance(part, (nn.Linear, CpuLinear)) or {"input_dim", "output_dim", "weight", "bias"} <= own
 
 
-def is_table(part: nn.Module) -> bool:
+def is_embedding(part: nn.Module) -> bool:
     """Return whether a part is a table that is looked up in and nothing else: torch's, fairseq2's or ours."""
     if isinstance(part, nn.Embedding):
         return type(part) is nn.Embedding  # mBART's scale what they find, or look up positions by themselves
-    return isinstance(part, Table) or hasattr(part, "num_embeddings")
+    return isinstance(part, CpuEmbedding) or hasattr(part, "num_embeddings")
 
 
 def replace(module: nn.Module, change: Callable[[str, nn.Module], nn.Module]) -> None:
@@ -84,19 +84,22 @@ def use_cpu_kernels(module: nn.Module) -> None:
     always.
     """
     dtypes = {value.dtype for value in module.parameters()}
-    is_slow = any(not has_half(dtype) for dtype in dtypes)
+    is_slow = any(not is_native_dtype(dtype) for dtype in dtypes)
     if not is_slow and dtypes != {torch.float32}:
         return
-    replace(module, lambda _, part: Product(part) if is_linear(part) else Table(part) if is_table(part) else part)
-    widening = [part for part in module.modules() if isinstance(part, (Product, Table))]
-    others = [part for part in module.modules() if not isinstance(part, (Product, Table))]
+    replace(
+        module,
+        lambda _, part: CpuLinear(part) if is_linear(part) else CpuEmbedding(part) if is_embedding(part) else part,
+    )
+    widening = [part for part in module.modules() if isinstance(part, (CpuLinear, CpuEmbedding))]
+    others = [part for part in module.modules() if not isinstance(part, (CpuLinear, CpuEmbedding))]
     narrow = {id(part.weight) for part in widening} - {id(one) for part in others for one in part._parameters.values()}
     for value in (*module.parameters(), *module.buffers()):
         if id(value) not in narrow and value.is_floating_point():
             value.data = value.data.float()
 
 
-def multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def cpu_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return ``x Wᵀ + b``, (…, N) float32.
 
     Args:
@@ -108,7 +111,7 @@ def multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.linear(x, weight.to(x.dtype), bias)
     if weight.dtype != x.dtype:
         pieces = weight.split(max(1, WEIGHTS_AT_ONCE // weight.shape[1]))
-        product = torch.cat([multiply(x, piece.float(), None) for piece in pieces], dim=-1)
+        product = torch.cat([cpu_linear(x, piece.float(), None) for piece in pieces], dim=-1)
         return product if bias is None else product + bias
     if x.numel() * len(weight) < _WORTH_IT or not torch.backends.mkldnn.is_available():
         return F.linear(x, weight, bias)

@@ -23,12 +23,12 @@ class ModelKind(Protocol):
     Attributes:
         Config: the class of its configuration.
         OLD_NAMES: beginnings of weight names in old files, and what they are called now.
-        MAY_BE_EXTRA: patterns of weights that files may bring although the model has no use for them.
+        UNUSED_WEIGHTS: patterns of weights that files may bring although the model has no use for them.
     """
 
     Config: ClassVar[type]
     OLD_NAMES: ClassVar[Mapping[str, str]]
-    MAY_BE_EXTRA: ClassVar[Sequence[str]]
+    UNUSED_WEIGHTS: ClassVar[Sequence[str]]
 
 
 def load_model(kind: type[AnyModule], config: Any, path: Path) -> AnyModule:
@@ -37,10 +37,10 @@ def load_model(kind: type[AnyModule], config: Any, path: Path) -> AnyModule:
     Raises:
         UserError: the file cannot be read, or its weights are those of another model.
     """
-    return model_with(kind, config, read_weights(path), source=path)
+    return build_model(kind, config, read_weights(path), source=path)
 
 
-def model_with(
+def build_model(
     kind: type[AnyModule],
     config: Any,
     weights: Mapping[str, Tensor],
@@ -51,7 +51,7 @@ def model_with(
     """Make what ``load_model`` makes of weights that were read, in a dtype; those that have it are not copied."""
     says = cast(type[ModelKind], kind)
     model = build_empty(lambda: kind(config)).to(dtype)
-    load_strict(model, rename(weights, says.OLD_NAMES), may_be_extra=says.MAY_BE_EXTRA, source=source)
+    load_strict(model, rename(weights, says.OLD_NAMES), unused=says.UNUSED_WEIGHTS, source=source)
     return model.eval()
 
 
@@ -75,8 +75,8 @@ def load_strict(
     module: nn.Module,
     weights: Mapping[str, Tensor],
     *,
-    may_miss: Iterable[str] = (),
-    may_be_extra: Iterable[str] = (),
+    optional: Iterable[str] = (),
+    unused: Iterable[str] = (),
     source: Path | str = "the weights",
 ) -> None:
     """Put weights into a module, in its dtype, as they are and not as copies; all of them, and no others.
@@ -84,15 +84,15 @@ def load_strict(
     Args:
         module: may be fresh from ``build_empty``.
         weights: by name; of tensors that the module uses under several names, one name is enough.
-        may_miss: patterns (``norm.*``) of names that keep the value they have, if they have one.
-        may_be_extra: patterns of names to pass over.
+        optional: patterns (``norm.*``) of names that keep the value they have, if they have one.
+        unused: patterns of names to pass over.
         source: what the weights are called in an error.
 
     Raises:
         UserError: the weights are not those that ``fit`` would return.
         SltError: the module has buffers that no file holds and that were built empty.
     """
-    fitting = fit(module, weights, may_miss=may_miss, may_be_extra=may_be_extra, source=source)
+    fitting = fit(module, weights, optional=optional, unused=unused, source=source)
     own = module.state_dict(keep_vars=True)
     by_tensor = {id(own[name]): value.to(own[name].dtype) for name, value in fitting.items()}
     given = {name: by_tensor[id(value)] for name, value in own.items() if id(value) in by_tensor}
@@ -106,8 +106,8 @@ def fit(
     module: nn.Module,
     weights: Mapping[str, Tensor],
     *,
-    may_miss: Iterable[str] = (),
-    may_be_extra: Iterable[str] = (),
+    optional: Iterable[str] = (),
+    unused: Iterable[str] = (),
     source: Path | str = "the weights",
     name_all: bool = False,
 ) -> dict[str, Tensor]:
@@ -116,8 +116,8 @@ def fit(
     Args:
         module: may be fresh from ``build_empty``; it stays as it is.
         weights: as for ``load_strict``, and so are the other arguments.
-        may_miss: see there.
-        may_be_extra: see there.
+        optional: see there.
+        unused: see there.
         source: see there.
         name_all: let an error give every name, and not only the first few of a kind.
 
@@ -126,8 +126,8 @@ def fit(
             for one tensor; every kind is reported with its count.
     """
     own = module.state_dict(keep_vars=True)
-    may_miss = [name for name in own if _matches(name, may_miss)]
-    if mistakes := _mistakes(own, weights, may_miss, may_be_extra):
+    optional = [name for name in own if _matches(name, optional)]
+    if mistakes := _mistakes(own, weights, optional, unused):
         at_most = len(own) + len(weights) if name_all else NAMED_AT_MOST
         told = [f"{len(names)} {what} ({some(names, at_most)})" for what, names in mistakes.items()]
         raise UserError(
@@ -142,14 +142,14 @@ def fit(
 
 
 def _mistakes(
-    own: Mapping[str, Tensor], weights: Mapping[str, Tensor], may_miss: Sequence[str], may_be_extra: Iterable[str]
+    own: Mapping[str, Tensor], weights: Mapping[str, Tensor], optional: Sequence[str], unused: Iterable[str]
 ) -> dict[str, list[str]]:
     """Return the names that keep ``weights`` from being those of a module with the state ``own``, by kind."""
     filled = {id(own[name]) for name in own if name in weights}
     absent = [name for name, value in own.items() if id(value) not in filled]
     found = {
-        "missing": [name for name in absent if own[name].is_meta or name not in may_miss],
-        "unexpected": [name for name in weights if name not in own and not _matches(name, may_be_extra)],
+        "missing": [name for name in absent if own[name].is_meta or name not in optional],
+        "unexpected": [name for name in weights if name not in own and not _matches(name, unused)],
         "of another shape": [
             f"{name} {tuple(weights[name].shape)} for {tuple(value.shape)}"
             for name, value in own.items()

@@ -24,10 +24,10 @@ class Fusion(nn.Module):
 
     Config: ClassVar = FusionConfig
     OLD_NAMES: ClassVar[dict[str, str]] = {}
-    MAY_BE_EXTRA: ClassVar[tuple[str, ...]] = ()
-    FOR_SENTENCE: ClassVar[tuple[str, ...]] = ("projection",)
+    UNUSED_WEIGHTS: ClassVar[tuple[str, ...]] = ()
+    SENTENCE_ONLY: ClassVar[tuple[str, ...]] = ("projection",)
     """Parts that only the sentence embedding needs, not the states."""
-    BORDERS: ClassVar[tuple[str, ...]] = ("pictures.", "projection.")
+    INPUT_OUTPUT_LAYERS: ClassVar[tuple[str, ...]] = ("pictures.", "projection.")
 
     def __init__(self, config: FusionConfig) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Fusion(nn.Module):
         mask = batch.mask
         joints = normalise(batch.features, mask).to(self.pictures.weight.dtype)
         keypoints: Tensor = self.keypoints(joints)  # (B, N, d_model)
-        looks = at_pace_of(self._look(batch.visual), batch.visual.lengths, batch)
+        looks = resample_to(self._look(batch.visual), batch.visual.lengths, batch)
         gate = self.gate(torch.cat([keypoints, looks], dim=-1)).sigmoid()
         sequence = gate * keypoints + (1 - gate) * looks
         for block in self.blocks:
@@ -78,7 +78,7 @@ class Fusion(nn.Module):
         return looked
 
 
-def at_pace_of(states: Tensor, lengths: Tensor, batch: FeatureBatch) -> Tensor:
+def resample_to(states: Tensor, lengths: Tensor, batch: FeatureBatch) -> Tensor:
     """Read each clip's states at the time steps of another stream of it, between two of them by linear interpolation.
 
     Both streams are taken to begin and to end together, each step in the middle of its segment of time.

@@ -18,7 +18,7 @@ from slt.core import log
 from slt.core.errors import SltError
 from slt.core.files import atomic_write
 from slt.core.leftovers import remove_leftovers
-from slt.models.checkpoint import OURS, read_weights
+from slt.models.checkpoint import METADATA_KEY, read_weights
 
 SMALLEST_BYTES = 2**28
 """Weights of smaller files are cast in memory, faster than a copy of them could be looked after."""
@@ -30,7 +30,7 @@ _SPARE_BYTES = 2**20
 _ALIGNED = 64  # of the data in the file, and so in memory: a cache line
 
 
-def read_in(bundle: Bundle, file: str, dtype: torch.dtype) -> dict[str, Tensor]:
+def read_weights_as(bundle: Bundle, file: str, dtype: torch.dtype) -> dict[str, Tensor]:
     """Return the weights of a bundle's file, for a model that will hold them in ``dtype``.
 
     In half precision they come from a copy beside the bundle's file, in its folder ``copies``, which the first call
@@ -71,7 +71,7 @@ def _notes(path: Path) -> dict[str, Any]:
     """Return what ``save_weights`` or ``_make`` noted in a file; nothing where it is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
-            return dict(json.loads((file.metadata() or {}).get(OURS, "{}")))
+            return dict(json.loads((file.metadata() or {}).get(METADATA_KEY, "{}")))
     except (SafetensorError, ValueError, TypeError, AttributeError):
         return {}
 
@@ -99,7 +99,7 @@ def _plan(source: Path, dtype: torch.dtype, notes: dict[str, Any]) -> tuple[byte
 
     Reference: the safetensors format: eight bytes with the header's length, the header in JSON, the data.
     """
-    header: dict[str, Any] = {"__metadata__": {OURS: json.dumps(notes, sort_keys=True)}}
+    header: dict[str, Any] = {"__metadata__": {METADATA_KEY: json.dumps(notes, sort_keys=True)}}
     end = 0
     with safe_open(source, framework="pt") as file:
         names = list(file.keys())

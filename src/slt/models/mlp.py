@@ -19,8 +19,8 @@ class Mlp(nn.Module):
 
     Config: ClassVar = MlpConfig
     OLD_NAMES: ClassVar[dict[str, str]] = {}
-    MAY_BE_EXTRA: ClassVar[tuple[str, ...]] = ()
-    BORDERS: ClassVar[tuple[str, ...]] = ("layers.",)
+    UNUSED_WEIGHTS: ClassVar[tuple[str, ...]] = ()
+    INPUT_OUTPUT_LAYERS: ClassVar[tuple[str, ...]] = ("layers.",)
 
     def __init__(self, config: MlpConfig) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ SHRINKAGE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """The features a model knows.
+    """The features a model contains.
 
     Attributes:
         mean: (D,) float32, the mean feature.
@@ -33,7 +33,7 @@ class Domain:
         away = features.float().cpu() - self.mean
         return float(((away @ self.precision) * away).sum(dim=1).mean())
 
-    def knows(self, features: Tensor) -> bool:
+    def contains(self, features: Tensor) -> bool:
         """Return whether a clip with these (N, D) features looks like the training clips."""
         return self.distance(features) <= float(self.threshold)
 

@@ -79,7 +79,7 @@ class Siglip(nn.Module):
 
     Config: ClassVar = SiglipConfig
     OLD_NAMES: ClassVar[dict[str, str]] = {}
-    MAY_BE_EXTRA: ClassVar = ("text_model.*", "logit_scale", "logit_bias")  # the other half
+    UNUSED_WEIGHTS: ClassVar = ("text_model.*", "logit_scale", "logit_bias")  # the other half
 
     def __init__(self, config: SiglipConfig) -> None:
         super().__init__()

@@ -113,7 +113,7 @@ class SignHiera(nn.Module):
 
     Config: ClassVar = SignHieraConfig
     OLD_NAMES: ClassVar[dict[str, str]] = {}
-    MAY_BE_EXTRA: ClassVar = ("norm.*", "head.*", "decoder*", "multi_scale_fusion*", "encoder_norm.*", "mask_token")
+    UNUSED_WEIGHTS: ClassVar = ("norm.*", "head.*", "decoder*", "multi_scale_fusion*", "encoder_norm.*", "mask_token")
     """Weights of a classifier or of masked pre-training, which published files may bring along."""
 
     def __init__(self, config: SignHieraConfig) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from slt.core.tensors import EncoderOutput, FeatureBatch
 from slt.models.config import SonarT5Config
-from slt.models.swap import StandIn
+from slt.models.swap import SwappedModule
 
 POOLING_TOKEN = 0
 
@@ -28,7 +28,7 @@ class FeatureProjection(nn.Module):
         return self.feature_proj_scale * self.feature_proj(features)
 
 
-class LoneAttention(StandIn):
+class SingleTokenAttention(SwappedModule):
     """T5's self-attention of the pooling token, which is alone.
 
     Softmax over one key is 1, so attention is ``o(v(query))``, exactly; queries and keys, whose mapped weights then
@@ -38,7 +38,7 @@ class LoneAttention(StandIn):
     def forward(self, query: Tensor, *others: Any, **named: Any) -> tuple[Any, ...]:
         """Return what T5 does for a query of (B, 1, d_model): the attention's output and the position bias."""
         if self.training or query.shape[1] != 1:
-            found: tuple[Any, ...] = self.usual(query, *others, **named)
+            found: tuple[Any, ...] = self.original(query, *others, **named)
             return found
         parts: Any = self
         return parts.o(parts.v(query)), named.get("position_bias")
@@ -56,10 +56,10 @@ class SonarT5(nn.Module):
         "encoder.feature_proj.": "encoder.feature_projection.feature_proj.",
         "encoder.feature_proj_scale": "encoder.feature_projection.feature_proj_scale",
     }
-    MAY_BE_EXTRA: ClassVar[tuple[str, ...]] = ()
-    FOR_SENTENCE: ClassVar[tuple[str, ...]] = ("shared", "decoder", "projection_out")
+    UNUSED_WEIGHTS: ClassVar[tuple[str, ...]] = ()
+    SENTENCE_ONLY: ClassVar[tuple[str, ...]] = ("shared", "decoder", "projection_out")
     """Parts that only the sentence embedding needs, not the states."""
-    BORDERS: ClassVar[tuple[str, ...]] = ("encoder.feature_projection.", "projection_out.")
+    INPUT_OUTPUT_LAYERS: ClassVar[tuple[str, ...]] = ("encoder.feature_projection.", "projection_out.")
 
     def __init__(self, config: SonarT5Config) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class SonarT5(nn.Module):
         self.encoder.feature_projection = FeatureProjection(config.feature_dim, config.d_model)
         self.projection_out = nn.Linear(config.d_model, config.output_dim, bias=False)
         for block in self.decoder.block:
-            block.layer[0].SelfAttention = LoneAttention(block.layer[0].SelfAttention)
+            block.layer[0].SelfAttention = SingleTokenAttention(block.layer[0].SelfAttention)
 
     def forward(self, batch: FeatureBatch) -> EncoderOutput:
         """Embed B clips.

@@ -41,7 +41,7 @@ class Timesformer(nn.Module):
         self.feature_dim: int = config.hidden_size
         self.model = TimesformerModel(config)
         found = rename(read_weights(weights), {"timesformer.": ""})
-        load_strict(self.model, found, may_be_extra=("classifier.*",), source=weights)
+        load_strict(self.model, found, unused=("classifier.*",), source=weights)
         self.eval()
 
     @torch.inference_mode()

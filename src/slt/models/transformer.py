@@ -25,10 +25,10 @@ class Transformer(nn.Module):
 
     Config: ClassVar = TransformerConfig
     OLD_NAMES: ClassVar[dict[str, str]] = {}
-    MAY_BE_EXTRA: ClassVar[tuple[str, ...]] = ()
-    FOR_SENTENCE: ClassVar[tuple[str, ...]] = ("projection",)
+    UNUSED_WEIGHTS: ClassVar[tuple[str, ...]] = ()
+    SENTENCE_ONLY: ClassVar[tuple[str, ...]] = ("projection",)
     """Parts that only the sentence embedding needs, not the states."""
-    BORDERS: ClassVar[tuple[str, ...]] = ("projection.",)
+    INPUT_OUTPUT_LAYERS: ClassVar[tuple[str, ...]] = ("projection.",)
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from slt.frontend.base import Frontend
 from slt.frontend.run import ClipFeatures, Opener, Progress, clip_features
 from slt.pipeline.result import Span, Translation
 from slt.text.decoder import Hypothesis, token_limit
-from slt.text.rerank import READINGS, Judge
+from slt.text.rerank import READINGS, TextScorer
 from slt.text.rerank import rerank as rerank_texts
 from slt.video.windows import Window
 
@@ -119,7 +119,7 @@ def _rerank(
 ) -> dict[str, list[Hypothesis]]:
     """Return the best ``nbest`` of the texts that all readings gave, language by language."""
     readings = torch.cat([one.sentence for one in encoded])
-    judge, calibration = cast(Judge, bundle.decoder), bundle.card.confidence
+    judge, calibration = cast(TextScorer, bundle.decoder), bundle.card.confidence
     return {
         lang: rerank_texts(
             judge, readings, [text for texts in found for text in texts[lang]], lang, calibration=calibration
@@ -136,7 +136,7 @@ def _warnings(bundle: LoadedBundle, found: ClipFeatures, texts: dict[str, list[H
     """Yield what a reader of the texts should know beyond what is unusual about the video."""
     if found.is_empty:
         yield NOBODY
-    if bundle.domain and bundle.card.domain and not bundle.domain.knows(found.readings[0][0]):
+    if bundle.domain and bundle.card.domain and not bundle.domain.contains(found.readings[0][0]):
         yield (
             f"this video differs from the training data of the model {bundle.card.name}: {bundle.card.domain.summary}"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class Patience:
+class BestScoreStop:
     """Mixed into fairseq2's beam search, goes on while an unfinished text scores better than every finished one.
 
     fairseq2 stops as soon as as many texts as the beam is wide are finished. A model that is sure of one long text

@@ -10,7 +10,7 @@ from torch import nn
 
 
 @contextmanager
-def made_on(device: torch.device | str, dtype: torch.dtype) -> Iterator[None]:
+def torch_defaults(device: torch.device | str, dtype: torch.dtype) -> Iterator[None]:
     """Make new tensors on ``device`` and, where nothing else is said, of ``dtype``."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
@@ -22,7 +22,7 @@ def made_on(device: torch.device | str, dtype: torch.dtype) -> Iterator[None]:
 
 
 @contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
     """Put ``module`` into evaluation mode, then each of its parts back into its own mode."""
     training = [part for part in module.modules() if part.training]
     module.eval()

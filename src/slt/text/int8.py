@@ -23,7 +23,7 @@ LARGEST_PAIR = 128
 
 SMALLEST = torch.finfo(torch.float32).tiny
 ROWS_AT_ONCE = 256
-LEFT = ("encoder.*", "*.encoder_decoder_attn.q_proj", "*.encoder_decoder_attn.k_proj", "*.DenseReluDense.wo")
+EXCLUDED = ("encoder.*", "*.encoder_decoder_attn.q_proj", "*.encoder_decoder_attn.k_proj", "*.DenseReluDense.wo")
 """Products that are not replaced: ``slt.text.single_context`` says why the next two are not used; T5 asks for the
 dtype of the last one's weight."""
 
@@ -45,15 +45,15 @@ def quantise(text: nn.Module) -> None:
     chosen = {
         name: part
         for name, part in text.named_modules()
-        if is_linear(part) and not any(fnmatchcase(name, pattern) for pattern in LEFT)
+        if is_linear(part) and not any(fnmatchcase(name, pattern) for pattern in EXCLUDED)
     }
     # Packing is done by one thread per weight, and lets go of the interpreter meanwhile.
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        made = dict(zip(chosen, pool.map(WholeProduct, chosen.values()), strict=True))
+        made = dict(zip(chosen, pool.map(Int8Linear, chosen.values()), strict=True))
     replace(text, lambda name, part: made.get(name, part))
 
 
-class WholeProduct(nn.Module):
+class Int8Linear(nn.Module):
     """``x Wᵀ + b`` in whole numbers, in the place of a linear part on the CPU; its weight is no longer there."""
 
     def __init__(self, linear: Any) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 # A phrase five times in a row, or one character ten times: people write neither.
-_CIRCLE = re.compile(r"(\S.{1,78}?)\1{4}|(\S)\2{9}", re.DOTALL)
+_REPETITION = re.compile(r"(\S.{1,78}?)\1{4}|(\S)\2{9}", re.DOTALL)
 
 
-def goes_in_circles(text: str) -> bool:
+def is_repetitive(text: str) -> bool:
     """Return whether ``text`` repeats itself without end; works in scripts without spaces too."""
-    return _CIRCLE.search(f"{text} ") is not None
+    return _REPETITION.search(f"{text} ") is not None

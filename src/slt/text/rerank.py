@@ -24,7 +24,7 @@ READINGS = 4  # raw frames to a row of features: each reading begins with anothe
 AGREEMENT_WEIGHT = 5.0  # beside the mean log-probability; of 0, 1 and 5, the best on noisy drawn signing
 
 
-class Judge(Protocol):
+class TextScorer(Protocol):
     """What reads texts back: a text decoder that came with its text encoder, as ``SonarText`` does."""
 
     def embed(self, texts: Sequence[str], lang: str) -> Tensor:
@@ -37,7 +37,7 @@ class Judge(Protocol):
 
 
 def rerank(
-    judge: Judge,
+    judge: TextScorer,
     readings: Tensor,
     hypotheses: Sequence[Hypothesis],
     lang: str,

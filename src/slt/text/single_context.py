@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from slt.models.swap import StandIn
+from slt.models.swap import SwappedModule
 
 
-class Seen:
+class ContextState:
     """What each row of a search sees, in the state of the search, which keeps it in the order of its rows.
 
     Attributes:
@@ -30,7 +30,7 @@ class Seen:
     capacity_bytes = size_bytes
 
 
-class OneStepAttention(StandIn):
+class SingleContextAttention(SwappedModule):
     """fairseq2's attention to an encoder's output, computed once per search where that is one step long.
 
     Softmax over one key is 1 whatever is asked, so attention is ``output(value(embedding))``: exactly, and neither
@@ -41,19 +41,19 @@ class OneStepAttention(StandIn):
         """Attend from (N, S, D) to ``values``, (N, 1, D), among fairseq2's other arguments."""
         values: Tensor = named["values"]
         if self.training or state_bag is None or values.shape[1] != 1:
-            found: Tensor = self.usual(seqs, *others, state_bag=state_bag, **named)
+            found: Tensor = self.original(seqs, *others, state_bag=state_bag, **named)
             return found
-        seen = state_bag.maybe_get_state(self, Seen)
+        seen = state_bag.maybe_get_state(self, ContextState)
         if seen is None:
             parts: Any = self
-            seen = Seen(parts.output_proj(parts.v_proj(values)))
+            seen = ContextState(parts.output_proj(parts.v_proj(values)))
             state_bag.set_state(self, seen)
         return seen.value.expand(-1, seqs.shape[1], -1)
 
 
-def attend_once(decoder: nn.Module) -> None:
-    """Replace every attention to the embedding in a decoder by ``OneStepAttention``."""
+def use_single_context_attention(decoder: nn.Module) -> None:
+    """Replace every attention to the embedding in a decoder by ``SingleContextAttention``."""
     for layer in list(decoder.modules()):
         attention = getattr(layer, "encoder_decoder_attn", None)
-        if isinstance(attention, nn.Module) and not isinstance(attention, OneStepAttention):
-            layer.encoder_decoder_attn = OneStepAttention(attention)
+        if isinstance(attention, nn.Module) and not isinstance(attention, SingleContextAttention):
+            layer.encoder_decoder_attn = SingleContextAttention(attention)

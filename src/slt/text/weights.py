@@ -31,7 +31,7 @@ _IN_LAYER = {
 }
 
 
-def modern_weights(weights: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+def fairseq2_weights(weights: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
     """Return ``weights`` under fairseq2's names, the rows of the control tokens in the tokenizer's order.
 
     sonar-space converts a decoder whose output table is a copy of its embedding wrongly, silently, and no text

@@ -23,7 +23,7 @@ from slt.recipe.schema import Recipe
 from slt.text.config import SonarTextConfig
 from slt.text.hf.config import HfTextConfig
 from slt.text.hf.decoder import HfText
-from slt.text.hf.folder import files_of, new_text, published_shape, published_text
+from slt.text.hf.folder import files_of, load_published, new_decoder, published_shape
 from slt.text.hf.tokens import MBART_LANGUAGES, read_proto
 from slt.text.languages import FLORES_200, check_languages
 from slt.text.sonar.model import SonarText
@@ -169,10 +169,10 @@ def _sonar_bundle(recipe: SonarDecoder) -> Bundle:
 
 def _start(recipe: HfDecoder, config: HfTextConfig, texts: tuple[str, ...]) -> HfText:
     if recipe.weights is None:
-        return new_text(texts, recipe.vocab_size, config)
+        return new_decoder(texts, recipe.vocab_size, config)
     if is_bundle(recipe.weights):
         return _of_bundle(find_bundle(recipe.weights), config)
-    return published_text(find_text_model(recipe.weights), config)
+    return load_published(find_text_model(recipe.weights), config)
 
 
 def _of_bundle(bundle: Bundle, config: HfTextConfig) -> HfText:

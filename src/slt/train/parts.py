@@ -21,7 +21,7 @@ from slt.core.errors import SltError, UserError
 from slt.core.registry import ENCODERS, resolve
 from slt.core.runs import Run
 from slt.core.tensors import FeatureBatch
-from slt.models.checkpoint import read_notes, read_weights
+from slt.models.checkpoint import read_metadata, read_weights
 from slt.models.config import FusionConfig, MlpConfig
 from slt.models.fitting import load_model, load_strict, rename
 from slt.models.signhiera import SignHiera, normalise
@@ -159,7 +159,7 @@ def output_widths(encoder: nn.Module | None) -> dict[str, int]:
 
 def leave_alone(encoder: nn.Module) -> None:
     """Freeze what an encoder makes sentence embeddings with, and nothing else, where nobody reads them."""
-    for name in getattr(encoder, "FOR_SENTENCE", ()):
+    for name in getattr(encoder, "SENTENCE_ONLY", ()):
         encoder.get_submodule(name).requires_grad_(False)
 
 
@@ -233,7 +233,7 @@ def _find_start(weights: str) -> Start:
         return Start(path=path, licence=f"unknown (began with {path.name})")
     run = Run(folder=path)
     if run.encoder.is_file() and not (path / CARD_NAME).is_file():
-        notes = read_notes(run.encoder)
+        notes = read_metadata(run.encoder)
         licence = notes.get("licence", f"unknown (began with the run {path.name})")
         return Start(path=run.encoder, licence=licence, kind=notes["kind"], shape=notes["config"])
     if run.recipe.is_file() and not is_bundle(path):
@@ -262,15 +262,15 @@ def _fill(model: nn.Module, path: Path) -> None:
     own = model.state_dict()
     weights = rename(read_weights(path), model.OLD_NAMES)  # type: ignore[arg-type]
     new = [name for name, value in weights.items() if name in own and own[name].shape != value.shape]
-    at_borders = [name for name in new if name.startswith(model.BORDERS)]  # type: ignore[arg-type]
+    at_borders = [name for name in new if name.startswith(model.INPUT_OUTPUT_LAYERS)]  # type: ignore[arg-type]
     if at_borders:
         log.warn(f"{', '.join(at_borders)} begin at random: {path} has them for another width")
     kept = {name: value.clone() for name, value in weights.items() if name not in at_borders}
     load_strict(
         model,
         kept,
-        may_miss=at_borders,
-        may_be_extra=model.MAY_BE_EXTRA,  # type: ignore[arg-type]
+        optional=at_borders,
+        unused=model.UNUSED_WEIGHTS,  # type: ignore[arg-type]
         source=path,
     )
     model.float()

@@ -16,7 +16,7 @@ from slt.models.checkpoint import read_weights, save_weights
 from slt.models.cpu_kernels import use_cpu_kernels
 from slt.text.hf import search as hf_search
 from slt.text.hf.decoder import HfText
-from slt.text.hf.model import IGNORED, as_encoded, forced, log_likelihoods
+from slt.text.hf.model import IGNORED, as_encoded, log_likelihoods, teacher_forced
 from tests.text.hf_models import KINDS, LANGS, SHAPES, TEXTS, alone, make_output, make_text
 
 LENGTHS = (3, 9, 1, 6)
@@ -82,7 +82,7 @@ def test_texts_are_scored_in_parts_that_fit_into_memory(kind, tied):
         text.model.final_logits_bias.normal_()
     targets = [text.tokens.target(words) for words in TEXTS]
     given = (text._states(output), [text.tokens.prompt(LANGS[kind][0])] * len(TEXTS), targets)
-    logits, wanted = forced(text.model, text.tokens, *given)
+    logits, wanted = teacher_forced(text.model, text.tokens, *given)
     losses = F.cross_entropy(logits.transpose(1, 2), wanted, reduction="none", ignore_index=IGNORED)
     expected = -losses.sum(1) / (wanted != IGNORED).sum(1)
     sizes = []
@@ -148,7 +148,7 @@ def test_label_smoothing_is_torchs(kind):
     langs = [LANGS[kind][0]] * 3
     seen = text._states(output)
     rows = [text.tokens.target(words) for words in TEXTS]
-    logits, targets = forced(text.model, text.tokens, seen, [text.tokens.prompt(lang) for lang in langs], rows)
+    logits, targets = teacher_forced(text.model, text.tokens, seen, [text.tokens.prompt(lang) for lang in langs], rows)
     expected = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), label_smoothing=0.2, reduction="sum")
     total, _ = text.loss(output, TEXTS, langs, label_smoothing=0.2)
     torch.testing.assert_close(total, expected)

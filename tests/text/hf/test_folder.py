@@ -10,7 +10,7 @@ import torch
 from transformers.models.t5.tokenization_t5_fast import T5TokenizerFast
 
 from slt.core.errors import UserError
-from slt.text.hf.folder import TOKENIZER_NAMES, files_of, published_text
+from slt.text.hf.folder import TOKENIZER_NAMES, files_of, load_published
 from tests.text.hf_models import KINDS, LANGS, TEXTS, make_output, make_text
 
 
@@ -31,7 +31,7 @@ def published(tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_folder_gives_the_model_that_was_put_there(published, kind, torch_file):
     text, folder = published(kind, torch_file=torch_file)
-    found = published_text(folder, replace(text.config, model={}, dropout=0.3)).eval()
+    found = load_published(folder, replace(text.config, model={}, dropout=0.3)).eval()
     for name, value in text.model.state_dict().items():
         torch.testing.assert_close(found.model.state_dict()[name], value)
     assert found.model.config.to_dict()["dropout_rate" if kind == "t5" else "dropout"] == 0.3
@@ -44,14 +44,14 @@ def test_a_folder_gives_the_model_that_was_put_there(published, kind, torch_file
 
 def test_an_mbart_that_only_writes_leaves_its_encoder_where_it_is(published):
     text, folder = published("mbart")
-    found = published_text(folder, replace(text.config, text_encoder=False))
+    found = load_published(folder, replace(text.config, text_encoder=False))
     assert not any(name.startswith("model.model.encoder") for name in found.state_dict())
 
 
 def test_a_table_of_its_own_for_what_is_written_is_kept(published):
     shape = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "tie_word_embeddings": False}
     text, folder = published("t5", model={**shape, "feed_forward_proj": "gated-gelu"})  # as flan-t5 has it
-    found = published_text(folder, replace(text.config, model={}))
+    found = load_published(folder, replace(text.config, model={}))
     torch.testing.assert_close(found.model.lm_head.weight, text.model.lm_head.weight)
     assert not torch.equal(found.model.lm_head.weight, found.model.shared.weight)
 
@@ -60,7 +60,7 @@ def test_a_tokenizer_as_json_will_do(published):
     text, folder = published("t5")
     T5TokenizerFast(str(folder / "spiece.model")).save_pretrained(folder)
     (folder / "spiece.model").unlink()
-    found = published_text(folder, replace(text.config, model={}))
+    found = load_published(folder, replace(text.config, model={}))
     assert found.tokens.target(TEXTS[0]) == T5TokenizerFast.from_pretrained(folder)(TEXTS[0]).input_ids
 
 
@@ -69,18 +69,18 @@ def test_what_a_folder_lacks_is_told(published, tmp_path):
     config = replace(text.config, model={})
     (folder / TOKENIZER_NAMES["mbart"]).write_bytes(b"")
     with pytest.raises(UserError, match=r"holds a model of the type 't5', expected mbart"):
-        published_text(folder, replace(config, kind="mbart"))
+        load_published(folder, replace(config, kind="mbart"))
     described = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**described, "d_ff": 64}))
     with pytest.raises(UserError, match=r"does not fit T5ForConditionalGeneration: .* of another shape"):
-        published_text(folder, config)
+        load_published(folder, config)
     for key, value in (("feed_forward_proj", "gated-nonsense"), ("d_model", "sixteen"), ("num_heads", -1)):
         (folder / "config.json").write_text(json.dumps({**described, key: value}))
         with pytest.raises(UserError, match=r"config\.json describes no t5 that can be built: \w+Error"):
-            published_text(folder, config)
+            load_published(folder, config)
     (folder / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"config\.json is not JSON"):
-        published_text(folder, config)
+        load_published(folder, config)
     for name in ("config.json", "model.safetensors", "spiece.model"):
         (folder / name).unlink()
     with pytest.raises(

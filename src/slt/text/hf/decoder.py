@@ -16,13 +16,13 @@ from slt.core.log import warn
 from slt.core.tensors import EncoderOutput
 from slt.models.fitting import build_empty, load_strict
 from slt.text.decoder import Hypothesis, by_length, check_search
-from slt.text.decoding_flags import evaluating
+from slt.text.decoding_flags import evaluation_mode
 from slt.text.hf.config import HfTextConfig
-from slt.text.hf.model import IGNORED, forced, make_bridge, make_model, padded
+from slt.text.hf.model import IGNORED, make_bridge, make_model, pad_rows, teacher_forced
 from slt.text.hf.search import BeamSearch
 from slt.text.hf.tokens import TOKENS, Tokens, read_proto
 from slt.text.languages import check_languages
-from slt.text.repetition import goes_in_circles
+from slt.text.repetition import is_repetitive
 
 TEXTS_PER_BATCH = 64
 LONGEST_TEXT = 512
@@ -106,7 +106,7 @@ class HfText(nn.Module):
     def loss(
         self, output: EncoderOutput, texts: Sequence[str], langs: Sequence[str], *, label_smoothing: float = 0.0
     ) -> tuple[Tensor, int]:
-        """Teacher-forced cross entropy of ``texts``, each given what was made of its clip.
+        """Teacher-teacher_forced cross entropy of ``texts``, each given what was made of its clip.
 
         Args:
             output: of B clips.
@@ -123,7 +123,7 @@ class HfText(nn.Module):
         check_languages(langs, self.languages)
         states, mask = self._states(output)
         prompts = [self.tokens.prompt(lang) for lang in langs]
-        logits, targets = forced(self.model, self.tokens, (states, mask), prompts, self._targets(texts))
+        logits, targets = teacher_forced(self.model, self.tokens, (states, mask), prompts, self._targets(texts))
         real = targets != IGNORED
         total = F.cross_entropy(logits[real].float(), targets[real], reduction="sum", label_smoothing=label_smoothing)
         return total, int(real.sum())
@@ -151,7 +151,7 @@ class HfText(nn.Module):
             max_tokens=max_tokens,
             n_tokens=self.tokens.size - len(self.tokens.forbidden),
         )
-        with evaluating(self):
+        with evaluation_mode(self):
             states, mask = self._states(output)
             self._check_finite(states)
             states, mask = states.repeat_interleave(len(langs), 0), mask.repeat_interleave(len(langs), 0)
@@ -161,8 +161,8 @@ class HfText(nn.Module):
             search = BeamSearch(self.model, self.tokens, (states, mask), prompts, beam_size=beam_size, limit=limit)
             rows = list(range(len(prompts)))
             found = dict(zip(rows, search(rows), strict=True))
-            looped = [row for row in rows if goes_in_circles(found[row][0].text)]
-            for row, texts in zip(looped, search(looped, no_repeats=True), strict=True):
+            looped = [row for row in rows if is_repetitive(found[row][0].text)]
+            for row, texts in zip(looped, search(looped, forbid_repeats=True), strict=True):
                 found[row] = [replace(text, looped=True) for text in texts]
         best = [found[row][:nbest] for row in rows]
         return [dict(zip(langs, best[i : i + len(langs)], strict=True)) for i in range(0, len(best), len(langs))]
@@ -183,11 +183,11 @@ class HfText(nn.Module):
         if encoder is None:
             raise SltError("this mBART came without its own encoder, so it cannot embed text")
         embeddings = torch.empty(len(texts), self.width, device=self.device, dtype=self.dtype)
-        with evaluating(self), torch.no_grad():
+        with evaluation_mode(self), torch.no_grad():
             for part in by_length(texts, TEXTS_PER_BATCH):
                 rows = [self._cut(self.tokens.source(texts[i], lang), texts[i]) for i in part]
-                ids = padded(rows, self.tokens.pad, self.device)
-                mask = padded([[1] * len(row) for row in rows], 0, self.device)
+                ids = pad_rows(rows, self.tokens.pad, self.device)
+                mask = pad_rows([[1] * len(row) for row in rows], 0, self.device)
                 states = encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # (b, S, d_model)
                 embeddings[part] = (states * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
         return embeddings

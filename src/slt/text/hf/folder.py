@@ -18,7 +18,7 @@ from slt.models.fitting import build_empty, load_strict
 from slt.text.hf.config import HfTextConfig
 from slt.text.hf.decoder import HfText
 from slt.text.hf.model import make_bridge
-from slt.text.hf.pieces import pieces_of
+from slt.text.hf.pieces import sentencepiece_of
 from slt.text.hf.tokens import n_tokens, read_proto
 from slt.text.tokenizer import learn_tokenizer
 
@@ -31,7 +31,7 @@ USELESS = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weigh
 """Stands in the first T5s' files; no T5 has it."""
 
 
-def published_text(folder: Path, config: HfTextConfig) -> HfText:
+def load_published(folder: Path, config: HfTextConfig) -> HfText:
     """Make a text decoder with the weights and the tokenizer of a folder, and a bridge at random; to be trained.
 
     Args:
@@ -43,7 +43,7 @@ def published_text(folder: Path, config: HfTextConfig) -> HfText:
     """
     _, weights, tokenizer = files_of(folder, config.kind)
     shape = published_shape(folder, config.kind)
-    proto = pieces_of(tokenizer, config.kind) if tokenizer.name == TOKENIZER_AS_JSON else read_proto(tokenizer)
+    proto = sentencepiece_of(tokenizer, config.kind) if tokenizer.name == TOKENIZER_AS_JSON else read_proto(tokenizer)
     try:
         text = build_empty(lambda: HfText(replace(config, model=shape), proto))
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # transformers checks little
@@ -53,12 +53,12 @@ def published_text(folder: Path, config: HfTextConfig) -> HfText:
         ) from error
     own = {name: value.clone() for name, value in read_weights(weights).items()}  # to be trained, so not mapped
     not_needed = [USELESS] if config.text_encoder else [USELESS, "model.encoder.*"]
-    load_strict(text.model, own, may_be_extra=not_needed, source=weights)
+    load_strict(text.model, own, unused=not_needed, source=weights)
     text.bridge = make_bridge(text.config, text.width)
     return text.float()
 
 
-def new_text(texts: Sequence[str], vocab_size: int, config: HfTextConfig) -> HfText:
+def new_decoder(texts: Sequence[str], vocab_size: int, config: HfTextConfig) -> HfText:
     """Make a text decoder at random, with a tokenizer learnt from texts; seed torch before to get the same again.
 
     Args:

@@ -56,12 +56,12 @@ def make_model(config: HfTextConfig) -> Any:
         if not config.text_encoder:
             model.model.encoder = None
     # What the model's configuration says of searching would otherwise mix with what is asked for, such as an end
-    # that is forced where the text is cut off.
+    # that is teacher_forced where the text is cut off.
     model.generation_config = GenerationConfig()
     return model
 
 
-def forced(
+def teacher_forced(
     model: Any,
     tokens: Tokens,
     seen: tuple[Tensor, Tensor],
@@ -81,7 +81,7 @@ def forced(
         (B, S, V) logits, and the (B, S) tokens that should be predicted, ``IGNORED`` where none.
     """
     states, mask = seen
-    inputs, wanted = _fed(tokens, prompts, targets, states.device)
+    inputs, wanted = _teacher_inputs(tokens, prompts, targets, states.device)
     logits: Tensor = model(
         encoder_outputs=as_encoded(states), attention_mask=mask, decoder_input_ids=inputs, use_cache=False
     ).logits
@@ -102,13 +102,13 @@ def log_likelihoods(
     Args:
         model: of transformers.
         tokens: its tokenizer.
-        seen: as for ``forced``.
+        seen: as for ``teacher_forced``.
         prompts: B prompts.
         targets: what follows each.
         at_once: logits at most, unless one token's are more.
     """
     states, mask = seen
-    inputs, wanted = _fed(tokens, prompts, targets, states.device)
+    inputs, wanted = _teacher_inputs(tokens, prompts, targets, states.device)
     written: Tensor = model.get_decoder()(
         input_ids=inputs, encoder_hidden_states=states, encoder_attention_mask=mask, use_cache=False
     ).last_hidden_state
@@ -134,18 +134,18 @@ def _logits(model: Any, states: Tensor) -> Tensor:
     return model.lm_head(states * scale)
 
 
-def _fed(
+def _teacher_inputs(
     tokens: Tokens, prompts: Sequence[list[int]], targets: Sequence[list[int]], device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Return the (B, S) tokens that are fed, and those that should follow each, ``IGNORED`` where none."""
     pairs = list(zip(prompts, targets, strict=True))
     # Padding comes last, where what is real does not look.
-    inputs = padded([prompt + target[:-1] for prompt, target in pairs], tokens.pad, device)
-    wanted = padded([[IGNORED] * (len(prompt) - 1) + target for prompt, target in pairs], IGNORED, device)
+    inputs = pad_rows([prompt + target[:-1] for prompt, target in pairs], tokens.pad, device)
+    wanted = pad_rows([[IGNORED] * (len(prompt) - 1) + target for prompt, target in pairs], IGNORED, device)
     return inputs, wanted
 
 
-def padded(rows: Sequence[Sequence[int]], value: int, device: torch.device) -> Tensor:
+def pad_rows(rows: Sequence[Sequence[int]], value: int, device: torch.device) -> Tensor:
     """Return (B, S) int64, shorter rows filled at their end."""
     made = [torch.tensor(row) for row in rows]
     return nn.utils.rnn.pad_sequence(made, batch_first=True, padding_value=value).to(device)

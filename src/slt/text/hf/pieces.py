@@ -18,7 +18,7 @@ TABLE_BEGINS: Mapping[str, tuple[str, ...]] = {
 PIECES_BEGIN: Mapping[str, tuple[str, ...]] = {"t5": ("<pad>", "</s>", "<unk>"), "mbart": ("<unk>", "<s>", "</s>")}
 
 
-def pieces_of(path: Path, kind: str) -> bytes:
+def sentencepiece_of(path: Path, kind: str) -> bytes:
     """Put together the sentencepiece model that a T5's or mBART's ``tokenizer.json`` holds, as its file would have it.
 
     Raises:

@@ -48,14 +48,14 @@ class BeamSearch:
         self._beam_size, self._limit = beam_size, limit
         self._at_once = max(1, LOGITS_PER_SEARCH // (beam_size * tokens.size))
 
-    def __call__(self, rows: Sequence[int], *, no_repeats: bool = False) -> list[list[Hypothesis]]:
+    def __call__(self, rows: Sequence[int], *, forbid_repeats: bool = False) -> list[list[Hypothesis]]:
         """Return the hypotheses of each row, best first."""
         found: list[list[Hypothesis]] = []
         for start in range(0, len(rows), self._at_once):
-            found += self._search(list(rows[start : start + self._at_once]), no_repeats=no_repeats)
+            found += self._search(list(rows[start : start + self._at_once]), forbid_repeats=forbid_repeats)
         return found
 
-    def _search(self, rows: list[int], *, no_repeats: bool) -> list[list[Hypothesis]]:
+    def _search(self, rows: list[int], *, forbid_repeats: bool) -> list[list[Hypothesis]]:
         tokens, prompts = self._tokens, self._prompts[rows]
         states, mask = self._states[rows], self._mask[rows]
         written: Tensor = self._model.generate(
@@ -69,7 +69,7 @@ class BeamSearch:
                 num_return_sequences=self._beam_size,
                 max_new_tokens=self._limit,
                 length_penalty=1.0,  # the mean over a text's tokens decides
-                no_repeat_ngram_size=REPEATED_AT_MOST if no_repeats else 0,
+                no_repeat_ngram_size=REPEATED_AT_MOST if forbid_repeats else 0,
                 suppress_tokens=list(tokens.forbidden),
                 pad_token_id=tokens.pad,
                 eos_token_id=tokens.end,

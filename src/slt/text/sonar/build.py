@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from slt.models.fitting import fit, load_strict
 from slt.text.config import SonarTextConfig, StackConfig
-from slt.text.decoding_flags import made_on
+from slt.text.decoding_flags import torch_defaults
 from slt.text.sonar.tokens import load_tokenizer
-from slt.text.weights import modern_weights
+from slt.text.weights import fairseq2_weights
 
 
 def create_decoder(config: SonarTextConfig, vocab_size: int) -> ConditionalTransformerDecoderModel:
@@ -58,9 +58,9 @@ def published_weights(
         UserError: weights that are not those of this part in this shape, every name told, or no such tokenizer.
     """
     vocab_size = load_tokenizer(tokenizer_path, config.languages).vocab_info.size
-    with made_on("meta", torch.float32):
+    with torch_defaults("meta", torch.float32):
         model = create_decoder(config, vocab_size) if part == "decoder" else create_encoder(config, vocab_size)
-    return fit(model, modern_weights(weights, part), source=source, name_all=True)
+    return fit(model, fairseq2_weights(weights, part), source=source, name_all=True)
 
 
 def _settings(stack: StackConfig, vocab_size: int) -> dict[str, Any]:
@@ -86,5 +86,5 @@ def fill(module: nn.Module, weights: Mapping[str, Tensor], part: str, device: to
         if isinstance(child, SinusoidalPositionEncoder):
             child.freqs = torch.empty_like(child.freqs, device=device)
             child.reset_parameters()
-    moved = {name: value.to(device) for name, value in modern_weights(weights, part).items()}
+    moved = {name: value.to(device) for name, value in fairseq2_weights(weights, part).items()}
     load_strict(module, moved, source=f"these weights of a SONAR text {part}")

@@ -21,10 +21,10 @@ from slt.core.errors import SltError
 from slt.core.tensors import EncoderOutput
 from slt.text.config import SonarTextConfig
 from slt.text.decoder import Hypothesis, by_length, check_search
-from slt.text.decoding_flags import evaluating, made_on
+from slt.text.decoding_flags import evaluation_mode, torch_defaults
 from slt.text.languages import check_languages
-from slt.text.repetition import goes_in_circles
-from slt.text.single_context import attend_once
+from slt.text.repetition import is_repetitive
+from slt.text.single_context import use_single_context_attention
 from slt.text.sonar.build import create_decoder, create_encoder, fill
 from slt.text.sonar.search import LOGITS_PER_SEARCH, Search
 from slt.text.sonar.tokens import PADDING, Tokens, load_tokenizer
@@ -61,7 +61,7 @@ class SonarText(nn.Module):
         self.decoder = decoder
         self.encoder = encoder
         self.tokens = Tokens(tokenizer, config.languages)
-        attend_once(decoder)
+        use_single_context_attention(decoder)
 
     @classmethod
     def build(
@@ -74,7 +74,7 @@ class SonarText(nn.Module):
     ) -> SonarText:
         """Make both models with random weights, to be trained; seed torch before to get the same ones again."""
         tokenizer = load_tokenizer(tokenizer_path, config.languages)
-        with made_on(device, dtype):
+        with torch_defaults(device, dtype):
             decoder = create_decoder(config, tokenizer.vocab_info.size)
             encoder = create_encoder(config, tokenizer.vocab_info.size)
         return cls(config=config, tokenizer=tokenizer, decoder=decoder, encoder=encoder)
@@ -96,7 +96,7 @@ class SonarText(nn.Module):
             UserError: weights are missing, unexpected or of another shape.
         """
         tokenizer = load_tokenizer(tokenizer_path, config.languages)
-        with made_on("meta", dtype):
+        with torch_defaults("meta", dtype):
             decoder = create_decoder(config, tokenizer.vocab_info.size)
             encoder = None if text_encoder_weights is None else create_encoder(config, tokenizer.vocab_info.size)
         fill(decoder, decoder_weights, "decoder", device)
@@ -132,7 +132,7 @@ class SonarText(nn.Module):
         check_languages([lang], self.languages)
         width = self.config.encoder.model_dim
         embeddings = torch.empty(len(texts), width, device=self.device, dtype=self.dtype)
-        with evaluating(self), torch.no_grad():
+        with evaluation_mode(self), torch.no_grad():
             for part in by_length(texts, TEXTS_PER_BATCH):
                 embeddings[part] = self.embed_batch([texts[i] for i in part], [lang] * len(part))
         return embeddings
@@ -168,7 +168,7 @@ class SonarText(nn.Module):
         Raises:
             UserError: an unknown language.
         """
-        logits, targets = self._forced(embeddings, texts, langs)
+        logits, targets = self._teacher_forced(embeddings, texts, langs)
         real = targets != PADDING
         total = F.cross_entropy(logits[real].float(), targets[real], reduction="sum", label_smoothing=label_smoothing)
         return total, int(real.sum())
@@ -187,17 +187,17 @@ class SonarText(nn.Module):
         """
         size = max(1, LOGITS_PER_SEARCH // (self.tokenizer.vocab_info.size * TOKENS_OF_A_SENTENCE))
         found: list[Tensor] = []
-        with evaluating(self):
+        with evaluation_mode(self):
             for start in range(0, len(texts), size):
                 part = slice(start, start + size)
-                logits, targets = self._forced(embeddings[part], texts[part], langs[part])
+                logits, targets = self._teacher_forced(embeddings[part], texts[part], langs[part])
                 losses = F.cross_entropy(
                     logits.float().transpose(1, 2), targets, reduction="none", ignore_index=PADDING
                 )  # (B, S)
                 found.append(-losses.sum(1) / (targets != PADDING).sum(1))
         return torch.cat(found).cpu()
 
-    def _forced(self, embeddings: Tensor, texts: Sequence[str], langs: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def _teacher_forced(self, embeddings: Tensor, texts: Sequence[str], langs: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return the (B, S, V) logits of texts that the decoder is fed, and the (B, S) tokens it should predict."""
         rows = self.tokens.rows(texts, langs, "target", self.config.decoder.max_seq_len + 1)
         inputs, layout = self._batch([row[:-1] for row in rows])
@@ -216,7 +216,7 @@ class SonarText(nn.Module):
     ) -> list[dict[str, list[Hypothesis]]]:
         """See ``slt.text.decoder.TextDecoder``; SONAR's decoder reads the sentence embedding only."""
         return self.decode(
-            output.sentence, langs, beam_size=beam_size, nbest=nbest, max_tokens=max_tokens, no_loops=True
+            output.sentence, langs, beam_size=beam_size, nbest=nbest, max_tokens=max_tokens, retry_repetitive=True
         )
 
     @torch.inference_mode()
@@ -229,7 +229,7 @@ class SonarText(nn.Module):
         nbest: int = 1,
         max_tokens: int | None = None,
         patient: bool | None = None,
-        no_loops: bool = False,
+        retry_repetitive: bool = False,
     ) -> list[dict[str, list[Hypothesis]]]:
         """Search the best texts of each embedding in each language, all in one beam search.
 
@@ -240,7 +240,7 @@ class SonarText(nn.Module):
             nbest: how many to return, at most ``beam_size``.
             max_tokens: tokens at most, the end included; by default all the decoder has positions for.
             patient: go on while an unfinished text scores better than the finished; by default as configured.
-            no_loops: where the best text goes round in circles, search again with every repeat forbidden.
+            retry_repetitive: where the best text goes round in circles, search again with every repeat forbidden.
 
         Returns:
             B dictionaries, language -> up to ``nbest`` hypotheses, best first.
@@ -265,10 +265,10 @@ class SonarText(nn.Module):
             limit=limit,
             patient=self.config.patient if patient is None else patient,
         )
-        with evaluating(self):
+        with evaluation_mode(self):
             found = [self._hypotheses(row, limit) for row in search(rows, prompts)]
-            looped = [row for row, texts in enumerate(found) if no_loops and goes_in_circles(texts[0].text)]
-            again = search(rows[looped], prompts[looped], no_repeats=True)
+            looped = [row for row, texts in enumerate(found) if retry_repetitive and is_repetitive(texts[0].text)]
+            again = search(rows[looped], prompts[looped], forbid_repeats=True)
         for row, texts in zip(looped, again, strict=True):
             found[row] = [replace(text, looped=True) for text in self._hypotheses(texts, limit)]
         best = [hypotheses[:nbest] for hypotheses in found]

@@ -16,7 +16,7 @@ from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderMode
 from torch import Tensor
 
 from slt.core.errors import SltError
-from slt.text.beam_stop import Patience
+from slt.text.beam_stop import BestScoreStop
 
 # A search's float32 logits stay under 256 MB: 52 embeddings at once with beam 5 and 256,206 tokens.
 LOGITS_PER_SEARCH = 2**26
@@ -24,7 +24,7 @@ LOGITS_PER_SEARCH = 2**26
 REPEATED_AT_MOST = 4
 
 
-class PatientBeamSearch(Patience, BeamSearch):  # type: ignore[misc]
+class BestScoreBeamSearch(BestScoreStop, BeamSearch):  # type: ignore[misc]
     """fairseq2's beam search, which stops only when nothing better can be under way."""
 
 
@@ -48,13 +48,13 @@ class Search:
     limit: int
     patient: bool
 
-    def __call__(self, rows: Tensor, prompts: Tensor, *, no_repeats: bool = False) -> list[list[Hypothesis]]:
+    def __call__(self, rows: Tensor, prompts: Tensor, *, forbid_repeats: bool = False) -> list[list[Hypothesis]]:
         """Search the best texts of each row.
 
         Args:
             rows: (B, D) embeddings.
             prompts: (B, P) tokens that each text starts with.
-            no_repeats: forbid every phrase of four tokens to come twice.
+            forbid_repeats: forbid every phrase of four tokens to come twice.
 
         Returns:
             For each row its hypotheses, best first, without the prompt.
@@ -66,12 +66,12 @@ class Search:
         found: list[list[Hypothesis]] = []
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
-            found += self._at_once(rows[part], prompts[part], no_repeats=no_repeats)
+            found += self._at_once(rows[part], prompts[part], forbid_repeats=forbid_repeats)
         return found
 
-    def _at_once(self, rows: Tensor, prompts: Tensor, *, no_repeats: bool) -> list[list[Hypothesis]]:
+    def _at_once(self, rows: Tensor, prompts: Tensor, *, forbid_repeats: bool) -> list[list[Hypothesis]]:
         """Search as ``BeamSearchSeq2SeqGenerator`` does, whose class of searches this is; it takes no other one."""
-        search = (PatientBeamSearch if self.patient else BeamSearch)(
+        search = (BestScoreBeamSearch if self.patient else BeamSearch)(
             model=SonarEncoderDecoderModel(DummyEncoderModel(), self.decoder),
             target_vocab_info=self.vocabulary,
             source_seqs=rows,
@@ -90,7 +90,7 @@ class Search:
             len_penalty=1.0,
             prefill_chunk_size=512,
             decode_capacity_increment=16,
-            step_processors=[NGramRepeatBlockProcessor(REPEATED_AT_MOST)] if no_repeats else [],
+            step_processors=[NGramRepeatBlockProcessor(REPEATED_AT_MOST)] if forbid_repeats else [],
             step_hooks={},
         )
         try:
