@@ -254,7 +254,7 @@ def evil_contents(trap, weights):
 def test_pickles_that_carry_code_are_refused_and_none_of_it_runs(bundle, config, sources, tmp_path, part, kind, save):  # noqa: F811
     trap = tmp_path / "ran"
     save(evil_contents(trap, complete_weights(bundle)[part])[kind], getattr(sources, part))
-    refused(sources, config, rf"{part}.pt is refused: it is a pickle that wants .*, and only tensors are allowed")
+    refused(sources, config, rf"{part}.pt is refused: it is a pickle that imports .*, expected tensors only")
     assert not trap.exists()
 
 

@@ -158,9 +158,9 @@ def test_with_a_detector_the_crop_is_embedded(siglip, videos, tmp_path):
         (
             "siglip",
             lambda folder: (folder / "config.json").unlink(),
-            "it lacks config.json, preprocessor_config",
+            "model: config.json, preprocessor_config",
         ),
-        ("siglip", lambda folder: (folder / "config.json").write_text("{"), "it lacks preprocessor_config.json, model"),
+        ("siglip", lambda folder: (folder / "config.json").write_text("{"), "model: preprocessor_config.json, model"),
     ],
 )
 def test_what_is_no_model_is_refused(tmp_path, kind, change, said):
@@ -172,7 +172,7 @@ def test_what_is_no_model_is_refused(tmp_path, kind, change, said):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [("{", "is not JSON"), (json.dumps({"model_type": "bert"}), "a model of the type 'bert', exp")]
+    ("content", "said"), [("{", "is not JSON"), (json.dumps({"model_type": "bert"}), "a model of type 'bert', exp")]
 )
 def test_another_model_is_refused(timesformer, tmp_path, content, said):
     for path in timesformer.iterdir():

@@ -33,7 +33,7 @@ class Small(nn.Module):
 @pytest.mark.parametrize(("at_once", "worth_it"), [(2**22, 2**22), (70, 0), (1, 0)])
 def test_a_product_is_the_plain_one(dtype, bias, at_once, worth_it, monkeypatch):
     monkeypatch.setattr(cpu_kernels, "WEIGHTS_AT_ONCE", at_once)
-    monkeypatch.setattr(cpu_kernels, "_WORTH_IT", worth_it)
+    monkeypatch.setattr(cpu_kernels, "_MIN_MULTIPLICATIONS", worth_it)
     x, weight = torch.randn(2, 3, 33), torch.randn(17, 33).to(dtype)
     b = torch.randn(17) if bias else None
     torch.testing.assert_close(cpu_linear(x, weight, b), F.linear(x, weight.float(), b), rtol=1e-5, atol=1e-5)
@@ -75,7 +75,7 @@ def test_with_instructions_of_its_own_half_precision_is_left_alone(dtype, monkey
 
 
 def test_gradients_and_autocast_go_the_usual_way(monkeypatch):
-    monkeypatch.setattr(cpu_kernels, "_WORTH_IT", 0)
+    monkeypatch.setattr(cpu_kernels, "_MIN_MULTIPLICATIONS", 0)
     model = Small()
     expected = model(torch.tensor([1]))
     use_cpu_kernels(model)

@@ -128,7 +128,7 @@ def test_names_of_one_tensor_must_not_disagree():
     table = torch.randn(3, 3)
     weights = {"first.weight": table, "second.weight": table + 1}
     weights |= {"second.bias": torch.zeros(3), "counter": torch.ones(1)}
-    with pytest.raises(UserError, match=r"Tied: 1 other than under another name \(second.weight\)"):
+    with pytest.raises(UserError, match=r"Tied: 1 unequal to another name of the same tensor \(second.weight\)"):
         load_strict(Tied(), weights)
 
 

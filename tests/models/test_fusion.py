@@ -93,7 +93,7 @@ def test_both_streams_matter_and_so_does_order():
 
 
 def test_fusion_needs_its_second_stream():
-    with pytest.raises(UserError, match="takes two streams of features, and was given one"):
+    with pytest.raises(UserError, match="found one stream of features, expected two for the fusion encoder"):
         Fusion(ENCODERS["fusion"][1])(FeatureBatch.of(clips()[0]))
 
 
@@ -105,7 +105,7 @@ def test_the_sizes_of_the_system():
 
 
 def test_impossible_sizes_are_refused():
-    with pytest.raises(UserError, match="num_blocks 0, expected at least 1; feature_dim 3, expected 225, the numbers"):
+    with pytest.raises(UserError, match="num_blocks 0, expected at least 1; feature_dim 3, expected 225"):
         FusionConfig(num_blocks=0, feature_dim=3)
     with pytest.raises(UserError, match="expected a multiple of num_heads 4; kernel_size 4, expected an odd"):
         FusionConfig(d_model=10, num_heads=4, kernel_size=4)

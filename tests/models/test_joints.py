@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from slt.models.joints import LEFT_SHOULDER, NARROWEST, RIGHT_SHOULDER, normalise
+from slt.models.joints import LEFT_SHOULDER, MIN_WIDTH, RIGHT_SHOULDER, normalise
 from slt.video.keypoints import N_JOINTS
 
 
@@ -78,5 +78,5 @@ def test_it_is_finite_without_shoulders_and_with_absurd_ones():
     torch.testing.assert_close(found[0, 0, 0], (unseen[0, 0, 0] - 0.5) / 0.25)
     together = clip()
     together[:, RIGHT_SHOULDER] = together[:, LEFT_SHOULDER]
-    assert normal(together).abs().max() <= 1 / NARROWEST
+    assert normal(together).abs().max() <= 1 / MIN_WIDTH
     assert (normal(torch.full((2, N_JOINTS, 3), torch.nan)) == 0).all()

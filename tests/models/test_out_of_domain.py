@@ -49,5 +49,5 @@ def test_fitted_tensors_are_what_a_file_holds(clips):
 
 
 def test_too_few_clips_are_refused(clips):
-    with pytest.raises(UserError, match="at least 5 clips, not 4"):
+    with pytest.raises(UserError, match="found 4 clips to fit a domain, expected at least 5"):
         fit_domain(clips[:4])

@@ -53,8 +53,8 @@ def test_impossible_shapes_are_refused(siglip_folder, changed, said):
         (PROCESSOR_NAME, {"size": "large"}, "cannot be read: "),
         (PROCESSOR_NAME, {"size": {"height": "32", "width": 32}}, "cannot be read: '<' not supported"),
         (PROCESSOR_NAME, {"image_mean": 0.5}, "cannot be read: 'float' object is not iterable"),
-        (PROCESSOR_NAME, {"size": {"height": 0, "width": 32}}, "bad picture configuration: 0 pixels"),
-        (PROCESSOR_NAME, {"do_resize": False}, "the picture configuration has do_resize false"),
+        (PROCESSOR_NAME, {"size": {"height": 0, "width": 32}}, "bad image configuration: 0 pixels"),
+        (PROCESSOR_NAME, {"do_resize": False}, "found do_resize false in the image configuration"),
         (CONFIG_NAME, {"hidden_size": "16"}, "cannot be read: "),
         (CONFIG_NAME, {"hidden_size": [16]}, "cannot be read: "),
         (CONFIG_NAME, {"patch_size": 0}, "bad SigLIP configuration: patch_size 0"),
@@ -74,7 +74,7 @@ def test_a_file_that_is_broken_is_named(siglip_folder, tmp_path, name, content, 
     [
         ({"height": 0}, "0 pixels, expected at least 1"),
         ({"height": None}, "neither height and width nor shortest_edge"),
-        ({"resample": 9}, "resample 9, expected one of Pillow's filters"),
+        ({"resample": 9}, "resample 9, expected the number of a Pillow filter"),
         ({"std": (0.5, 0.0, 0.5)}, "std 0"),
     ],
 )
@@ -82,5 +82,5 @@ def test_impossible_pictures_are_refused(changed, said):
     good = {"height": 32, "width": 32, "shortest_edge": None, "crop": None, "resample": 2, "rescale": 1 / 255}
     numbers = {**good, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
     Pictures(**numbers)
-    with pytest.raises(UserError, match=f"bad picture configuration: {said}"):
+    with pytest.raises(UserError, match=f"bad image configuration: {said}"):
         Pictures(**{**numbers, **changed})

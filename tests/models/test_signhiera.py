@@ -182,15 +182,18 @@ def test_impossible_padding_is_refused(tiny, padding):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mask_unit_size": (2, 8, 8)}, "time is kept apart"),
-        ({"q_stride": (2, 2, 2)}, "time is kept apart"),
-        ({"q_pool": 4}, "4 stages need as many mask_unit_attn and at most one q_pool less"),
+        ({"mask_unit_size": (2, 8, 8)}, "time is not pooled"),
+        ({"q_stride": (2, 2, 2)}, "time is not pooled"),
+        ({"q_pool": 4}, "4 stages need as many mask_unit_attn and a smaller q_pool"),
         ({"stages": (1, 1)}, "2 stages need as many mask_unit_attn"),
         ({"mask_unit_attn": (True, False, True, False)}, "True for the first stages only"),
-        ({"embed_dim": 7, "num_heads": 2}, "embed_dim 7 is no multiple of 2 heads"),
-        ({"input_size": (128, 224, 100)}, "input_size 100 in width is no multiple of a mask unit's 32"),
-        ({"input_size": (0, 224, 224)}, "input_size 0 in frames is no multiple"),
-        ({"mask_unit_size": (1, 16, 8)}, "mask_unit_size in height is not q_stride once for every stage border"),
+        ({"embed_dim": 7, "num_heads": 2}, "embed_dim 7 is not a multiple of 2 heads"),
+        ({"input_size": (128, 224, 100)}, "input_size 100 in width is not a multiple of the mask unit 32"),
+        ({"input_size": (0, 224, 224)}, "input_size 0 in frames is not a multiple"),
+        (
+            {"mask_unit_size": (1, 16, 8)},
+            "mask_unit_size in height is not the product of q_stride over all",
+        ),
         ({"patch_kernel": (3, 7, 12)}, "do not give one patch per stride in width"),
     ],
 )

@@ -14,13 +14,13 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, kw_only=True)
 class BlaserConfig:
-    """The shape of a BLASER; the defaults are the published one.
+    """Shape of a BLASER model; the defaults are those of the published one.
 
     Attributes:
-        with_reference: it is told the reference translation as well (``COMET`` form); else only the source (``QE``).
+        with_reference: input includes the reference translation (``COMET`` form); otherwise the source only (``QE``).
         embedding_dim: width of a sentence embedding.
-        hidden_dims: of its layers.
-        dropout_rate: before each layer, while training.
+        hidden_dims: widths of the hidden layers.
+        dropout_rate: dropout before each layer during training.
     """
 
     with_reference: bool
@@ -30,7 +30,7 @@ class BlaserConfig:
 
 
 class Blaser(nn.Module):
-    """Layers over normalised embeddings, their products and the distances between them.
+    """MLP on normalised embeddings, their products and absolute differences.
 
     Reference:
         Seamless Communication et al. 2023, arXiv 2308.11596; the form of the input as in COMET, Rei et al. 2020.
@@ -48,29 +48,30 @@ class Blaser(nn.Module):
         hidden = [
             (nn.Dropout(config.dropout_rate), nn.Linear(before, after), nn.Tanh()) for before, after in pairwise(widths)
         ]
-        layers = [layer for three in hidden for layer in three]
+        layers = [layer for block in hidden for layer in block]
         self.mlp = nn.Sequential(*layers, nn.Dropout(config.dropout_rate), nn.Linear(widths[-1], 1))
 
     def forward(self, source: Tensor, hypothesis: Tensor, reference: Tensor | None = None) -> Tensor:
-        """Judge N translations.
+        """Score N translations.
 
         Args:
-            source: (N, embedding_dim) float, of what was said; of any length.
-            hypothesis: (N, embedding_dim), of the translations.
-            reference: (N, embedding_dim), of what they should be; for a model ``with_reference``, and for no other.
+            source: (N, embedding_dim) float, embeddings of the sources, not necessarily normalised.
+            hypothesis: (N, embedding_dim) float, embeddings of the translations.
+            reference: (N, embedding_dim) float, embeddings of the references; only for a model ``with_reference``.
 
         Returns:
-            (N,) from about 1, nothing of the meaning is there, to about 5, all of it is.
+            (N,) float scores from about 1 (meaning lost) to about 5 (meaning preserved).
 
         Raises:
-            ValueError: a reference is missing, or not wanted.
+            ValueError: a reference is missing or unexpected.
         """
         if self.config.with_reference != (reference is not None):
-            raise ValueError("a BLASER with_reference takes one, and one without takes none")
-        said, meant = F.normalize(hypothesis), F.normalize(source)
-        inputs = [meant, said, meant * said, (said - meant).abs()]
+            found, expected = ("a", "none") if reference is not None else ("no", "one")
+            raise ValueError(f"found {found} reference, expected {expected}: set with_reference to match")
+        hyp, src = F.normalize(hypothesis), F.normalize(source)
+        inputs = [src, hyp, src * hyp, (hyp - src).abs()]
         if reference is not None:
-            wanted = F.normalize(reference)
-            inputs = [wanted, said, meant * said, wanted * said, (said - meant).abs(), (said - wanted).abs()]
-        judged: Tensor = self.mlp(torch.cat(inputs, dim=-1))  # (N, 1)
-        return judged.squeeze(-1)
+            ref = F.normalize(reference)
+            inputs = [ref, hyp, src * hyp, ref * hyp, (hyp - src).abs(), (hyp - ref).abs()]
+        scores: Tensor = self.mlp(torch.cat(inputs, dim=-1))  # (N, 1)
+        return scores.squeeze(-1)

@@ -1,4 +1,4 @@
-"""Read and write weight files; no file is trusted."""
+"""Read and write weight files; nothing in a file is executed."""
 
 from __future__ import annotations
 
@@ -19,23 +19,22 @@ from slt.core.errors import SltError, UserError
 from slt.core.files import atomic_write
 
 WRAPPERS = ("student", "model", "model_state", "state_dict")
-"""Keys under which published checkpoints keep their weights; where several stand, the first is meant."""
+"""Keys under which published checkpoints store their weights; the first one present is used."""
 
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
 METADATA_KEY = "slt"
-NAMED_AT_MOST = 5
-FETCH_AGAIN = "copy or fetch the file again: it was cut off or damaged, or is something else"
+MAX_NAMES = 5
+FETCH_AGAIN = "copy or fetch the file again: it is truncated, damaged or not a weight file"
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the weights in a safetensors file or torch checkpoint, by name, on the CPU.
+    """Return the weights of a safetensors file or torch checkpoint: name → tensor on the CPU.
 
-    Where the format allows, the file is mapped into memory, not read. A checkpoint may keep its weights under one of
-    ``WRAPPERS``.
+    The file is memory-mapped where the format allows. A checkpoint may store its weights under one of ``WRAPPERS``.
 
     Raises:
-        UserError: no such file; not whole; of another kind; or a pickle that wants more than tensors, of which
-            nothing is run.
+        UserError: the file is missing, truncated, of another format, or a pickle with anything but tensors (it is not
+            executed).
     """
     try:
         with open(path, "rb") as file:
@@ -52,24 +51,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    with _safetensors(path) as (file, notes):
+    with _safetensors(path) as (file, metadata):
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        return weights | {name: weights[first] for name, first in notes.get("shared", {}).items()}
+        return weights | {name: weights[first] for name, first in metadata.get("shared", {}).items()}
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Return what ``save_weights`` was told to write beside the weights of a file; empty where it was told nothing.
+    """Return the ``metadata`` that ``save_weights`` wrote into a file; empty if there was none.
 
     Raises:
         UserError: the file cannot be read.
     """
-    with _safetensors(path) as (_, notes):
-        return {name: value for name, value in notes.items() if name != "shared"}
+    with _safetensors(path) as (_, metadata):
+        return {name: value for name, value in metadata.items() if name != "shared"}
 
 
 @contextmanager
 def _safetensors(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Open a file, with our notes in it."""
+    """Open a safetensors file; yield it and its slt metadata."""
     try:
         with safe_open(path, framework="pt") as file:
             yield file, json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
@@ -80,18 +79,18 @@ def _safetensors(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
 def _read_torch(path: Path, *, mapped: bool) -> object:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they speak to whoever wrote the file
+            warnings.simplefilter("ignore")  # warnings about how the file was written
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a damaged pickle can fail in any way
-        # torch's own words would advise to load the file without this protection. It also rejects names cut short,
-        # with which a truncated file may end: those are of torch's own makers of tensors.
+        # torch's message advises loading without this protection, so it is not shown. A truncated file may end in a
+        # shortened name of one of torch's own tensor constructors, which is no security problem.
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
         if wanted and not wanted[1].startswith("torch._"):
             raise UserError(
-                f"{path} is refused: it is a pickle that wants {wanted[1]}, and only tensors are allowed",
-                fix="if you trust its author, let them save the weights alone, best as safetensors",
+                f"{path} is refused: it is a pickle that imports {wanted[1]}, expected tensors only",
+                fix="ask its author for a file with weights only, preferably safetensors",
             ) from error
-        raise UserError(f"{path} cannot be read as a torch checkpoint of weights", fix=FETCH_AGAIN) from error
+        raise UserError(f"{path} cannot be read as a torch checkpoint, expected weights", fix=FETCH_AGAIN) from error
 
 
 def _unwrap(loaded: object, path: Path) -> dict[str, Tensor]:
@@ -102,20 +101,21 @@ def _unwrap(loaded: object, path: Path) -> dict[str, Tensor]:
     others = [str(key) for key, value in weights.items() if not isinstance(value, Tensor)]
     if others or not weights:
         where = f"under {under!r}" if under else f"and has none of {', '.join(WRAPPERS)}"
-        raise UserError(f"{path} holds no plain weights {where}: found {some(others) or 'nothing'}")
+        raise UserError(f"{path} holds no plain weights {where}: found {shorten(others) or 'nothing'}")
     return {str(name): value for name, value in weights.items()}
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
-    """Write weights as safetensors, whole or not at all; the same weights give the same bytes.
+    """Write weights as safetensors atomically; equal weights give equal bytes.
 
     Args:
-        path: where to.
-        weights: by name, on any device; what several names share is stored once.
-        metadata: anything JSON can hold.
+        path: output file.
+        weights: name → tensor on any device; a tensor shared by several names is stored once.
+        metadata: JSON-serialisable values.
 
     Raises:
-        SltError: the disk is full; UserError: one may not write there.
+        SltError: the disk is full.
+        UserError: no permission to write there.
     """
     stored: dict[str, Tensor] = {}
     shared: dict[str, str] = {}
@@ -127,20 +127,20 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[st
         if (first := first_of.setdefault(view, name)) != name:
             shared[name] = first
             continue
-        # safetensors refuses views of parts, and of what another name has stored.
+        # safetensors refuses partial views and storage shared with another name.
         is_view = storage.nbytes() != value.nbytes or storage.data_ptr() in storages
         stored[name] = (value.clone() if is_view else value).detach().cpu().contiguous()
         storages.add(storage.data_ptr())
     # One entry: safetensors writes several in random order.
-    notes = {METADATA_KEY: json.dumps({"shared": shared, **(metadata or {})}, sort_keys=True)}
+    header = {METADATA_KEY: json.dumps({"shared": shared, **(metadata or {})}, sort_keys=True)}
     with atomic_write(path) as file:
         try:
-            save_file(stored, file.name, notes)
+            save_file(stored, file.name, header)
         except SafetensorError as error:
-            raise SltError(f"cannot write {path}: {error}", fix="see that its disk has space left") from error
+            raise SltError(f"cannot write {path}: {error}", fix="free space on its disk") from error
 
 
-def some(names: Sequence[str], at_most: int = NAMED_AT_MOST) -> str:
-    """Return names as a person reads them: the first few, and how many more."""
+def shorten(names: Sequence[str], at_most: int = MAX_NAMES) -> str:
+    """Return the first ``at_most`` names and the number of the others, for messages."""
     more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
     return ", ".join(names[:at_most]) + more

@@ -1,4 +1,4 @@
-"""Configurations of the sign encoders in cards and recipes; need no torch."""
+"""Configurations of the sign encoders in cards and recipes; does not import torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEYPOINTS_DIM = 3 * N_JOINTS  # x, y and z of each
 
 @dataclass(frozen=True, kw_only=True)
 class SonarT5Config:
-    """The shape of a SONAR sign encoder; the defaults are the published one (T5-v1.1-large).
+    """Shape of a SONAR sign encoder; the defaults are those of the published one (T5-v1.1-large).
 
     Attributes:
         feature_dim: width of one input feature.
@@ -22,15 +22,15 @@ class SonarT5Config:
         d_kv: width of one attention head.
         d_ff: inner width of the feed-forward layers.
         num_layers: encoder layers.
-        num_decoder_layers: layers of the decoder that pools.
+        num_decoder_layers: layers of the pooling decoder.
         num_heads: attention heads.
-        vocab_size: rows of the token embedding, of which one, the pooling query, is used.
+        vocab_size: rows of the token embedding; only one, the pooling query, is used.
         relative_attention_num_buckets: buckets of the relative position bias.
-        relative_attention_max_distance: distance, in time steps, from which all share the last bucket.
-        dropout_rate: of every dropout in the transformer while training.
+        relative_attention_max_distance: distance in time steps beyond which all share the last bucket.
+        dropout_rate: of every dropout in the transformer, during training.
 
     Raises:
-        UserError: impossible sizes; every one is named.
+        UserError: impossible sizes; all are listed.
     """
 
     feature_dim: int = 768
@@ -53,17 +53,17 @@ class SonarT5Config:
 
 @dataclass(frozen=True, kw_only=True)
 class MlpConfig:
-    """The shape of a sign encoder that looks at each feature by itself.
+    """Shape of a sign encoder that processes each feature independently.
 
     Attributes:
         feature_dim: width of one input feature.
         hidden_dim: width between the two layers.
         output_dim: width of a sentence embedding.
-        length: every embedding's Euclidean length; SONAR's decoder reads it, so training sets it to its targets' mean.
-        dropout_rate: before the second layer, while training.
+        length: Euclidean norm of every embedding; SONAR's decoder uses it, so training sets it to the targets' mean.
+        dropout_rate: dropout before the second layer, during training.
 
     Raises:
-        UserError: impossible sizes; every one is named.
+        UserError: impossible sizes; all are listed.
     """
 
     feature_dim: int = 256
@@ -81,22 +81,22 @@ class MlpConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FusionConfig:
-    """The shape of a sign encoder that looks at keypoints and at pictures together.
+    """Shape of a sign encoder on keypoints and image embeddings.
 
     Attributes:
-        feature_dim: width of a frame's keypoints; there is only one.
-        visual_dim: width of a picture's embedding.
+        feature_dim: width of a frame's keypoints; only ``KEYPOINTS_DIM`` is allowed.
+        visual_dim: width of an image embedding.
         output_dim: width of a sentence embedding.
-        d_model: width of everything between.
+        d_model: width of all hidden states.
         num_heads: attention heads.
         d_ff: inner width of the feed-forward layers.
-        num_visual_layers: transformer layers on the pictures alone.
-        num_blocks: Squeezeformer blocks on both.
-        kernel_size: time steps that their convolutions see, an odd number.
-        dropout_rate: of every dropout while training.
+        num_visual_layers: transformer layers on the image embeddings.
+        num_blocks: Squeezeformer blocks on the fused sequence.
+        kernel_size: kernel of their convolutions in time steps; odd.
+        dropout_rate: of every dropout, during training.
 
     Raises:
-        UserError: impossible sizes; every one is named.
+        UserError: impossible sizes; all are listed.
     """
 
     feature_dim: int = KEYPOINTS_DIM
@@ -118,19 +118,19 @@ class FusionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
-    """The shape of a small transformer over keypoints.
+    """Shape of a small transformer on keypoints.
 
     Attributes:
-        feature_dim: width of a frame's keypoints; there is only one.
+        feature_dim: width of a frame's keypoints; only ``KEYPOINTS_DIM`` is allowed.
         output_dim: width of a sentence embedding.
         d_model: width of the transformer.
         num_heads: attention heads.
         d_ff: inner width of the feed-forward layers.
         num_layers: transformer layers.
-        dropout_rate: of every dropout while training.
+        dropout_rate: of every dropout, during training.
 
     Raises:
-        UserError: impossible sizes; every one is named.
+        UserError: impossible sizes; all are listed.
     """
 
     feature_dim: int = KEYPOINTS_DIM
@@ -151,12 +151,12 @@ def _on_keypoints(sizes: dict[str, int]) -> list[str]:
     checks = (
         (
             sizes["feature_dim"] != KEYPOINTS_DIM,
-            f"feature_dim {sizes['feature_dim']}, expected {KEYPOINTS_DIM}, the numbers of {N_JOINTS} joints",
+            f"feature_dim {sizes['feature_dim']}, expected {KEYPOINTS_DIM} (x, y, z of {N_JOINTS} joints)",
         ),
         (width % 2 != 0, f"d_model {width}, expected an even number"),
         (heads > 0 and width % heads != 0, f"d_model {width}, expected a multiple of num_heads {heads}"),
     )
-    return [said for wrong, said in checks if wrong]
+    return [message for wrong, message in checks if wrong]
 
 
 def _refuse(what: str, sizes: dict[str, int], dropout_rate: float, others: Sequence[str] = ()) -> None:

@@ -11,14 +11,14 @@ from torch.nn import functional as F
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 WEIGHTS_AT_ONCE = 2**22
-"""How many weights in half precision are widened at a time: 16 MB, which a cache can hold until they are used."""
+"""Half-precision weights converted to float32 at a time: 16 MB, which fits into a cache."""
 
-_WORTH_IT = 2**22  # multiplications, below which the call itself is what costs
-_NOTHING_MORE: tuple[Any, ...] = ("none", [], "")  # after the product
+_MIN_MULTIPLICATIONS = 2**22  # for fewer, the call overhead dominates
+_NO_POINTWISE_OP: tuple[Any, ...] = ("none", [], "")
 
 
 def is_native_dtype(dtype: torch.dtype) -> bool:
-    """Return whether this CPU has instructions for products in ``dtype``; without, torch is slower than in float32."""
+    """Return whether this CPU has matrix instructions for ``dtype``; without them torch is slower than in float32."""
     if dtype == torch.bfloat16:
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     if dtype == torch.float16:
@@ -27,7 +27,7 @@ def is_native_dtype(dtype: torch.dtype) -> bool:
 
 
 class CpuLinear(nn.Module):
-    """``x Wᵀ + b`` in float32, in the place of a linear part of torch or fairseq2, with its own parameters."""
+    """Linear layer computed in float32 that replaces one of torch or fairseq2 and shares its parameters."""
 
     def __init__(self, linear: Any) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class CpuLinear(nn.Module):
 
 
 class CpuEmbedding(nn.Module):
-    """A table that is looked up in, in the place of an embedding of torch or fairseq2, with its own parameter."""
+    """Embedding with float32 output that replaces one of torch or fairseq2 and shares its parameter."""
 
     def __init__(self, embedding: Any) -> None:
         super().__init__()
@@ -52,22 +52,22 @@ class CpuEmbedding(nn.Module):
 
 
 def is_linear(part: nn.Module) -> bool:
-    """Return whether a part is ``x Wᵀ + b`` and nothing else: torch's, fairseq2's or ours."""
+    """Return whether a module is a plain linear layer of torch, fairseq2 or this file."""
     if isinstance(part, NonDynamicallyQuantizableLinear):
-        return False  # torch's attention never calls it, but multiplies its weight beside others of its own
+        return False  # torch's attention reads its weight and never calls it
     own = {*vars(part), *part._parameters}
     return isinstance(part, (nn.Linear, CpuLinear)) or {"input_dim", "output_dim", "weight", "bias"} <= own
 
 
 def is_embedding(part: nn.Module) -> bool:
-    """Return whether a part is a table that is looked up in and nothing else: torch's, fairseq2's or ours."""
+    """Return whether a module is a plain embedding of torch, fairseq2 or this file."""
     if isinstance(part, nn.Embedding):
-        return type(part) is nn.Embedding  # mBART's scale what they find, or look up positions by themselves
+        return type(part) is nn.Embedding  # mBART's subclasses scale the output or compute positions
     return isinstance(part, CpuEmbedding) or hasattr(part, "num_embeddings")
 
 
 def replace(module: nn.Module, change: Callable[[str, nn.Module], nn.Module]) -> None:
-    """Put in place of every part of a module, whose name is told too, what ``change`` makes of it."""
+    """Replace every submodule by ``change(name, submodule)``."""
     for name, owner in list(module.named_modules()):
         for leaf, part in list(owner.named_children()):
             if (changed := change(f"{name}.{leaf}".lstrip("."), part)) is not part:
@@ -77,25 +77,22 @@ def replace(module: nn.Module, change: Callable[[str, nn.Module], nn.Module]) ->
 def use_cpu_kernels(module: nn.Module) -> None:
     """Replace layers of a model on this CPU by faster equivalents; results differ by rounding only.
 
-    In float32 large products go to oneDNN, which for the few rows of a text search takes half the time of the
-    library that torch asks by itself. In half precision without instructions for it, weights of products and tables
-    stay as they are, a mapped file maybe; they are widened in use, and all arithmetic is in float32: rounding the
-    weights is the only loss. With such instructions nothing changes. While gradients are recorded torch multiplies as
-    always.
+    In float32, large products use oneDNN, which takes half the time of torch's default library for the few rows of a
+    beam search. In half precision without native instructions, weights of linear layers and embeddings stay in half
+    precision (possibly memory-mapped) and are converted on use; all arithmetic is in float32. With native instructions
+    nothing changes. While gradients are recorded, torch's default is used.
     """
     dtypes = {value.dtype for value in module.parameters()}
     is_slow = any(not is_native_dtype(dtype) for dtype in dtypes)
     if not is_slow and dtypes != {torch.float32}:
         return
-    replace(
-        module,
-        lambda _, part: CpuLinear(part) if is_linear(part) else CpuEmbedding(part) if is_embedding(part) else part,
-    )
-    widening = [part for part in module.modules() if isinstance(part, (CpuLinear, CpuEmbedding))]
+    replace(module, lambda _, part: CpuLinear(part) if is_linear(part) else part)
+    replace(module, lambda _, part: CpuEmbedding(part) if is_embedding(part) else part)
+    converting = [part for part in module.modules() if isinstance(part, (CpuLinear, CpuEmbedding))]
     others = [part for part in module.modules() if not isinstance(part, (CpuLinear, CpuEmbedding))]
-    narrow = {id(part.weight) for part in widening} - {id(one) for part in others for one in part._parameters.values()}
+    half = {id(part.weight) for part in converting} - {id(one) for part in others for one in part._parameters.values()}
     for value in (*module.parameters(), *module.buffers()):
-        if id(value) not in narrow and value.is_floating_point():
+        if id(value) not in half and value.is_floating_point():
             value.data = value.data.float()
 
 
@@ -113,7 +110,7 @@ def cpu_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         pieces = weight.split(max(1, WEIGHTS_AT_ONCE // weight.shape[1]))
         product = torch.cat([cpu_linear(x, piece.float(), None) for piece in pieces], dim=-1)
         return product if bias is None else product + bias
-    if x.numel() * len(weight) < _WORTH_IT or not torch.backends.mkldnn.is_available():
+    if x.numel() * len(weight) < _MIN_MULTIPLICATIONS or not torch.backends.mkldnn.is_available():
         return F.linear(x, weight, bias)
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, *_NOTHING_MORE)
+    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, *_NO_POINTWISE_OP)
     return found

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from slt.core.errors import SltError, UserError
-from slt.models.checkpoint import NAMED_AT_MOST, read_weights, some
+from slt.models.checkpoint import MAX_NAMES, read_weights, shorten
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 class ModelKind(Protocol):
-    """What a model class says about files of its weights.
+    """Class attributes of a model class that describe its weight files.
 
     Attributes:
-        Config: the class of its configuration.
-        OLD_NAMES: beginnings of weight names in old files, and what they are called now.
-        UNUSED_WEIGHTS: patterns of weights that files may bring although the model has no use for them.
+        Config: class of its configuration.
+        OLD_NAMES: prefix of weight names in old files → current prefix.
+        UNUSED_WEIGHTS: patterns of weights that files may contain but the model does not use.
     """
 
     Config: ClassVar[type]
@@ -32,7 +32,7 @@ class ModelKind(Protocol):
 
 
 def load_model(kind: type[AnyModule], config: Any, path: Path) -> AnyModule:
-    """Make a model, a ``ModelKind``, with the weights of a file; never at random first; in evaluation mode.
+    """Build a model, a ``ModelKind``, with the weights of a file, without random initialisation; in evaluation mode.
 
     Raises:
         UserError: the file cannot be read, or its weights are those of another model.
@@ -48,7 +48,7 @@ def build_model(
     source: Path | str,
     dtype: torch.dtype = torch.float32,
 ) -> AnyModule:
-    """Make what ``load_model`` makes of weights that were read, in a dtype; those that have it are not copied."""
+    """Build a model as ``load_model`` does, from weights in memory; weights that have ``dtype`` are not copied."""
     says = cast(type[ModelKind], kind)
     model = build_empty(lambda: kind(config)).to(dtype)
     load_strict(model, rename(weights, says.OLD_NAMES), unused=says.UNUSED_WEIGHTS, source=source)
@@ -56,7 +56,7 @@ def build_model(
 
 
 def rename(weights: Mapping[str, Tensor], old_names: Mapping[str, str]) -> dict[str, Tensor]:
-    """Return the weights with every name that begins with a key of ``old_names`` beginning with its value."""
+    """Return the weights with prefixes of their names replaced by ``old_names``, old → new."""
 
     def modern(name: str) -> str:
         old = next((old for old in old_names if name.startswith(old)), "")
@@ -66,7 +66,7 @@ def rename(weights: Mapping[str, Tensor], old_names: Mapping[str, str]) -> dict[
 
 
 def build_empty(factory: Callable[[], AnyModule]) -> AnyModule:
-    """Call ``factory`` so that its parameters have shapes but no values: to be given some by ``load_strict``."""
+    """Call ``factory`` on the meta device: parameters have shapes but no values until ``load_strict``."""
     with torch.device("meta"):
         return factory()
 
@@ -79,27 +79,27 @@ def load_strict(
     unused: Iterable[str] = (),
     source: Path | str = "the weights",
 ) -> None:
-    """Put weights into a module, in its dtype, as they are and not as copies; all of them, and no others.
+    """Load weights into a module, in its dtype, without copying; names must match exactly.
 
     Args:
-        module: may be fresh from ``build_empty``.
-        weights: by name; of tensors that the module uses under several names, one name is enough.
-        optional: patterns (``norm.*``) of names that keep the value they have, if they have one.
-        unused: patterns of names to pass over.
-        source: what the weights are called in an error.
+        module: may come from ``build_empty``.
+        weights: name → tensor; one name is enough for a tensor shared by several.
+        optional: patterns (``norm.*``) of names that may be missing and keep their value, if they have one.
+        unused: patterns of names to ignore.
+        source: name of the weights in errors.
 
     Raises:
-        UserError: the weights are not those that ``fit`` would return.
-        SltError: the module has buffers that no file holds and that were built empty.
+        UserError: as for ``fit``.
+        SltError: the module has buffers without values that are not in weight files.
     """
     fitting = fit(module, weights, optional=optional, unused=unused, source=source)
     own = module.state_dict(keep_vars=True)
     by_tensor = {id(own[name]): value.to(own[name].dtype) for name, value in fitting.items()}
     given = {name: by_tensor[id(value)] for name, value in own.items() if id(value) in by_tensor}
     module.load_state_dict(given, strict=False, assign=True)
-    _share_again(module, own)
+    _restore_sharing(module, own)
     if empty := [name for name, value in chain(module.named_parameters(), module.named_buffers()) if value.is_meta]:
-        raise SltError(f"{type(module).__name__} cannot be built empty: no file has values for {some(empty)}")
+        raise SltError(f"{type(module).__name__} cannot be built empty: no file has values for {shorten(empty)}")
 
 
 def fit(
@@ -111,28 +111,28 @@ def fit(
     source: Path | str = "the weights",
     name_all: bool = False,
 ) -> dict[str, Tensor]:
-    """Return what a module takes of ``weights``, as it is, each tensor under the first of its names.
+    """Return the ``weights`` that a module uses, each tensor under the first of its names.
 
     Args:
-        module: may be fresh from ``build_empty``; it stays as it is.
-        weights: as for ``load_strict``, and so are the other arguments.
-        optional: see there.
-        unused: see there.
-        source: see there.
-        name_all: let an error give every name, and not only the first few of a kind.
+        module: may come from ``build_empty``; not modified.
+        weights: as for ``load_strict``.
+        optional: likewise.
+        unused: likewise.
+        source: likewise.
+        name_all: list every name in errors, not only the first few of each kind.
 
     Raises:
-        UserError: names are missing, unexpected, of another shape or type, or disagree although the module uses them
-            for one tensor; every kind is reported with its count.
+        UserError: names are missing, unexpected, of another shape or type, or differ although they share one tensor;
+            every kind is reported with its count.
     """
     own = module.state_dict(keep_vars=True)
     optional = [name for name in own if _matches(name, optional)]
     if mistakes := _mistakes(own, weights, optional, unused):
-        at_most = len(own) + len(weights) if name_all else NAMED_AT_MOST
-        told = [f"{len(names)} {what} ({some(names, at_most)})" for what, names in mistakes.items()]
+        at_most = len(own) + len(weights) if name_all else MAX_NAMES
+        found = [f"{len(names)} {what} ({shorten(names, at_most)})" for what, names in mistakes.items()]
         raise UserError(
-            f"{source} does not fit {type(module).__name__}: {'; '.join(told)}",
-            fix="give the file and the configuration of one and the same model",
+            f"{source} does not fit {type(module).__name__}: {'; '.join(found)}",
+            fix="give the file and the configuration of the same model",
         )
     first: dict[int, str] = {}
     for name in own:
@@ -144,7 +144,7 @@ def fit(
 def _mistakes(
     own: Mapping[str, Tensor], weights: Mapping[str, Tensor], optional: Sequence[str], unused: Iterable[str]
 ) -> dict[str, list[str]]:
-    """Return the names that keep ``weights`` from being those of a module with the state ``own``, by kind."""
+    """Return kind of mismatch → names, between ``weights`` and a module with the state ``own``."""
     filled = {id(own[name]) for name in own if name in weights}
     absent = [name for name, value in own.items() if id(value) not in filled]
     found = {
@@ -160,31 +160,31 @@ def _mistakes(
             for name, value in own.items()
             if name in weights and weights[name].is_floating_point() != value.is_floating_point()
         ],
-        "other than under another name": _at_odds(own, weights),
+        "unequal to another name of the same tensor": _unequal(own, weights),
     }
     return {what: names for what, names in found.items() if names}
 
 
-def _at_odds(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
+def _unequal(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
     """Return the names whose weights differ from those of an earlier name of the same tensor."""
     first: dict[int, Tensor] = {}
-    at_odds = []
+    unequal = []
     for name in own:
         if name not in weights:
             continue
         found, earlier = weights[name], first.setdefault(id(own[name]), weights[name])
-        # Most files store what is shared once, so there is nothing to compare.
+        # Most files store shared tensors once, so there is nothing to compare.
         if found.shape == earlier.shape and found.data_ptr() != earlier.data_ptr() and not torch.equal(found, earlier):
-            at_odds.append(name)
-    return at_odds
+            unequal.append(name)
+    return unequal
 
 
-def _share_again(module: nn.Module, before: Mapping[str, Tensor]) -> None:
-    """Let names of ``module`` that meant one parameter ``before`` loading do so again; assigning parts them."""
+def _restore_sharing(module: nn.Module, before: Mapping[str, Tensor]) -> None:
+    """Share parameters again that were shared ``before`` loading; assigning separates them."""
     after = module.state_dict(keep_vars=True)
-    keeper: dict[int, str] = {}
+    first_of: dict[int, str] = {}
     for name, old in before.items():
-        if (first := keeper.setdefault(id(old), name)) != name:
+        if (first := first_of.setdefault(id(old), name)) != name:
             owner, _, leaf = name.rpartition(".")
             setattr(module.get_submodule(owner), leaf, after[first])
 

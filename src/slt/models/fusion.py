@@ -1,4 +1,4 @@
-"""Sign encoder on two streams: keypoints and picture embeddings."""
+"""Sign encoder on two streams: keypoints and image embeddings."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from slt.models.squeezeformer import Block
 
 
 class Fusion(nn.Module):
-    """Keypoints and embeddings of pictures, brought to one pace and mixed by a gate, through Squeezeformer blocks.
+    """Gated fusion of keypoints and image embeddings, followed by Squeezeformer blocks.
 
-    The pictures' embeddings go through a transformer of their own first, and are then read at the keypoints' times. At
-    each step and in each channel the gate, which sees both, says how much of either goes on.
+    A transformer encodes the image embeddings, which are then interpolated at the keypoints' time steps. A gate
+    computed from both streams weighs them per time step and channel.
     """
 
     Config: ClassVar = FusionConfig
     OLD_NAMES: ClassVar[dict[str, str]] = {}
     UNUSED_WEIGHTS: ClassVar[tuple[str, ...]] = ()
     SENTENCE_ONLY: ClassVar[tuple[str, ...]] = ("projection",)
-    """Parts that only the sentence embedding needs, not the states."""
+    """Submodules used for the sentence embedding only, not for the states."""
     INPUT_OUTPUT_LAYERS: ClassVar[tuple[str, ...]] = ("pictures.", "projection.")
 
     def __init__(self, config: FusionConfig) -> None:
@@ -46,50 +46,50 @@ class Fusion(nn.Module):
         """Embed B clips.
 
         Args:
-            batch: (B, N, 225) keypoints, NaN where not seen, and as ``visual`` (B, M, visual_dim) embeddings of
-                pictures, each with their lengths, at least 1.
+            batch: (B, N, 225) keypoints, NaN where not detected, and as ``visual`` (B, M, visual_dim) image
+                embeddings, each with lengths of at least 1.
 
         Returns:
             (B, output_dim) sentence embeddings and the (B, N, d_model) states.
 
         Raises:
-            UserError: there is no second stream.
+            UserError: the second stream is missing.
         """
         if batch.visual is None:
             raise UserError(
-                "the fusion encoder takes two streams of features, and was given one",
-                fix="give keypoints and embeddings of pictures, as {keypoints: DIR, siglip: DIR} say",
+                "found one stream of features, expected two for the fusion encoder",
+                fix="give keypoints and image embeddings, for example {keypoints: DIR, siglip: DIR}",
             )
         mask = batch.mask
         joints = normalise(batch.features, mask).to(self.pictures.weight.dtype)
         keypoints: Tensor = self.keypoints(joints)  # (B, N, d_model)
-        looks = resample_to(self._look(batch.visual), batch.visual.lengths, batch)
-        gate = self.gate(torch.cat([keypoints, looks], dim=-1)).sigmoid()
-        sequence = gate * keypoints + (1 - gate) * looks
+        visual = resample_to(self._encode_visual(batch.visual), batch.visual.lengths, batch)
+        gate = self.gate(torch.cat([keypoints, visual], dim=-1)).sigmoid()
+        sequence = gate * keypoints + (1 - gate) * visual
         for block in self.blocks:
             sequence = block(sequence, mask)
         return EncoderOutput(sentence=self.projection(masked_mean(sequence, mask)), sequence=sequence, mask=mask)
 
-    def _look(self, visual: FeatureBatch) -> Tensor:
+    def _encode_visual(self, visual: FeatureBatch) -> Tensor:
         mask = visual.mask
-        embeddings = visual.features.masked_fill(~mask[:, :, None], 0)  # attention would not silence a NaN
+        embeddings = visual.features.masked_fill(~mask[:, :, None], 0)  # masked attention still propagates NaN
         embeddings = embeddings.to(self.pictures.weight.dtype)
-        looked: Tensor = self.temporal(self.pictures(embeddings), mask)  # (B, M, d_model)
-        return looked
+        encoded: Tensor = self.temporal(self.pictures(embeddings), mask)  # (B, M, d_model)
+        return encoded
 
 
 def resample_to(states: Tensor, lengths: Tensor, batch: FeatureBatch) -> Tensor:
-    """Read each clip's states at the time steps of another stream of it, between two of them by linear interpolation.
+    """Interpolate states linearly at the time steps of another stream of the same clips.
 
-    Both streams are taken to begin and to end together, each step in the middle of its segment of time.
+    Both streams are assumed to start and end together; each time step lies at the centre of its interval.
 
     Args:
-        states: (B, M, D).
-        lengths: (B,) int64, how many of the M are real; nothing else is read.
-        batch: the other stream, of N steps.
+        states: (B, M, D) float.
+        lengths: (B,) int64, number of real steps among the M.
+        batch: the other stream, with N steps.
 
     Returns:
-        (B, N, D).
+        (B, N, D) float.
     """
     here, there = (one.to(states.device)[:, None].float() for one in (lengths, batch.lengths))  # (B, 1)
     steps = torch.arange(batch.features.shape[1], device=states.device)[None]

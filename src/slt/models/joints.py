@@ -7,24 +7,24 @@ from torch import Tensor
 
 from slt.video.keypoints import N_JOINTS
 
-LEFT_SHOULDER, RIGHT_SHOULDER = 11, 12  # MediaPipe's numbers of them
-MIDDLE, USUAL_WIDTH = 0.5, 0.25  # where a signer's shoulders mostly are in a picture, and how wide; picture widths
-NARROWEST = 0.01  # picture widths; less is a mistake of the detector, and would blow everything up
+LEFT_SHOULDER, RIGHT_SHOULDER = 11, 12  # MediaPipe's indices
+DEFAULT_CENTRE, DEFAULT_WIDTH = 0.5, 0.25  # shoulder centre and distance if not detected; in image widths
+MIN_WIDTH = 0.01  # image widths; smaller distances are detection errors
 
 
 def normalise(keypoints: Tensor, mask: Tensor) -> Tensor:
-    """Return keypoints that depend neither on where the signer is in the picture nor on how near.
+    """Normalise keypoints by the signer's position and size.
 
-    In each clip, x and y are moved by the median middle of the shoulders and all is divided by their median distance,
-    both over the frames in which the two are seen: one place and one size for the whole clip, so that leaning
-    forward remains a movement. z is divided alone: a body's is measured from its hips already, a hand's from its own
-    wrist. A joint of which any number is not finite counts as not seen, and becomes zeros, as padding does. A clip in
-    which the shoulders are never seen together is taken to be in the middle, and of the usual size.
+    Per clip, the median shoulder centre is subtracted from x and y, and x, y and z are divided by the median shoulder
+    distance, both over the frames with both shoulders. One origin and scale per clip preserve movements such as
+    leaning forward. z is not shifted: MediaPipe measures it from the hips (body) or the wrist (hands). A joint with a
+    non-finite coordinate counts as not detected and becomes zeros, like padding. If the shoulders are never detected
+    together, ``DEFAULT_CENTRE`` and ``DEFAULT_WIDTH`` are used.
 
-    x is in picture widths and y in picture heights, so pictures of one corpus should have the same proportions.
+    x is in image widths and y in image heights, so all videos of a corpus should have the same aspect ratio.
 
     Args:
-        keypoints: (B, N, 225) float, 75 joints with x, y and z in MediaPipe Holistic's order; NaN where not seen.
+        keypoints: (B, N, 225) float, x, y, z of 75 joints in MediaPipe Holistic's order; NaN where not detected.
         mask: (B, N) bool, True = real.
 
     Returns:
@@ -34,13 +34,13 @@ def normalise(keypoints: Tensor, mask: Tensor) -> Tensor:
     seen = joints.isfinite().all(-1) & mask[:, :, None]  # (B, N, 75)
     left, right = joints[:, :, LEFT_SHOULDER, :2], joints[:, :, RIGHT_SHOULDER, :2]
     both = (seen[:, :, LEFT_SHOULDER] & seen[:, :, RIGHT_SHOULDER])[:, :, None]
-    middle = _median((left + right) / 2, both).nan_to_num(nan=MIDDLE)  # (B, 2)
-    width = _median((left - right).norm(dim=-1, keepdim=True), both).nan_to_num(nan=USUAL_WIDTH)  # (B, 1)
-    origin = torch.nn.functional.pad(middle, (0, 1))[:, None, None]  # (B, 1, 1, 3): z stays where it is
-    moved = (joints - origin) / width.clamp(min=NARROWEST)[:, None, None]
+    middle = _median((left + right) / 2, both).nan_to_num(nan=DEFAULT_CENTRE)  # (B, 2)
+    width = _median((left - right).norm(dim=-1, keepdim=True), both).nan_to_num(nan=DEFAULT_WIDTH)  # (B, 1)
+    origin = torch.nn.functional.pad(middle, (0, 1))[:, None, None]  # (B, 1, 1, 3): z is not shifted
+    moved = (joints - origin) / width.clamp(min=MIN_WIDTH)[:, None, None]
     return moved.masked_fill(~seen[..., None], 0).flatten(-2)
 
 
 def _median(values: Tensor, counts: Tensor) -> Tensor:
-    """Return (B, D), the median over time of (B, N, D) values that (B, N, 1) says count; NaN where none does."""
+    """Return the (B, D) median over time of (B, N, D) values where (B, N, 1) ``counts`` is True; NaN if nowhere."""
     return values.masked_fill(~counts, torch.nan).nanmedian(dim=1).values

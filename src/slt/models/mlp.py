@@ -12,9 +12,9 @@ from slt.models.config import MlpConfig
 
 
 class Mlp(nn.Module):
-    """Two layers over single features; it cannot tell in which order signs were made.
+    """Two layers per feature, then mean pooling: invariant to the order of signs.
 
-    For features that know their neighbourhood already, and as the baseline every other encoder has to beat.
+    Suits features with temporal context, and serves as a baseline.
     """
 
     Config: ClassVar = MlpConfig
@@ -36,12 +36,12 @@ class Mlp(nn.Module):
         """Embed B clips.
 
         Args:
-            batch: (B, N, feature_dim) features with their lengths, each at least 1.
+            batch: (B, N, feature_dim) features with lengths of at least 1.
 
         Returns:
             (B, output_dim) sentence embeddings of the configured length, and (B, N, output_dim) states.
         """
         mask = batch.mask
         sequence: Tensor = self.layers(batch.features.masked_fill(~mask[:, :, None], 0))
-        summed = sequence.masked_fill(~mask[:, :, None], 0).sum(1)  # (B, output_dim); a mean points the same way
+        summed = sequence.masked_fill(~mask[:, :, None], 0).sum(1)  # (B, output_dim); same direction as the mean
         return EncoderOutput(sentence=self.config.length * F.normalize(summed), sequence=sequence, mask=mask)

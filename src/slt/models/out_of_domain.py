@@ -16,12 +16,12 @@ SHRINKAGE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """The features a model contains.
+    """Gaussian model of the features of the training clips.
 
     Attributes:
         mean: (D,) float32, the mean feature.
         precision: (D, D) float32, the inverse covariance of single features.
-        threshold: () float32; a clip whose `distance` lies above it is not of this domain.
+        threshold: () float32; a clip with a larger `distance` is out of domain.
     """
 
     mean: Tensor
@@ -29,26 +29,26 @@ class Domain:
     threshold: Tensor
 
     def distance(self, features: Tensor) -> float:
-        """Return the mean squared Mahalanobis distance of a clip's (N, D) features, about D for a known one."""
-        away = features.float().cpu() - self.mean
-        return float(((away @ self.precision) * away).sum(dim=1).mean())
+        """Return the mean squared Mahalanobis distance of a clip's (N, D) features; about D in domain."""
+        centred = features.float().cpu() - self.mean
+        return float(((centred @ self.precision) * centred).sum(dim=1).mean())
 
     def contains(self, features: Tensor) -> bool:
-        """Return whether a clip with these (N, D) features looks like the training clips."""
+        """Return whether a clip with these (N, D) features is in domain."""
         return self.distance(features) <= float(self.threshold)
 
 
 def fit_domain(clips: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Describe the features of training clips, so that foreign videos can be told from them.
+    """Fit a `Domain` to the features of training clips.
 
-    Mean and covariance come from four clips of every five; the threshold is the largest distance among the clips
-    left out, with a margin, because a clip that helped to fit the covariance looks nearer than a new one does.
+    Mean and covariance are fitted on four of every five clips. The threshold is ``MARGIN`` times the largest distance
+    among the held-out clips, because clips used for fitting have smaller distances than new ones.
 
     Args:
-        clips: at least 5 clips' features, each (N_i, D).
+        clips: features of at least 5 clips, each (N_i, D) float.
 
     Returns:
-        The tensors of a `Domain` by name, to be saved beside the bundle's weights.
+        Name → tensor of a `Domain`, saved beside the bundle's weights.
 
     Raises:
         UserError: too few clips.
@@ -57,13 +57,13 @@ def fit_domain(clips: Sequence[Tensor]) -> dict[str, Tensor]:
         with one class.
     """
     if len(clips) < 5:
-        raise UserError(f"a domain is fitted on at least 5 clips, not {len(clips)}", fix="make more clips")
+        raise UserError(f"found {len(clips)} clips to fit a domain, expected at least 5", fix="give more clips")
     fitted = torch.cat([clip for k, clip in enumerate(clips) if k % 5]).double().cpu()
     mean = fitted.mean(dim=0)
     covariance = torch.atleast_2d(torch.cov(fitted.T))
-    # Directions in which the clips hardly vary would make any new clip look infinitely far.
+    # Shrinkage: directions with almost no variance would give new clips huge distances.
     covariance += SHRINKAGE * covariance.diagonal().mean() * torch.eye(len(mean), dtype=torch.float64)
     precision = torch.linalg.inv(covariance)
-    unbounded = Domain(mean=mean.float(), precision=precision.float(), threshold=torch.tensor(torch.inf))
-    farthest = max(unbounded.distance(clip) for clip in clips[::5])
-    return {"mean": unbounded.mean, "precision": unbounded.precision, "threshold": torch.tensor(MARGIN * farthest)}
+    model = Domain(mean=mean.float(), precision=precision.float(), threshold=torch.tensor(torch.inf))
+    largest = max(model.distance(clip) for clip in clips[::5])
+    return {"mean": model.mean, "precision": model.precision, "threshold": torch.tensor(MARGIN * largest)}

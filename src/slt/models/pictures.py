@@ -1,4 +1,4 @@
-"""Preprocess pictures for transformers models: resize on the CPU, normalise on the device."""
+"""Preprocess images for transformers models: resize on the CPU, normalise on the device."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """The numbers of an image processor.
+    """Parameters of an image processor.
 
     Attributes:
-        height: of a picture, resized, in pixels; None: ``shortest_edge`` says it.
-        width: likewise.
-        shortest_edge: of a picture, resized with its proportions kept; None: height and width say it.
-        crop: height and width of its middle that is kept; None: all of it.
-        resample: Pillow's number of the filter.
-        rescale: what bytes are multiplied with.
-        mean: of red, green and blue, subtracted after that.
-        std: of the same, what they are divided by.
+        height: resized height in pixels; None: given by ``shortest_edge``.
+        width: resized width in pixels; likewise.
+        shortest_edge: resized shorter edge in pixels, preserving the aspect ratio; None: given by height and width.
+        crop: (height, width) of the centre crop in pixels; None: no crop.
+        resample: Pillow's number of the resampling filter.
+        rescale: factor applied to pixel values 0..255.
+        mean: subtracted per RGB channel after rescaling.
+        std: divisor per RGB channel.
     """
 
     height: int | None
@@ -46,25 +46,25 @@ class Pictures:
         sizes = [self.height, self.width, self.shortest_edge, *(self.crop or ())]
         mistakes = [f"{size} pixels, expected at least 1" for size in sizes if size is not None and size < 1]
         if self.shortest_edge is None and None in (self.height, self.width):
-            mistakes.append("neither height and width nor shortest_edge")
+            mistakes.append("neither height and width nor shortest_edge is given")
         if self.resample not in range(6):
-            mistakes.append(f"resample {self.resample}, expected one of Pillow's filters, 0 to 5")
+            mistakes.append(f"resample {self.resample}, expected the number of a Pillow filter, 0 to 5")
         if 0 in self.std:
-            mistakes.append("std 0")
+            mistakes.append("std 0, expected other values")
         if mistakes:
-            raise UserError(f"bad picture configuration: {'; '.join(mistakes)}")
+            raise UserError(f"bad image configuration: {'; '.join(mistakes)}")
 
     @classmethod
     def of(cls, processor: Any) -> Pictures:
-        """Return the numbers of one of transformers' image processors; what it does not do is done by 1 and 0.
+        """Return the parameters of a transformers image processor; disabled steps become identities.
 
         Raises:
-            UserError: it leaves pictures as large as they are, or its numbers are impossible.
+            UserError: resizing is disabled, or parameters are impossible.
         """
         if not processor.do_resize:
             raise UserError(
-                "the picture configuration has do_resize false, and frames of videos are not of the model's size",
-                fix="set do_resize to true, and size to what the model takes",
+                "found do_resize false in the image configuration, expected true: frames differ from the model's size",
+                fix="set do_resize to true and size to the model's input size",
             )
         size = dict(processor.size)
         crop = processor.crop_size if getattr(processor, "do_center_crop", False) else None
@@ -81,11 +81,11 @@ class Pictures:
 
     @property
     def n_bytes(self) -> int:
-        """Size of a fitted picture of a square frame."""
+        """Bytes of a preprocessed square frame."""
         return self.fit(np.zeros((64, 64, 3), np.uint8)).nbytes
 
     def fit(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Resize a (H, W, 3) uint8 frame and cut out its middle: (height, width, 3) uint8."""
+        """Resize and centre-crop a (H, W, 3) uint8 frame: (height, width, 3) uint8."""
         from transformers.image_transforms import resize
 
         size: Any = self._size(*frame.shape[:2])
@@ -98,7 +98,7 @@ class Pictures:
         return picture
 
     def _size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the (height, width) that a picture of this size is resized to."""
+        """Return the (height, width) in pixels that an image of this size is resized to."""
         if self.shortest_edge is None:
             return self.height or height, self.width or width
         short, long = sorted((height, width))
@@ -106,30 +106,30 @@ class Pictures:
         return (other, self.shortest_edge) if width <= height else (self.shortest_edge, other)
 
     def normalise(self, pictures: Tensor) -> Tensor:
-        """Turn (..., H, W, 3) uint8 pictures into (..., 3, H, W) float32."""
-        mean, std = (torch.tensor(three, device=pictures.device) for three in (self.mean, self.std))
+        """Normalise (..., H, W, 3) uint8 images: (..., 3, H, W) float32."""
+        mean, std = (torch.tensor(rgb, device=pictures.device) for rgb in (self.mean, self.std))
         return ((pictures.float() * self.rescale - mean) / std).movedim(-1, -3)
 
 
 def weights_of(folder: Path) -> Path:
-    """Return the file of the weights in the folder of a transformers model, its configuration being there too.
+    """Return the weight file of a transformers model folder; checks that the configuration files exist.
 
     Raises:
-        UserError: the folder lacks something.
+        UserError: files are missing.
     """
     found = next((folder / name for name in WEIGHTS_NAMES if (folder / name).is_file()), None)
     missing = [name for name in (CONFIG_NAME, PROCESSOR_NAME) if not (folder / name).is_file()]
     missing += [] if found else [" or ".join(WEIGHTS_NAMES)]
     if found is None or missing:
         raise UserError(
-            f"{folder} is not the folder of a transformers model: it lacks {', '.join(missing)}",
-            fix="give --model a folder with these three files, as the model's authors publish them",
+            f"{folder} is not the folder of a transformers model: {', '.join(missing)} missing",
+            fix="give --model a folder with weights, config.json and preprocessor_config.json, as published",
         )
     return found
 
 
 def check_type(folder: Path, known: tuple[str, ...]) -> None:
-    """Check that the configuration in ``folder`` is of one of the types ``known``.
+    """Check that the model type of the configuration in ``folder`` is one of ``known``.
 
     Raises:
         UserError: it is not, or cannot be read.
@@ -140,4 +140,4 @@ def check_type(folder: Path, known: tuple[str, ...]) -> None:
     except (OSError, ValueError) as error:
         raise UserError(f"{folder / CONFIG_NAME} is not JSON: {error}") from error
     if found not in known:
-        raise UserError(f"{folder} holds a model of the type {found!r}, expected {' or '.join(known)}")
+        raise UserError(f"{folder} holds a model of type {found!r}, expected {' or '.join(known)}")

@@ -8,34 +8,34 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LONGEST_WAVE = 10_000.0
+MAX_PERIOD = 10_000.0
 
 
 def sinusoids(positions: Tensor, width: int) -> Tensor:
-    """Return (N, width) sines, then cosines, of (N,) positions, at wavelengths from 2π to 20,000π steps.
+    """Return (N, width) sinusoidal embeddings of (N,) positions: sines, then cosines; wavelengths 2π to 20,000π steps.
 
     Reference: Vaswani et al. 2017, arXiv 1706.03762, section 3.5.
     """
-    falling = torch.arange(0, width, 2, device=positions.device) * (-math.log(LONGEST_WAVE) / width)
-    angles = positions.float()[:, None] * falling.exp()
+    exponents = torch.arange(0, width, 2, device=positions.device) * (-math.log(MAX_PERIOD) / width)
+    angles = positions.float()[:, None] * exponents.exp()
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
 def masked_mean(sequence: Tensor, mask: Tensor) -> Tensor:
-    """Return (B, D), the mean of the real steps of (B, N, D), where the (B, N) mask is True."""
+    """Return the (B, D) mean over the real steps of (B, N, D); the (B, N) mask is True where real."""
     return sequence.masked_fill(~mask[:, :, None], 0).sum(1) / mask.sum(1, keepdim=True)
 
 
 class Layer(nn.Module):
-    """Attention, then two linear layers, each behind a norm and beside a way past it.
+    """Pre-norm transformer layer: self-attention, then a feed-forward network, both with residual connections.
 
     Args:
         d_model: width.
         num_heads: attention heads.
-        d_ff: inner width of the two linear layers.
-        dropout_rate: of what each half adds, and inside the second.
+        d_ff: inner width of the feed-forward network.
+        dropout_rate: on each residual branch and inside the feed-forward network.
 
-    Reference: Xiong et al. 2020, arXiv 2002.04745 (norms before).
+    Reference: Xiong et al. 2020, arXiv 2002.04745 (pre-norm).
     """
 
     def __init__(self, d_model: int, num_heads: int, d_ff: int, dropout_rate: float) -> None:
@@ -57,14 +57,14 @@ class Layer(nn.Module):
         """(B, N, D) finite states and the (B, N) mask, True = real → (B, N, D)."""
         heads = self.qkv(self.attention_norm(sequence)).unflatten(-1, (3, self.num_heads, -1))  # (B, N, 3, H, D/H)
         query, key, value = heads.permute(2, 0, 3, 1, 4)
-        seen = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None])
-        sequence = sequence + self.dropout(self.out(seen.transpose(1, 2).flatten(2)))
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None])
+        sequence = sequence + self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
         added: Tensor = self.dropout(self.feed_forward(sequence))
         return sequence + added
 
 
 class Stack(nn.Module):
-    """Positions, several of these layers, and a norm at the end."""
+    """Position embeddings, ``n_layers`` layers and a final norm."""
 
     def __init__(self, n_layers: int, d_model: int, num_heads: int, d_ff: int, dropout_rate: float) -> None:
         super().__init__()

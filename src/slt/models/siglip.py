@@ -20,22 +20,22 @@ TYPES = ("siglip", "siglip_vision_model")
 
 @dataclass(frozen=True, kw_only=True)
 class SiglipConfig:
-    """The shape of a SigLIP's image half, and how it wants pictures; the defaults are those of SigLIP base.
+    """Shape of a SigLIP image encoder and its preprocessing; the defaults are those of SigLIP base.
 
     Attributes:
-        pictures: resized to what, and normalised how.
+        pictures: image preprocessing.
         hidden_size: width of the transformer, and of an embedding.
         intermediate_size: inner width of the feed-forward layers.
-        num_hidden_layers: their number.
-        num_attention_heads: heads of each.
-        num_channels: colours of a pixel.
-        image_size: height and width of a picture, in pixels.
-        patch_size: the same of a patch.
-        hidden_act: the feed-forward layers' function, as transformers calls it.
+        num_hidden_layers: transformer layers.
+        num_attention_heads: attention heads per layer.
+        num_channels: colour channels.
+        image_size: height and width of an image, in pixels.
+        patch_size: height and width of a patch, in pixels.
+        hidden_act: activation function, by its name in transformers.
         layer_norm_eps: of every layer norm.
 
     Raises:
-        UserError: impossible sizes; every one is named.
+        UserError: impossible sizes; all are listed.
     """
 
     pictures: Pictures
@@ -59,7 +59,7 @@ class SiglipConfig:
 
     @property
     def shape(self) -> dict[str, int | float | str]:
-        """All but the pictures, as transformers takes it."""
+        """All attributes but ``pictures``, as transformers takes them."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "pictures"}
 
     @property
@@ -69,17 +69,17 @@ class SiglipConfig:
 
 
 class Siglip(nn.Module):
-    """The image half of a SigLIP, as transformers computes it.
+    """SigLIP image encoder of transformers.
 
     Attributes:
-        config: its shape, and how it wants frames.
+        config: shape and preprocessing.
 
     Reference: Zhai et al. 2023, arXiv 2303.15343.
     """
 
     Config: ClassVar = SiglipConfig
     OLD_NAMES: ClassVar[dict[str, str]] = {}
-    UNUSED_WEIGHTS: ClassVar = ("text_model.*", "logit_scale", "logit_bias")  # the other half
+    UNUSED_WEIGHTS: ClassVar = ("text_model.*", "logit_scale", "logit_bias")  # the text encoder
 
     def __init__(self, config: SiglipConfig) -> None:
         super().__init__()
@@ -87,26 +87,26 @@ class Siglip(nn.Module):
 
         self.config = config
         self.vision_model = SiglipVisionModel(SiglipVisionConfig(**config.shape)).vision_model
-        # No file has these numbers, and a model that is built empty has none: they only count.
-        places = self.vision_model.embeddings
-        places.position_ids = torch.arange(places.num_positions, device="cpu").expand(1, -1)
+        # Position indices: not in weight files, and without values in a model built on the meta device.
+        embeddings = self.vision_model.embeddings
+        embeddings.position_ids = torch.arange(embeddings.num_positions, device="cpu").expand(1, -1)
 
     @classmethod
     def from_folder(cls, folder: Path) -> Siglip:
-        """Load one as transformers keeps it: from its own folder, or from that of the whole model.
+        """Load from a transformers folder of the image encoder or of the whole SigLIP model.
 
         Args:
             folder: with ``config.json``, ``preprocessor_config.json`` and weights.
 
         Raises:
-            UserError: the folder lacks something, or holds another model.
+            UserError: files are missing, or the folder holds another model.
         """
         weights = weights_of(folder)
         return load_model(cls, siglip_config(folder), weights)
 
     @property
     def pictures(self) -> Pictures:
-        """How it wants frames."""
+        """Image preprocessing."""
         return self.config.pictures
 
     @property
@@ -116,16 +116,16 @@ class Siglip(nn.Module):
 
     @torch.inference_mode()
     def forward(self, frames: Tensor) -> Tensor:
-        """Embed (B, H, W, 3) uint8 frames, fitted by ``pictures``: (B, feature_dim), in the weights' dtype."""
+        """Embed (B, H, W, 3) uint8 frames resized by ``pictures.fit``: (B, feature_dim) in the weights' dtype."""
         dtype = next(self.parameters()).dtype
         return self.vision_model(pixel_values=self.pictures.normalise(frames).to(dtype)).pooler_output
 
 
 def siglip_config(folder: Path) -> SiglipConfig:
-    """Read the configuration of a SigLIP in a folder as transformers keeps it.
+    """Read the configuration of a SigLIP model in a transformers folder.
 
     Raises:
-        UserError: the folder lacks something, or holds another model.
+        UserError: files are missing, or the folder holds another model.
     """
     weights_of(folder)
     check_type(folder, TYPES)
@@ -142,12 +142,10 @@ def siglip_config(folder: Path) -> SiglipConfig:
 
 @contextmanager
 def _reading(file: Path) -> Iterator[None]:
-    """Describe of which file it is that something cannot be read."""
+    """Name the file in errors raised while reading it."""
     try:
         yield
     except UserError as error:
         raise UserError(f"{file}: {error.message}", fix=error.fix) from error
-    except (OSError, ValueError, TypeError, AttributeError) as error:  # as transformers meets what it did not expect
-        raise UserError(
-            f"{file} cannot be read: {error}", fix="give --model the folder as the model's authors publish it"
-        ) from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:  # raised by transformers
+        raise UserError(f"{file} cannot be read: {error}", fix="give --model the folder as published") from error

@@ -14,31 +14,31 @@ from slt.core.errors import UserError
 from slt.core.tensors import FeatureBatch
 
 PIXEL_MEAN, PIXEL_STD = 0.45, 0.225
-"""Of all three colour channels alike, on pixels brought to 0..1."""
+"""Of all three colour channels, on pixels scaled to 0..1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignHieraConfig:
-    """The shape of a SignHiera; the defaults are the published ``hiera_base_128x224``.
+    """Shape of a SignHiera; the defaults are those of the published ``hiera_base_128x224``.
 
-    Triples run over time, height, width; lists, as a JSON card has them, become tuples.
+    Triples are (time, height, width); lists from a JSON card become tuples.
 
     Attributes:
         input_size: frames, height and width of one window, in frames and pixels.
-        embed_dim: width of the first stage; every later stage doubles it.
-        num_heads: attention heads of the first stage; every later stage doubles them.
+        embed_dim: width of the first stage; doubled by every later stage.
+        num_heads: attention heads of the first stage; doubled by every later stage.
         stages: blocks per stage.
-        q_pool: how many of the stage borders pool the queries by ``q_stride``.
-        q_stride: pooling of one border, in patches; time is never pooled.
-        mask_unit_size: in patches, one time step long: what attention of the early stages stays inside of.
-        mask_unit_attn: per stage, whether attention stays inside a mask unit or is global.
-        patch_kernel: of the convolution that turns pixels into patches, in frames and pixels.
-        patch_stride: of the same.
-        patch_padding: of the same.
-        sep_pos_embed: separate spatial and temporal position embeddings rather than one for every patch.
+        q_pool: number of stage transitions that pool the queries by ``q_stride``.
+        q_stride: query pooling of one transition, in patches; time is never pooled.
+        mask_unit_size: local attention window of the early stages, in patches; one time step long.
+        mask_unit_attn: per stage, True for attention inside a mask unit, False for global attention.
+        patch_kernel: kernel of the patch embedding convolution, in frames and pixels.
+        patch_stride: its stride.
+        patch_padding: its padding.
+        sep_pos_embed: separate spatial and temporal position embeddings instead of one per patch.
 
     Raises:
-        UserError: the sizes do not fit each other; every mistake is named.
+        UserError: inconsistent sizes; all mistakes are listed.
     """
 
     input_size: tuple[int, int, int] = (128, 224, 224)
@@ -81,19 +81,19 @@ class SignHieraConfig:
 def _mistakes(config: SignHieraConfig) -> list[str]:
     mistakes = []
     if config.mask_unit_size[0] != 1 or config.q_stride[0] != 1:
-        mistakes.append("time is kept apart, so mask_unit_size and q_stride start with 1")
+        mistakes.append("mask_unit_size and q_stride must start with 1: time is not pooled")
     if not 0 <= config.q_pool < len(config.stages) == len(config.mask_unit_attn):
-        mistakes.append(f"{len(config.stages)} stages need as many mask_unit_attn and at most one q_pool less")
+        mistakes.append(f"{len(config.stages)} stages need as many mask_unit_attn and a smaller q_pool")
     if list(config.mask_unit_attn) != sorted(config.mask_unit_attn, reverse=True):
-        mistakes.append("mask_unit_attn is True for the first stages only")
+        mistakes.append("mask_unit_attn may be True for the first stages only")
     if config.embed_dim < 1 or config.embed_dim % config.num_heads:
-        mistakes.append(f"embed_dim {config.embed_dim} is no multiple of {config.num_heads} heads")
+        mistakes.append(f"embed_dim {config.embed_dim} is not a multiple of {config.num_heads} heads")
     for axis, name in enumerate(("frames", "height", "width")):
         unit = config.patch_stride[axis] * config.mask_unit_size[axis]
         if config.input_size[axis] < 1 or config.input_size[axis] % unit:
-            mistakes.append(f"input_size {config.input_size[axis]} in {name} is no multiple of a mask unit's {unit}")
+            mistakes.append(f"input_size {config.input_size[axis]} in {name} is not a multiple of the mask unit {unit}")
         if config.mask_unit_size[axis] != config.q_stride[axis] ** (len(config.stages) - 1):
-            mistakes.append(f"mask_unit_size in {name} is not q_stride once for every stage border")
+            mistakes.append(f"mask_unit_size in {name} is not the product of q_stride over all stage transitions")
         overlap = config.patch_kernel[axis] - 2 * config.patch_padding[axis]
         if not 0 < overlap <= config.patch_stride[axis]:
             mistakes.append(f"patch_kernel, stride and padding do not give one patch per stride in {name}")
@@ -101,11 +101,10 @@ def _mistakes(config: SignHieraConfig) -> list[str]:
 
 
 class SignHiera(nn.Module):
-    """The backbone of a video Hiera, built from timm's parts, fed one whole number of time steps.
+    """Video Hiera backbone built from timm's modules.
 
-    Mask units never reach over time, so the time steps that are padding are cut off before anything is computed; and
-    in the stages whose attention stays inside a mask unit, the units lie in the batch dimension, where fused
-    attention takes them.
+    Mask units span one time step, so padded time steps are removed before any computation. In the stages with local
+    attention, mask units are part of the batch dimension, which allows fused attention.
 
     Reference:
         Ryali et al. 2023, arXiv 2306.00989; Rust et al. 2024, arXiv 2402.09611 (facebookresearch/ssvp_slt).
@@ -114,7 +113,7 @@ class SignHiera(nn.Module):
     Config: ClassVar = SignHieraConfig
     OLD_NAMES: ClassVar[dict[str, str]] = {}
     UNUSED_WEIGHTS: ClassVar = ("norm.*", "head.*", "decoder*", "multi_scale_fusion*", "encoder_norm.*", "mask_token")
-    """Weights of a classifier or of masked pre-training, which published files may bring along."""
+    """Weights of a classifier or of masked pre-training in published files."""
 
     def __init__(self, config: SignHieraConfig) -> None:
         super().__init__()
@@ -131,20 +130,20 @@ class SignHiera(nn.Module):
         self.n_unit_blocks = sum(block.attn.use_mask_unit_attn for block in hiera.blocks)
         for block in hiera.blocks:
             block.attn.use_mask_unit_attn = False
-        # As timm orders the patches of a whole picture, within one unit: pooling is then over a leading dimension.
+        # timm's patch order, within one unit: pooling is then over a leading dimension.
         self.unroll = Unroll(config.mask_unit_size, (1, 1, 1), [config.q_stride] * (len(config.stages) - 1))
         self.grad_checkpointing = False
 
     def forward(self, pixels: Tensor, padding: Tensor | None = None) -> FeatureBatch:
-        """Turn B windows into features.
+        """Compute features of B windows.
 
         Args:
-            pixels: (B, 3, T, H, W) float, as ``normalise`` gives them; (T, H, W) is the config's ``input_size``.
-            padding: (B,) int64, how many of the T frames, counted from the end, are padding; None for none.
+            pixels: (B, 3, T, H, W) float, from ``normalise``; (T, H, W) is the config's ``input_size``.
+            padding: (B,) int64, number of padding frames at the end of each window; None: no padding.
 
         Returns:
-            (B, N, feature_dim) features, N at most ``rows_per_window``; a window loses one row for each whole
-            patch (two frames) of padding. Its rows do not depend on the other windows of the batch.
+            (B, N, feature_dim) features, N at most ``rows_per_window``; one row less for each whole patch (two frames)
+            of padding. Rows do not depend on the other windows of the batch.
 
         Raises:
             ValueError: pixels of another shape, or padding outside 0..T−1.
@@ -165,13 +164,13 @@ class SignHiera(nn.Module):
         return FeatureBatch.of([clips[i] for i in range(len(rows))])
 
     def _features(self, pixels: Tensor, n_rows: int) -> Tensor:
-        """(B, 3, T, H, W) → (B, n_rows, feature_dim), of the first ``n_rows`` time steps alone."""
+        """(B, 3, T, H, W) → (B, n_rows, feature_dim), from the first ``n_rows`` time steps only."""
         batch, units = len(pixels), n_rows * self.config.units_per_row
         patches = self.patch_embed(pixels[:, :, : n_rows * self.config.patch_stride[0]])
         tokens = self.unroll(self._into_units(patches + self._positions(n_rows)))  # (B·units, patches of one, C)
         for block in self.blocks[: self.n_unit_blocks]:
             tokens = self._run(block, tokens)
-        # (B·units, left of one, C) → (B, left of one · units, C): strides first, as global attention pools them
+        # (B·units, tokens per unit, C) → (B, tokens per unit · units, C): strides first, as global attention pools them
         tokens = tokens.unflatten(0, (batch, units)).transpose(1, 2).flatten(1, 2)
         for block in self.blocks[self.n_unit_blocks :]:
             tokens = self._run(block, tokens)
@@ -191,11 +190,11 @@ class SignHiera(nn.Module):
         return (self.pos_embed_temporal[:, :n_rows, None] + self.pos_embed_spatial[:, None]).flatten(1, 2)
 
     def _run(self, block: nn.Module, tokens: Tensor) -> Tensor:
-        """One block, its activations recomputed in the backward pass when ``grad_checkpointing`` is set."""
+        """Run one block; its activations are recomputed in the backward pass if ``grad_checkpointing`` is set."""
         return checkpoint(block, tokens, use_reentrant=False) if self.grad_checkpointing else block(tokens)
 
 
 def normalise(frames: Tensor) -> Tensor:
-    """Turn (B, T, H, W, 3) uint8 frames, RGB, into the (B, 3, T, H, W) float32 pixels the extractor takes."""
+    """Normalise (B, T, H, W, 3) uint8 RGB frames: (B, 3, T, H, W) float32."""
     pixels = frames.permute(0, 4, 1, 2, 3).to(torch.float32, memory_format=torch.contiguous_format)
     return pixels.div_(255).sub_(PIXEL_MEAN).div_(PIXEL_STD)

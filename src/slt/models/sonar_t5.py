@@ -16,7 +16,7 @@ POOLING_TOKEN = 0
 
 
 class FeatureProjection(nn.Module):
-    """``scale ⊙ (W x + b)``: features into the transformer's width."""
+    """``scale ⊙ (W x + b)``: project features to the transformer's width."""
 
     def __init__(self, feature_dim: int, d_model: int) -> None:
         super().__init__()
@@ -29,14 +29,14 @@ class FeatureProjection(nn.Module):
 
 
 class SingleTokenAttention(SwappedModule):
-    """T5's self-attention of the pooling token, which is alone.
+    """T5 self-attention over a single token.
 
-    Softmax over one key is 1, so attention is ``o(v(query))``, exactly; queries and keys, whose mapped weights then
-    are never read, only matter to training, which wants a gradient for every weight, a zero one too.
+    Softmax over one key is 1, so attention equals ``o(v(query))`` exactly, and query and key weights are never read.
+    Training uses the original module, because every weight needs a gradient, even if it is zero.
     """
 
     def forward(self, query: Tensor, *others: Any, **named: Any) -> tuple[Any, ...]:
-        """Return what T5 does for a query of (B, 1, d_model): the attention's output and the position bias."""
+        """Return the attention output of a (B, 1, d_model) query and the position bias, as T5 does."""
         if self.training or query.shape[1] != 1:
             found: tuple[Any, ...] = self.original(query, *others, **named)
             return found
@@ -45,7 +45,7 @@ class SingleTokenAttention(SwappedModule):
 
 
 class SonarT5(nn.Module):
-    """A T5 encoder over features; a T5 decoder asked with one token pools them into the embedding.
+    """T5 encoder on features; a T5 decoder with a single input token pools its states into the embedding.
 
     Reference:
         Duquenne et al. 2023, arXiv 2308.11466 (the space); facebookresearch/ssvp_slt, examples/sonar (the model).
@@ -58,7 +58,7 @@ class SonarT5(nn.Module):
     }
     UNUSED_WEIGHTS: ClassVar[tuple[str, ...]] = ()
     SENTENCE_ONLY: ClassVar[tuple[str, ...]] = ("shared", "decoder", "projection_out")
-    """Parts that only the sentence embedding needs, not the states."""
+    """Submodules used for the sentence embedding only, not for the states."""
     INPUT_OUTPUT_LAYERS: ClassVar[tuple[str, ...]] = ("encoder.feature_projection.", "projection_out.")
 
     def __init__(self, config: SonarT5Config) -> None:
@@ -70,7 +70,7 @@ class SonarT5(nn.Module):
         t5: Any = T5Model(T5Config(**shape, feed_forward_proj="gated-gelu", layer_norm_epsilon=1e-6))
         self.config = config
         self.shared, self.encoder, self.decoder = t5.shared, t5.encoder, t5.decoder
-        # Inside the encoder because published weights have it there.
+        # Inside the encoder, as in published weights.
         self.encoder.feature_projection = FeatureProjection(config.feature_dim, config.d_model)
         self.projection_out = nn.Linear(config.d_model, config.output_dim, bias=False)
         for block in self.decoder.block:
@@ -80,13 +80,13 @@ class SonarT5(nn.Module):
         """Embed B clips.
 
         Args:
-            batch: (B, N, feature_dim) features with their lengths, each at least 1.
+            batch: (B, N, feature_dim) features with lengths of at least 1.
 
         Returns:
             (B, output_dim) sentence embeddings and the encoder's (B, N, d_model) states.
         """
         mask = batch.mask
-        # Attention gives padding a weight of zero, which does not silence a NaN.
+        # Masked attention still propagates NaN from padding.
         features = batch.features.masked_fill(~mask[:, :, None], 0)
         sequence = self.encoder(
             inputs_embeds=self.encoder.feature_projection(features), attention_mask=mask, use_cache=False

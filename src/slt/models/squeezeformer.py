@@ -1,9 +1,8 @@
 """The Squeezeformer block: attention, feed-forward, convolution, feed-forward.
 
-Reference: Kim et al. 2022, arXiv 2206.00888. Two things differ from the paper. Its temporal U-Net, which halves the
-sequence in the middle of the network, is left out: it makes 16 and more blocks on long recordings affordable, and there
-are a few blocks here, on a sentence. And its convolution's BatchNorm is a LayerNorm, so that a clip's states depend
-neither on the clips beside it nor on its padding.
+Reference: Kim et al. 2022, arXiv 2206.00888. Two differences from the paper: no temporal U-Net, which makes 16 and more
+blocks affordable on long recordings; here, few blocks process one sentence. The convolution's BatchNorm is a LayerNorm,
+so that a clip's states depend neither on the other clips of the batch nor on padding.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from slt.models.sequence import sinusoids
 
 
 class Scale(nn.Module):
-    """``scale ⊙ x + bias``: what a post-norm block needs before each of its modules to stay trainable (section 3.1)."""
+    """``scale ⊙ x + bias`` before each module of a post-norm block, for stable training (section 3.1)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -29,7 +28,7 @@ class Scale(nn.Module):
 
 
 class RelativeAttention(nn.Module):
-    """Attention to content and to distance.
+    """Self-attention with relative position embeddings.
 
     Reference: Dai et al. 2019, arXiv 1901.02860, section 3.3.
     """
@@ -48,18 +47,18 @@ class RelativeAttention(nn.Module):
         n = sequence.shape[1]
         heads = self.qkv(sequence).unflatten(-1, (3, self.num_heads, -1))  # (B, N, 3, H, D/H)
         query, key, value = heads.permute(2, 0, 3, 1, 4)
-        distances = torch.arange(n - 1, -n, -1, device=sequence.device)  # of a query's step less its key's
+        distances = torch.arange(n - 1, -n, -1, device=sequence.device)  # query step minus key step
         waves = sinusoids(distances, sequence.shape[2]).to(sequence.dtype)  # (2N-1, D)
         relative = self.distance(waves).unflatten(-1, (self.num_heads, -1)).transpose(0, 1)  # (H, 2N-1, D/H)
         by_distance = _by_step((query + self.distance_bias) @ relative.transpose(1, 2)) / query.shape[-1] ** 0.5
         scores = by_distance.masked_fill(~mask[:, None, None], -torch.inf)
-        seen = F.scaled_dot_product_attention(query + self.content_bias, key, value, attn_mask=scores)
-        out: Tensor = self.out(seen.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(query + self.content_bias, key, value, attn_mask=scores)
+        out: Tensor = self.out(attended.transpose(1, 2).flatten(2))
         return out
 
 
 class Convolution(nn.Module):
-    """Each channel over neighbouring steps, between two linear layers."""
+    """Depthwise convolution over time between two linear layers."""
 
     def __init__(self, width: int, kernel_size: int) -> None:
         super().__init__()
@@ -70,34 +69,34 @@ class Convolution(nn.Module):
 
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
         """(B, N, D) and the (B, N) mask, True = real → (B, N, D)."""
-        inner = F.silu(self.into(sequence)).masked_fill(~mask[:, :, None], 0)  # as if nothing came after the clip
+        inner = F.silu(self.into(sequence)).masked_fill(~mask[:, :, None], 0)  # zero padding after the clip
         inner = self.depthwise(inner.transpose(1, 2)).transpose(1, 2)
         out: Tensor = self.out(F.silu(self.norm(inner)))
         return out
 
 
 class FeedForward(nn.Module):
-    """Two linear layers over single steps."""
+    """Feed-forward network per time step."""
 
     def __init__(self, width: int, d_ff: int, dropout_rate: float) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(width, d_ff), nn.SiLU(), nn.Dropout(dropout_rate), nn.Linear(d_ff, width))
 
     def forward(self, sequence: Tensor, mask: Tensor) -> Tensor:
-        """(B, N, D) → (B, N, D); what is real does not matter."""
+        """(B, N, D) → (B, N, D); the mask is not used."""
         out: Tensor = self.layers(sequence)
         return out
 
 
 class Block(nn.Module):
-    """One block, in the order that figure 2 of the paper calls MF/CF.
+    """One block in the order MF/CF (figure 2 of the paper).
 
     Args:
-        width: of the states.
+        width: width of the states.
         num_heads: attention heads.
         d_ff: inner width of the feed-forward layers.
-        kernel_size: steps that the convolution sees, an odd number.
-        dropout_rate: of what each module adds, and inside the feed-forward layers.
+        kernel_size: kernel of the convolution in time steps; odd.
+        dropout_rate: on each residual branch and inside the feed-forward layers.
     """
 
     def __init__(self, width: int, num_heads: int, d_ff: int, kernel_size: int, dropout_rate: float) -> None:
@@ -122,14 +121,16 @@ class Block(nn.Module):
 
 
 def _by_step(by_distance: Tensor) -> Tensor:
-    """Turn scores by distance into scores by key.
+    """Convert scores by distance into scores by key (relative shift).
 
     Args:
-        by_distance: (B, H, N, 2N-1), in column c those of distance N-1-c.
+        by_distance: (B, H, N, 2N-1); column c is distance N-1-c.
 
     Returns:
-        (B, H, N, N), at (i, j) that of distance i-j.
+        (B, H, N, N); entry (i, j) is distance i-j.
     """
     n = by_distance.shape[2]
-    shifted = F.pad(by_distance, (1, 0)).flatten(2).unflatten(-1, (2 * n, n))[:, :, 1:]  # one step further each row
+    shifted = (
+        F.pad(by_distance, (1, 0)).flatten(2).unflatten(-1, (2 * n, n))[:, :, 1:]
+    )  # each row is shifted by one more step
     return shifted.flatten(2).unflatten(-1, (n, 2 * n - 1))[..., :n]

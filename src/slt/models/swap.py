@@ -8,10 +8,10 @@ from torch import nn
 
 
 class SwappedModule(nn.Module):
-    """Has the parts of the module whose place it takes, so that names and weights stay; a subclass has ``forward``.
+    """Base of modules that replace another one and share its submodules, hence names and weights.
 
     Args:
-        original: that module, without weights of its own beside those of its parts.
+        original: the replaced module; all its parameters must be in submodules.
     """
 
     _original: Any
@@ -20,13 +20,13 @@ class SwappedModule(nn.Module):
         super().__init__()
         for name, part in original.named_children():
             self.add_module(name, part)
-        # Past torch's own bookkeeping, which would name the parts a second time.
+        # Not through torch's attribute registration, which would register the submodules twice.
         self.__dict__["_original"] = original
         self.training = original.training
 
     @property
     def original(self) -> Any:
-        """The module whose place this is, with the same parts and in the same mode."""
+        """The replaced module, with the same submodules and mode."""
         self._original._modules.update(self._modules)
         self._original.training = self.training
         return self._original

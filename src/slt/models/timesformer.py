@@ -13,18 +13,18 @@ from slt.models.pictures import Pictures, check_type, weights_of
 
 
 class Timesformer(nn.Module):
-    """A TimeSformer without its classifier, as transformers keeps it.
+    """TimeSformer of transformers without its classifier.
 
     Args:
-        folder: with ``config.json``, ``preprocessor_config.json`` and weights.
+        folder: folder with ``config.json``, ``preprocessor_config.json`` and weights.
 
     Attributes:
-        pictures: how it wants frames.
-        num_frames: frames of a window.
+        pictures: image preprocessing.
+        num_frames: frames per window.
         feature_dim: width of an embedding.
 
     Raises:
-        UserError: the folder lacks something, or holds another model.
+        UserError: files are missing, or the folder holds another model.
 
     Reference: Bertasius et al. 2021, arXiv 2102.05095.
     """
@@ -46,9 +46,9 @@ class Timesformer(nn.Module):
 
     @torch.inference_mode()
     def forward(self, windows: Tensor) -> Tensor:
-        """Embed (B, num_frames, H, W, 3) uint8 windows, fitted by ``pictures``: (B, feature_dim), in their dtype.
+        """Embed (B, num_frames, H, W, 3) uint8 windows resized by ``pictures.fit``: (B, feature_dim).
 
-        An embedding is the model's classification token after its last layer.
+        An embedding is the classification token after the last layer, in the weights' dtype.
         """
         pixels = self.pictures.normalise(windows).to(self.model.dtype)
         return self.model(pixel_values=pixels).last_hidden_state[:, 0]

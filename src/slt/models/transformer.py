@@ -1,4 +1,4 @@
-"""A small transformer over keypoints: the classic baseline."""
+"""Small transformer on keypoints: a baseline."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ KERNEL, STRIDE = 5, 2
 
 
 class Transformer(nn.Module):
-    """Two frames of keypoints become one state by a convolution; a transformer reads the states, a mean sums them up.
+    """Convolution of stride 2 over time, transformer layers, mean pooling.
 
-    A convolution at the start, because one frame's joints say nothing of how they move; and of every second frame,
-    because neighbours at 25 frames per second hardly differ while attention costs their number's square.
+    The convolution captures motion, and its stride shortens the sequence: neighbouring frames at 25 frames per second
+    hardly differ, and attention is quadratic in length.
 
-    Reference: Tarrés et al. 2023, arXiv 2304.06371, whose encoder reads features in the same way.
+    Reference: Tarrés et al. 2023, arXiv 2304.06371, which applies such an encoder to features.
     """
 
     Config: ClassVar = TransformerConfig
     OLD_NAMES: ClassVar[dict[str, str]] = {}
     UNUSED_WEIGHTS: ClassVar[tuple[str, ...]] = ()
     SENTENCE_ONLY: ClassVar[tuple[str, ...]] = ("projection",)
-    """Parts that only the sentence embedding needs, not the states."""
+    """Submodules used for the sentence embedding only, not for the states."""
     INPUT_OUTPUT_LAYERS: ClassVar[tuple[str, ...]] = ("projection.",)
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -41,7 +41,7 @@ class Transformer(nn.Module):
         """Embed B clips.
 
         Args:
-            batch: (B, N, 225) keypoints, NaN where not seen, with their lengths, each at least 1.
+            batch: (B, N, 225) keypoints, NaN where not detected, with lengths of at least 1.
 
         Returns:
             (B, output_dim) sentence embeddings and the (B, ⌈N/2⌉, d_model) states.
