@@ -119,7 +119,7 @@ def retold(video: str) -> tuple[tuple[float, ...], str]:
 
     from slt.video.boxes import Box, grow, mean_box
     from slt.video.crop import crop_resize
-    from slt.video.tracks import choose_track, flow_magnitude, link_tubes
+    from slt.video.tracks import choose_track, flow_magnitude, link_tracks
     from slt.video.windows import plan_windows
 
     reader, frames = cv2.VideoCapture(video), []
@@ -132,11 +132,11 @@ def retold(video: str) -> tuple[tuple[float, ...], str]:
     if max(map(len, seen)) > 1:
         flows = [flow_magnitude(before, frame) for before, frame in zip([None, *small(frames)], frames, strict=False)]
 
-        def motion(tubes: list) -> dict:
-            sightings = [sighting for tube in tubes for sighting in tube]
+        def motion(tracks: list) -> dict:
+            sightings = [sighting for track in tracks for sighting in track]
             return {sighting: inside(flows[sighting[0] * EVERY], sighting[1]) for sighting in sightings}
 
-        method, box = "moving face", choose_track(link_tubes(seen), len(seen), motion)
+        method, box = "moving face", choose_track(link_tracks(seen), len(seen), motion)
     box = box or mean_box([boxes[0] for boxes in seen if boxes])
     crops = np.stack([crop_resize(frame, box, SIZE) for frame in frames])
     for window in plan_windows(len(crops), FPS):

@@ -8,7 +8,7 @@ from slt.core.timing import StageTimer
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A stopwatch whose time is ``clock.now``."""
+    """A timer whose time is ``clock.now``."""
     watch = StageTimer()
     watch.now = 0.0
     monkeypatch.setattr(timing.time, "perf_counter", lambda: watch.now)

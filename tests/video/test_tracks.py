@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from slt.video.boxes import Box
-from slt.video.tracks import choose_track, flow_magnitude, largest_tube, link_tubes, motion_in_boxes
+from slt.video.tracks import choose_track, flow_magnitude, largest_track, link_tracks, motion_in_boxes
 from tests.video.films import MadeUp
 
 
@@ -20,11 +20,11 @@ def seen_in(case: dict) -> list[list[Box]]:
 
 
 def motion_from(flow: np.ndarray):
-    def motion_of(tubes):
+    def motion_of(tracks):
         return {
             (index, box): flow[index][int(box.y1) : int(box.y2), int(box.x1) : int(box.x2)].mean()
-            for tube in tubes
-            for index, box in tube
+            for track in tracks
+            for index, box in track
         }
 
     return motion_of
@@ -37,42 +37,42 @@ def tube_cases(crops):
 
 def test_boxes_are_linked_as_published(tube_cases):
     for case in tube_cases.values():
-        tubes = link_tubes(seen_in(case), threshold=case["iou_threshold"])
-        assert tubes == [[(index, Box(*box)) for index, box in tube] for tube in case["tubes"]]
+        tracks = link_tracks(seen_in(case), threshold=case["iou_threshold"])
+        assert tracks == [[(index, Box(*box)) for index, box in track] for track in case["tubes"]]
 
 
 def test_linking_leaves_its_input_alone(tube_cases):
     seen = seen_in(tube_cases["moving_left"])
-    link_tubes(seen)
+    link_tracks(seen)
     assert seen == seen_in(tube_cases["moving_left"])
 
 
 def test_the_one_who_moves_is_chosen_as_published(tube_cases, crop_arrays):
     for case in tube_cases.values():
-        tubes = link_tubes(seen_in(case), threshold=case["iou_threshold"])
+        tracks = link_tracks(seen_in(case), threshold=case["iou_threshold"])
         share = case["num_ratio_threshold"]
-        chosen = choose_track(tubes, 12, motion_from(crop_arrays[case["flow_key"]]), share=share)
+        chosen = choose_track(tracks, 12, motion_from(crop_arrays[case["flow_key"]]), share=share)
         assert (None if chosen is None else list(chosen)) == case["target_bbox"], case["name"]
 
 
 def test_when_none_stays_the_largest_is_chosen_as_published(tube_cases):
     case = tube_cases["all_too_short"]
-    tubes = link_tubes(seen_in(case), threshold=case["iou_threshold"])
-    assert list(largest_tube(tubes)) == case["fallback_bbox_from_tubes"]
+    tracks = link_tracks(seen_in(case), threshold=case["iou_threshold"])
+    assert list(largest_track(tracks)) == case["fallback_bbox_from_tubes"]
 
 
 def test_the_published_size_may_leave_none():
-    assert largest_tube([[(0, Box(60, 14, 81, 36))]]) is None
-    assert largest_tube([]) is None
+    assert largest_track([[(0, Box(60, 14, 81, 36))]]) is None
+    assert largest_track([]) is None
 
 
 def test_motion_is_not_measured_for_one_candidate():
-    def forbidden(tubes):
+    def forbidden(tracks):
         raise AssertionError("nobody is there to compare with")
 
     stays, comes = Box(0, 0, 9, 9), Box(50, 0, 59, 9)
-    tubes = link_tubes([[stays, comes], [stays], [stays]])
-    assert choose_track(tubes, 3, forbidden) == stays
+    tracks = link_tracks([[stays, comes], [stays], [stays]])
+    assert choose_track(tracks, 3, forbidden) == stays
 
 
 def test_flow_is_the_published_one(crop_arrays):
@@ -107,8 +107,8 @@ def test_motion_is_measured_where_the_boxes_are_and_no_further():
         frame[10:20, 50 + index % 8 : 60 + index % 8] = 255
     video = MadeUp(frames)
     left, right, outside = Box(0, 0, 30, 39), Box(45, 0, 79, 39), Box(200, 200, 210, 210)
-    tubes = [[(0, left), (2, left)], [(0, right), (2, right)], [(2, outside)]]
-    motion = motion_in_boxes(video, tubes, every=4)
+    tracks = [[(0, left), (2, left)], [(0, right), (2, right)], [(2, outside)]]
+    motion = motion_in_boxes(video, tracks, every=4)
     assert motion[0, left] == motion[0, right] == 0
     assert motion[2, right] > 5 * motion[2, left]
     assert motion[2, outside] == 0

@@ -19,7 +19,7 @@ from slt.core.errors import SltError, as_slt_error
 from slt.core.signals import StopRequests
 from slt.data.manifest import Clip, Manifest
 from slt.evaluate.progress_log import ProgressLog, packed
-from slt.frontend.base import ClipSource, Frontend, OpenClip, Settings
+from slt.frontend.base import ClipSource, Frontend, Settings, at_rate
 from slt.frontend.registry import make_frontend
 from slt.frontend.run import Opener
 from slt.pipeline.segment import Segment, translate_segment
@@ -128,11 +128,8 @@ class ClipTranslator:
 
     def read_blank(self, n_frames: int, fps: float) -> ClipTranslation:
         """Translate a video of as many frames in which nothing is to be seen."""
-
-        def open_blank() -> OpenClip:
-            return self.frontend.at_rate(BlankVideo(n_frames, fps))
-
-        return self._answer(json.dumps(["blank", n_frames, fps]), lambda: self._from_video(open_blank, "blank"))
+        opener = partial(at_rate, BlankVideo(n_frames, fps), self.frontend.preprocess)
+        return self._answer(json.dumps(["blank", n_frames, fps]), lambda: self._from_video(opener, "blank"))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the (N, D) embeddings of texts in the language."""

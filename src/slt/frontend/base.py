@@ -106,10 +106,7 @@ class OpenClip:
     Args:
         video: at the extractor's frame rate.
         signer: position of the signer in it.
-        crops: the signer's crops, (size, size, 3) uint8 each, when they were made before; None: they are cut here.
-
-    Attributes:
-        n_frames: frames read so far.
+        crops: the signer's crops, (size, size, 3) uint8 each, when they were cut before.
     """
 
     def __init__(self, video: Video, signer: SignerBox, crops: Iterable[Frame] | None = None) -> None:
@@ -165,10 +162,6 @@ class Frontend(ABC):
     ``open`` and ``inputs`` decode; they run on threads, for several clips at once. ``features`` computes on one thread.
     The model is loaded by ``load``, or when features are first computed.
 
-    Args:
-        settings: model, device, dtype and detector.
-        preprocess: how videos are processed; its detector is replaced by the one of the settings.
-
     Attributes:
         unit: what progress messages count.
         uses_crops: its inputs are cut from crops of the signer.
@@ -176,9 +169,7 @@ class Frontend(ABC):
         uses_pictures: it reads pictures even when keypoints come from a file.
         batch_size: inputs computed together.
         card: kind, configuration and weights' file name, for the card of a bundle.
-        weights: the file of the weights; None: there are none.
-        weights_sha256: of that file.
-        licence: of the weights; None: there are none.
+        weights: the file of the weights, with its sha256 and licence; None: there are none.
         feature_dims: width of each stream.
     """
 
@@ -263,11 +254,7 @@ class Frontend(ABC):
         )
         if self.uses_keypoints and clip.pose_was_found:
             opened.warn(POSE_BESIDE)
-        return self.at_rate(opened, signer=signer, cache_bytes=cache_bytes)
-
-    def at_rate(self, video: Video, *, signer: SignerBox | None = None, cache_bytes: int = CACHE_BYTES) -> OpenClip:
-        """Bring an open video to the extractor's frame rate and find the signer; arguments as for ``open``."""
-        return at_rate(video, self.preprocess, signer=signer, cache_bytes=cache_bytes)
+        return at_rate(opened, self.preprocess, signer=signer, cache_bytes=cache_bytes)
 
     @abstractmethod
     def inputs(self, clip: OpenClip, n_readings: int = 1) -> Generator[FrameInput, None, None]:

@@ -133,14 +133,9 @@ class _Clip:
     """A clip being processed.
 
     Attributes:
-        source: which.
-        opened: once it is open.
         done: reading → features of the inputs that were computed, in order.
-        windows: of the first reading.
-        units: progress units computed.
-        n_waiting: inputs that were decoded and not computed.
+        n_waiting: inputs that were decoded and not yet computed.
         ended: no more inputs will come.
-        error: why it failed.
     """
 
     source: ClipSource
@@ -182,16 +177,7 @@ _Part: TypeAlias = OpenClip | FrameInput | Exception | None
 
 
 class _Engine:
-    """Decoding threads, a bounded queue, and the loop that computes.
-
-    Args:
-        jobs: each clip, and what opens it.
-        frontend: the extractor.
-        n_workers: clips decoded at once.
-        n_readings: of each clip.
-        clock: counts the seconds of the computing thread.
-        full_batches: wait until a batch is full, so that equal clips have equal batches.
-    """
+    """Decoding threads, a bounded queue, and the loop that computes; ``full_batches``: wait until a batch is full."""
 
     def __init__(
         self,
@@ -240,7 +226,7 @@ class _Engine:
                     if progress:
                         self._report(touched[-1], progress)
                 yield from (clip for clip in dict.fromkeys(touched) if clip.ended and not clip.n_waiting)
-                if message is None and self._finished:
+                if message is None and not any(thread.is_alive() for thread in self._threads) and self._parts.empty():
                     return
         finally:
             self._halt.set()
@@ -249,19 +235,13 @@ class _Engine:
 
     def _is_due(self, n_inputs: int, message: tuple[_Clip, _Part] | None) -> bool:
         """Return whether a batch is to be computed now; of many clips, what has been decoded need not wait for more."""
-        if self._full_batches:
-            return n_inputs >= self._frontend.batch_size or (message is not None and message[0].ended)
-        return n_inputs >= self._frontend.batch_size or message is None
+        last = message[0].ended if message and self._full_batches else message is None and not self._full_batches
+        return last or n_inputs >= self._frontend.batch_size
 
     def _report(self, clip: _Clip, progress: Progress) -> None:
         if clip.opened:
             total = self._frontend.n_units(clip.opened.video, self._n_readings)
             progress(self._frontend.unit, clip.units, total)
-
-    @property
-    def _finished(self) -> bool:
-        """True once every clip has ended and everything was taken."""
-        return not any(thread.is_alive() for thread in self._threads) and self._parts.empty()
 
     def _take(self, *, wait: bool) -> tuple[_Clip, _Part] | None:
         """Return the next part of a clip; None: there is none now, nor, if asked to wait, a moment later."""

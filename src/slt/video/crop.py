@@ -14,7 +14,7 @@ from slt.core.errors import UserError
 from slt.video.base import Frame, Picture, Video, VideoInfo
 from slt.video.boxes import Box, Detector, centre_box, grow, mean_box
 from slt.video.detect import chain_of, load_detector
-from slt.video.tracks import choose_track, largest_tube, link_tubes, motion_in_boxes
+from slt.video.tracks import choose_track, largest_track, link_tracks, motion_in_boxes
 
 __all__ = ["Box", "SignerBox", "crop", "crop_resize", "find_signer"]
 
@@ -162,11 +162,11 @@ def _decide(video: Video, seen: list[list[Box]], every: int) -> tuple[Box, str, 
     if most == 1:
         return mean_box([boxes[0] for boxes in seen if boxes]), "mean of faces", None
     several = f"up to {most} people are in the picture:"
-    tubes = link_tubes(seen)
-    moving = choose_track(tubes, len(seen), lambda tubes: motion_in_boxes(video, tubes, every))
+    tracks = link_tracks(seen)
+    moving = choose_track(tracks, len(seen), lambda tracks: motion_in_boxes(video, tracks, every))
     if moving is not None:
         return moving, "moving face", f"{several} the one who moves most is taken to be the signer"
-    largest = largest_tube(tubes)
+    largest = largest_track(tracks)
     if largest is not None:
         return largest, "largest face", f"{several} none stays for long, and a large one is taken to be the signer"
     found = f"{several} none stands out," if most else f"no face was found in {len(seen)} frames:"

@@ -17,11 +17,11 @@ Sighting: TypeAlias = tuple[int, Box]
 FaceTrack: TypeAlias = list[Sighting]
 
 
-def link_tubes(seen: Sequence[Sequence[Box]], *, threshold: float = 0.2) -> list[FaceTrack]:
+def link_tracks(seen: Sequence[Sequence[Box]], *, threshold: float = 0.2) -> list[FaceTrack]:
     """Link the boxes of one person over time.
 
-    A tube starts with the last box of the earliest frame that has one left, and takes from every later frame the box
-    that overlaps most with that *first* one, so a person who drifts far is broken into several tubes: the published
+    A track starts with the last box of the earliest frame that has one left, and takes from every later frame the box
+    that overlaps most with that *first* one, so a person who drifts far is broken into several tracks: the published
     pipeline's way.
 
     Args:
@@ -29,67 +29,67 @@ def link_tubes(seen: Sequence[Sequence[Box]], *, threshold: float = 0.2) -> list
         threshold: overlap (IoU) above which two boxes are the same person.
     """
     left = [list(boxes) for boxes in seen]
-    tubes: list[FaceTrack] = []
+    tracks: list[FaceTrack] = []
     for start, boxes in enumerate(left):
         while boxes:
             anchor = boxes.pop()
-            tube = [(start, anchor)]
+            track = [(start, anchor)]
             for index in range(start + 1, len(left)):
                 nearest = max(left[index], key=lambda box: iou(anchor, box), default=None)
                 if nearest is not None and iou(anchor, nearest) > threshold:
                     left[index].remove(nearest)
-                    tube.append((index, nearest))
-            tubes.append(tube)
-    return tubes
+                    track.append((index, nearest))
+            tracks.append(track)
+    return tracks
 
 
 def choose_track(
-    tubes: Sequence[FaceTrack],
+    tracks: Sequence[FaceTrack],
     n_looked: int,
     motion_of: Callable[[Sequence[FaceTrack]], Mapping[Sighting, float]],
     *,
     share: float = 0.5,
 ) -> Box | None:
-    """Return the mean box of the tube with the most motion, None when no tube is seen in enough frames.
+    """Return the mean box of the track with the most motion, None when no track is seen in enough frames.
 
     Args:
-        tubes: from ``link_tubes``.
+        tracks: from ``link_tracks``.
         n_looked: sampled frames.
-        motion_of: measures the motion in every box of some tubes; asked only when two or more are in question.
-        share: a tube must be seen in more than this share of the sampled frames.
+        motion_of: measures the motion in every box of some tracks; asked only when two or more are in question.
+        share: a track must be seen in more than this share of the sampled frames.
     """
-    lasting = [tube for tube in tubes if len(tube) / n_looked > share]
+    lasting = [track for track in tracks if len(track) / n_looked > share]
     if not lasting:
         return None
     if len(lasting) == 1:
         return _mean(lasting[0])
     motion = motion_of(lasting)
-    return _mean(max(lasting, key=lambda tube: (sum(motion[sighting] for sighting in tube) / len(tube), tube)))
+    return _mean(max(lasting, key=lambda track: (sum(motion[sighting] for sighting in track) / len(track), track)))
 
 
-def largest_tube(tubes: Sequence[FaceTrack]) -> Box | None:
-    """Return the mean box of the "largest" tube, None when none has a positive size.
+def largest_track(tracks: Sequence[FaceTrack]) -> Box | None:
+    """Return the mean box of the "largest" track, None when none has a positive size.
 
-    The size is the published pipeline's, ``(y2 - x1) * (x2 - y1)`` summed over the tube: not an area, negative for
-    people to the right or at the top, and larger for tubes seen more often. Kept, so that boxes stay equal.
+    The size is the published pipeline's, ``(y2 - x1) * (x2 - y1)`` summed over the track: not an area, negative for
+    people to the right or at the top, and larger for tracks seen more often. Kept, so that boxes stay equal.
     """
-    sizes = [sum((box.y2 - box.x1) * (box.x2 - box.y1) for _, box in tube) for tube in tubes]
-    best = max(range(len(tubes)), key=lambda index: sizes[index], default=None)
-    return _mean(tubes[best]) if best is not None and sizes[best] > 0 else None
+    sizes = [sum((box.y2 - box.x1) * (box.x2 - box.y1) for _, box in track) for track in tracks]
+    best = max(range(len(tracks)), key=lambda index: sizes[index], default=None)
+    return _mean(tracks[best]) if best is not None and sizes[best] > 0 else None
 
 
-def motion_in_boxes(video: Video, tubes: Sequence[FaceTrack], every: int) -> dict[Sighting, float]:
+def motion_in_boxes(video: Video, tracks: Sequence[FaceTrack], every: int) -> dict[Sighting, float]:
     """Measure how much moves in each box, 0 to 255, from the frame before to the box's frame.
 
     Reads the video, keeps one small grey picture, and computes flow for the frames with boxes only.
 
     Args:
         video: the video the boxes are of.
-        tubes: the boxes to measure.
+        tracks: the boxes to measure.
         every: frames from one look to the next.
     """
     wanted: dict[int, list[Sighting]] = {}
-    for sighting in (sighting for tube in tubes for sighting in tube):
+    for sighting in (sighting for track in tracks for sighting in track):
         wanted.setdefault(sighting[0] * every, []).append(sighting)
     motion: dict[Sighting, float] = {}
     before: NDArray[np.uint8] | None = None
@@ -146,6 +146,6 @@ def _mean_inside(flow: NDArray[np.uint8], box: Box) -> float:
     return float(inside.mean()) if inside.size else 0.0
 
 
-def _mean(tube: FaceTrack) -> Box:
-    """Return the mean box of a tube."""
-    return mean_box([box for _, box in tube])
+def _mean(track: FaceTrack) -> Box:
+    """Return the mean box of a track."""
+    return mean_box([box for _, box in track])
