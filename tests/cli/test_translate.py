@@ -239,7 +239,7 @@ def test_a_failure_of_the_machine_is_not_the_users(translate, clip, monkeypatch)
     ("words", "said"),
     [
         (["--lang", "german"], "unknown language 'german'.*\n  fix: .*deu_Latn"),
-        (["--lang", "fra_Latn"], "does not know fra_Latn"),
+        (["--lang", "fra_Latn"], "does not support fra_Latn"),
         (["--model", "dmo"], "unknown model 'dmo'.*\n  fix: did you mean demo"),
         (["--model", "/nowhere"], "unknown model '/nowhere'"),
         (["--nbest", "6"], "--nbest 6 is more than --beam 5\n  fix: --beam 6"),

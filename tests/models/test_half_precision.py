@@ -25,7 +25,7 @@ FILE = "encoder.safetensors"
 
 @pytest.fixture(autouse=True)
 def _small_files_too(monkeypatch):
-    monkeypatch.setattr(half_precision, "SMALLEST_BYTES", 1)
+    monkeypatch.setattr(half_precision, "MIN_CACHED_BYTES", 1)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -74,7 +74,7 @@ def test_what_needs_no_copy_gets_none(own_bundle, monkeypatch):
     save_weights(own_bundle / FILE, {"w": torch.ones(2).bfloat16()})
     write_card(own_bundle, read_card(own_bundle))
     read_weights_as(find_bundle(own_bundle), FILE, torch.bfloat16)
-    monkeypatch.setattr(half_precision, "SMALLEST_BYTES", 2**28)
+    monkeypatch.setattr(half_precision, "MIN_CACHED_BYTES", 2**28)
     read_weights_as(find_bundle(own_bundle), "extractor.safetensors", torch.bfloat16)
     assert not (own_bundle / "copies").exists()
 

@@ -215,7 +215,7 @@ def test_what_concerns_every_video_is_raised_before_the_first(translator, clip):
 
 
 def test_a_language_the_model_does_not_write_is_refused(translator, clip):
-    with pytest.raises(UserError, match="does not know fra_Latn"):
+    with pytest.raises(UserError, match="does not support fra_Latn"):
         translator.translate(clip, ["fra_Latn"])
 
 

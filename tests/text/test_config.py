@@ -24,22 +24,25 @@ def test_absent_settings_are_the_published_ones() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"decoder": {"layers": 2}, "tokeniser": 1}, "tokeniser: no such setting; decoder.layers: no such setting"),
-        ({"encoder": 3}, "encoder: settings by name are needed, found 3"),
-        ({"patient": "yes"}, "patient: true or false is needed, found 'yes'"),
-        ({"languages": "eng_Latn"}, "languages: a list is needed, found 'eng_Latn'"),
-        ({"languages": []}, "languages: at least one is needed"),
-        ({"languages": ["eng_Latn", "eng_Latn"]}, "languages: one stands twice"),
+        ({"decoder": {"layers": 2}, "tokeniser": 1}, "tokeniser: unknown setting; decoder.layers: unknown setting"),
+        ({"encoder": 3}, "encoder: found 3, expected settings by name"),
+        ({"patient": "yes"}, "patient: found 'yes', expected true or false"),
+        ({"languages": "eng_Latn"}, "languages: found 'eng_Latn', expected a list"),
+        ({"languages": []}, "languages: found none, expected at least one"),
+        ({"languages": ["eng_Latn", "eng_Latn"]}, "languages: found duplicates, expected each once"),
         ({"languages": ["english"]}, "unknown language 'english'"),
         (
             {"encoder": {"model_dim": 0}, "decoder": {"dropout": 1.0, "num_heads": True}},
-            "encoder.model_dim: a positive integer is needed, found 0; "
-            "decoder.num_heads: a positive integer is needed, found True; "
-            r"decoder.dropout: a number in \[0, 1\) is needed, found 1.0",
+            "encoder.model_dim: found 0, expected a positive integer; "
+            "decoder.num_heads: found True, expected a positive integer; "
+            r"decoder.dropout: found 1.0, expected a number in \[0, 1\)",
         ),
-        ({"decoder": {"dropout": "no"}}, "decoder.dropout: a number"),
-        ({"decoder": {"model_dim": 60}}, "decoder.model_dim: an even multiple of 16 heads is needed, found 60"),
-        ({"decoder": {"model_dim": 3, "num_heads": 1}}, "decoder.model_dim: an even multiple of 1 heads"),
+        ({"decoder": {"dropout": "no"}}, "decoder.dropout: found 'no', expected a number"),
+        ({"decoder": {"model_dim": 60}}, "decoder.model_dim: found 60, expected an even multiple of 16 heads"),
+        (
+            {"decoder": {"model_dim": 3, "num_heads": 1}},
+            "decoder.model_dim: found 3, expected an even multiple",
+        ),
     ],
 )
 def test_mistakes_are_told_together(values: dict[str, Any], message: str) -> None:

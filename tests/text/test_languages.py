@@ -65,9 +65,9 @@ def test_check_languages_keeps_order_and_drops_repetitions() -> None:
     ("langs", "message", "fix"),
     [
         (["english"], "unknown language 'english'", "for 'english' try eng_Latn (English)"),
-        (["klingon"], "unknown language 'klingon'", "the model knows eng_Latn, deu_Latn"),
-        (["fra_Latn"], "this model does not know fra_Latn (French)", "the model knows eng_Latn, deu_Latn"),
-        (["en", "xx", "eng_Latn"], "'en'.*; unknown language 'xx'", "try eng_Latn .*; the model knows"),
+        (["klingon"], "unknown language 'klingon'", "the model supports eng_Latn, deu_Latn"),
+        (["fra_Latn"], "this model does not support fra_Latn (French)", "the model supports eng_Latn, deu_Latn"),
+        (["en", "xx", "eng_Latn"], "'en'.*; unknown language 'xx'", "try eng_Latn .*; the model supports"),
         ([], "no language given", "at least one of eng_Latn, deu_Latn"),
     ],
 )

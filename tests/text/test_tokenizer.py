@@ -36,8 +36,8 @@ def test_a_size_the_texts_cannot_fill_is_no_mistake(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "vocab_size", "message"),
     [
-        ([], 60, "no text to train a tokenizer on"),
-        (["", "  "], 60, "no text to train a tokenizer on"),
+        ([], 60, "found no text to train a tokenizer on"),
+        (["", "  "], 60, "found no text to train a tokenizer on"),
         (TEXTS, 5, "cannot train a tokenizer of 5 pieces on 9 sentences"),
     ],
 )

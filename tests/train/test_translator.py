@@ -176,7 +176,7 @@ def test_a_decoder_that_is_not_there_is_told_before_any_clip_is_read(make_transl
 
 
 def test_a_language_that_it_does_not_write_is_told(make_translator):
-    with pytest.raises(UserError, match="does not know mlt_Latn"):
+    with pytest.raises(UserError, match="does not support mlt_Latn"):
         built(make_translator("mbart", data={"langs": ["eng_Latn", "mlt_Latn"]}))
     with pytest.raises(UserError, match="unknown language 'en'"):
         built(make_translator(data={"langs": ["en"]}))

@@ -20,7 +20,7 @@ from slt.core.files import atomic_write
 from slt.core.leftovers import remove_leftovers
 from slt.models.checkpoint import METADATA_KEY, read_weights
 
-SMALLEST_BYTES = 2**28
+MIN_CACHED_BYTES = 2**28
 """Weights of smaller files are cast in memory, which is fast enough."""
 
 NAMES = {torch.bfloat16: ("bfloat16", "BF16"), torch.float16: ("float16", "F16")}
@@ -46,7 +46,7 @@ def read_weights_as(bundle: Bundle, file: str, dtype: torch.dtype) -> dict[str, 
         UserError: the weights cannot be read.
     """
     source, sha256 = bundle.path(file), bundle.card.sha256.get(file)
-    if dtype not in NAMES or sha256 is None or source.stat().st_size < SMALLEST_BYTES:
+    if dtype not in NAMES or sha256 is None or source.stat().st_size < MIN_CACHED_BYTES:
         return read_weights(source)
     weights = read_weights(source)
     if all(value.dtype == dtype for value in weights.values() if value.is_floating_point()):

@@ -119,10 +119,10 @@ def _rerank(
 ) -> dict[str, list[Hypothesis]]:
     """Return the best ``nbest`` of the texts that all readings gave, language by language."""
     readings = torch.cat([one.sentence for one in encoded])
-    judge, calibration = cast(TextScorer, bundle.decoder), bundle.card.confidence
+    scorer, calibration = cast(TextScorer, bundle.decoder), bundle.card.confidence
     return {
         lang: rerank_texts(
-            judge, readings, [text for texts in found for text in texts[lang]], lang, calibration=calibration
+            scorer, readings, [text for texts in found for text in texts[lang]], lang, calibration=calibration
         )[:nbest]
         for lang in found[0]
     }

@@ -19,16 +19,16 @@ SPARE_TOKENS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Hypothesis:
-    """One text a decoder proposes.
+    """One text proposed by a decoder.
 
     Attributes:
         text: the text, without special tokens.
-        score: mean log-probability (natural logarithm) of its tokens, the end's among them, and the language's
-            where the decoder is not given it; higher is better.
-        truncated: the decoder ran into its length limit, so the text may be cut off.
-        looped: a first search went round in circles, and this text is of a second one, which forbade every repeat.
-        agreement: cosine between what the text means and what was signed, both in SONAR's space; None: not computed.
-        confidence: 0..1, how much to trust the text; see ``slt.text.rerank``; None: not computed.
+        score: mean log-probability (natural logarithm) of its tokens, including the end token, and the language token
+            if the decoder predicts it; higher is better.
+        truncated: the length limit was reached, so the text may be incomplete.
+        looped: the first search produced repetitions; this text is from a second search without repeated 4-grams.
+        agreement: cosine between the embeddings of the text and of the clip, in SONAR space; None: not computed.
+        confidence: 0..1, see ``slt.text.rerank``; None: not computed.
     """
 
     text: str
@@ -39,17 +39,17 @@ class Hypothesis:
     confidence: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the text and what is known about it, for ``json.dumps``."""
-        known = {"score": self.score, "agreement": self.agreement, "confidence": self.confidence}
-        return {"text": self.text} | {name: round(value, 6) for name, value in known.items() if value is not None}
+        """Return the text and its available scores, for ``json.dumps``."""
+        scores = {"score": self.score, "agreement": self.agreement, "confidence": self.confidence}
+        return {"text": self.text} | {name: round(value, 6) for name, value in scores.items() if value is not None}
 
 
 class TextDecoder(Protocol):
-    """Turns what a sign encoder returns into text, in one or more languages."""
+    """Decodes the output of a sign encoder into text, in one or more languages."""
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The FLORES-200 codes it can write."""
+        """FLORES-200 codes of its output languages."""
         ...
 
     def translate(
@@ -64,43 +64,43 @@ class TextDecoder(Protocol):
         """Return, per clip and language, up to ``nbest`` hypotheses, best first.
 
         Raises:
-            UserError: a language it does not write, or a size out of range.
+            UserError: an unsupported language, or a size out of range.
         """
         ...
 
 
 def check_search(*, beam_size: int, nbest: int, max_tokens: int | None, n_tokens: int) -> None:
-    """Check that a beam search can be as wide and long as it was asked to be.
+    """Check the sizes of a beam search.
 
     Args:
-        beam_size: hypotheses kept alive.
-        nbest: how many are returned.
-        max_tokens: tokens at most, or None.
-        n_tokens: that a text may have; a search looks at twice the beam.
+        beam_size: number of active hypotheses.
+        nbest: number of returned hypotheses.
+        max_tokens: maximum number of tokens, or None.
+        n_tokens: vocabulary size without forbidden tokens; each step considers ``2 * beam_size`` candidates.
 
     Raises:
         UserError: a size out of range.
     """
     widest = n_tokens // 2
     if not 1 <= beam_size <= widest:
-        raise UserError(f"the beam size must be between 1 and {widest}, found {beam_size}")
+        raise UserError(f"found beam size {beam_size}, expected 1 to {widest}")
     if not 1 <= nbest <= beam_size:
-        raise UserError(f"a search with beam size {beam_size} yields 1 to {beam_size} texts, asked for {nbest}")
+        raise UserError(f"found nbest {nbest}, expected 1 to the beam size {beam_size}")
     if max_tokens is not None and max_tokens < 1:
-        raise UserError(f"the token limit must be at least 1, found {max_tokens}")
+        raise UserError(f"found token limit {max_tokens}, expected at least 1")
 
 
 def by_length(texts: Sequence[str], size: int) -> Iterator[list[int]]:
-    """Yield the places of ``texts``, ``size`` at a time, like lengths together."""
-    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    """Yield batches of ``size`` indices of ``texts``, sorted by length."""
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     for start in range(0, len(order), size):
         yield order[start : start + size]
 
 
 def token_limit(duration_s: float) -> int:
-    """Return how many tokens a clip of ``duration_s`` seconds can plausibly need, generously.
+    """Return a generous upper bound on the number of tokens for a clip of ``duration_s`` seconds.
 
-    An embedding far from all training text often decodes into an endless loop: on a CPU the full 512 tokens of
-    the published decoder take minutes, and nothing after the first sentence is of use.
+    An out-of-domain embedding often decodes into endless repetition: the published decoder's full 512 tokens take
+    minutes on a CPU, and nothing after the first sentence is useful.
     """
     return SPARE_TOKENS + round(TOKENS_PER_SECOND * max(duration_s, 0.0))

@@ -11,7 +11,7 @@ from torch import nn
 
 @contextmanager
 def torch_defaults(device: torch.device | str, dtype: torch.dtype) -> Iterator[None]:
-    """Make new tensors on ``device`` and, where nothing else is said, of ``dtype``."""
+    """Create new tensors on ``device`` and, by default, in ``dtype``."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
@@ -23,7 +23,7 @@ def torch_defaults(device: torch.device | str, dtype: torch.dtype) -> Iterator[N
 
 @contextmanager
 def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Put ``module`` into evaluation mode, then each of its parts back into its own mode."""
+    """Put ``module`` into evaluation mode, then restore the mode of each submodule."""
     training = [part for part in module.modules() if part.training]
     module.eval()
     try:

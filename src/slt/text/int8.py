@@ -1,7 +1,7 @@
 """Text decoder weights in int8: a quarter of the memory, several times the speed.
 
-Each row of a weight has a scale of its own, and so has each row of activations, so that a text does not depend on
-what it shares a search with. The products are FBGEMM's, which come with torch, on any x86 processor.
+Each row of weights and of activations has its own scale, so a text does not depend on the other texts of its batch. The
+kernels are torch's FBGEMM kernels for x86 processors.
 """
 
 from __future__ import annotations
@@ -17,44 +17,44 @@ from torch.nn import functional as F
 from slt.core.errors import UserError
 from slt.models.cpu_kernels import is_linear, replace
 
-LARGEST = 127
-LARGEST_PAIR = 128
-"""Of two neighbours: processors without VNNI add two products of eight bits in sixteen, and 255 × 128 is what fits."""
+MAX_VALUE = 127
+MAX_PAIR_SUM = 128
+"""Of two neighbours: processors without VNNI add two 8-bit products in 16 bits, which hold 255 × 128."""
 
-SMALLEST = torch.finfo(torch.float32).tiny
+MIN_SCALE = torch.finfo(torch.float32).tiny
 ROWS_AT_ONCE = 256
 EXCLUDED = ("encoder.*", "*.encoder_decoder_attn.q_proj", "*.encoder_decoder_attn.k_proj", "*.DenseReluDense.wo")
-"""Products that are not replaced: ``slt.text.single_context`` says why the next two are not used; T5 asks for the
-dtype of the last one's weight."""
+"""Layers that are not replaced: the text encoder; two that ``slt.text.single_context`` does not use; one whose dtype T5
+reads."""
 
 _ENGINE = "fbgemm"
 
 
 def quantise(text: nn.Module) -> None:
-    """Replace the products of a text decoder, its vocabulary's among them; it can no longer be trained or saved.
+    """Quantise the linear layers of a text decoder, including the output layer; it can no longer be trained or saved.
 
     Args:
-        text: on the CPU, its weights in any floating dtype, mapped or not. A table that is also looked up in stays
-            for that; so does a text encoder, whose embeddings are compared with others.
+        text: text decoder on the CPU, in any floating dtype, memory-mapped or not. Embedding tables and the text
+            encoder keep their dtype.
 
     Raises:
-        UserError: this processor, or this torch, has no such products.
+        UserError: this processor or this build of torch has no int8 kernels.
     """
     if _ENGINE not in torch.backends.quantized.supported_engines:
-        raise UserError("int8 needs an x86 processor", fix="give --text-dtype bfloat16")
+        raise UserError("found no int8 kernels, expected an x86 processor", fix="give --text-dtype bfloat16")
     chosen = {
         name: part
         for name, part in text.named_modules()
         if is_linear(part) and not any(fnmatchcase(name, pattern) for pattern in EXCLUDED)
     }
-    # Packing is done by one thread per weight, and lets go of the interpreter meanwhile.
+    # Packing uses one thread per weight and releases the GIL.
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         made = dict(zip(chosen, pool.map(Int8Linear, chosen.values()), strict=True))
     replace(text, lambda name, part: made.get(name, part))
 
 
 class Int8Linear(nn.Module):
-    """``x Wᵀ + b`` in whole numbers, in the place of a linear part on the CPU; its weight is no longer there."""
+    """Linear layer with int8 weights that replaces one on the CPU."""
 
     def __init__(self, linear: Any) -> None:
         super().__init__()
@@ -64,9 +64,9 @@ class Int8Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(…, K) → (…, N) float32."""
         x = x.float()
-        # The kernel has one scale for all activations; with the largest of every row brought to 1, it is each row's.
-        scale = x.abs().amax(dim=-1, keepdim=True).clamp(min=SMALLEST)
-        zero, step = (128, 1 / 127) if bool((x < 0).any()) else (0, 1 / 255)  # what comes out of a ReLU needs no sign
+        # The kernel has one scale for all activations; scaling each row's maximum to 1 gives one scale per row.
+        scale = x.abs().amax(dim=-1, keepdim=True).clamp(min=MIN_SCALE)
+        zero, step = (128, 1 / 127) if bool((x < 0).any()) else (0, 1 / 255)  # unsigned after a ReLU
         kernel = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
         found: Tensor = kernel(x / scale, step, zero, self.packed) * scale
         return found if self.bias is None else found + self.bias.float()
@@ -74,14 +74,14 @@ class Int8Linear(nn.Module):
 
 @torch.no_grad()
 def _pack(weight: Tensor) -> Any:
-    """Return an (N, K) weight rounded and in the order FBGEMM reads it."""
+    """Return an (N, K) weight quantised and packed for FBGEMM."""
     rounded = torch.empty(weight.shape, dtype=torch.int8)
     scales = torch.empty(len(weight))
     for start in range(0, len(weight), ROWS_AT_ONCE):
         rows = weight[start : start + ROWS_AT_ONCE].float()
         size = rows.abs()
         even, odd = size[:, 0::2], F.pad(size[:, 1::2], (0, size.shape[1] % 2))
-        scale = torch.maximum(size.amax(1) / LARGEST, (even + odd).amax(1) / LARGEST_PAIR).clamp(min=SMALLEST)
+        scale = torch.maximum(size.amax(1) / MAX_VALUE, (even + odd).amax(1) / MAX_PAIR_SUM).clamp(min=MIN_SCALE)
         scales[start : start + ROWS_AT_ONCE] = scale
         rounded[start : start + ROWS_AT_ONCE] = (rows / scale[:, None]).round_()
     zeros = torch.zeros(len(weight), dtype=torch.int64)

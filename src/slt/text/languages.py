@@ -1,7 +1,7 @@
 """The 202 languages of SONAR's text models: FLORES-200 codes, names and aliases.
 
-Reference: NLLB Team 2022 (arXiv 2207.04672), table of languages; the order is that of SONAR's tokenizer card, where
-it decides the ids of the language tokens.
+Reference: NLLB Team 2022 (arXiv 2207.04672), table of languages. The order is that of SONAR's tokenizer card, which
+determines the ids of the language tokens.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from slt.core.errors import UserError
 
-# One line each: code | English name | other names and ISO 639 codes people type.
+# One line each: code | English name | other names and ISO 639 codes.
 _TABLE = """
 ace_Arab | Acehnese (Arabic script) | aceh
 ace_Latn | Acehnese (Latin script) | aceh
@@ -223,23 +223,23 @@ _ROWS = [[cell.strip() for cell in line.split("|")] for line in _TABLE.strip().s
 LANGUAGE_NAMES = MappingProxyType({code: name for code, name, _ in _ROWS})
 FLORES_200: tuple[str, ...] = tuple(LANGUAGE_NAMES)
 
-# Each code, name and nickname as `_plain` writes it -> the codes it may mean.
+# Code, name or alias, normalised by `_plain` → codes.
 _MEANINGS: dict[str, list[str]] = {}
 
 
 def check_languages(langs: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Return ``langs`` without repetitions, all of them known.
+    """Return ``langs`` without duplicates; check that all are ``known``.
 
     Args:
-        langs: FLORES-200 codes as a person gave them.
-        known: the codes the model at hand was made for.
+        langs: FLORES-200 codes given by the user.
+        known: codes that the model supports.
 
     Raises:
-        UserError: none was given, or some are unknown; the nearest codes of ``known`` are given for each.
+        UserError: none is given, or some are unknown; the nearest codes of ``known`` are suggested for each.
     """
     wanted = tuple(dict.fromkeys(langs))
     if not wanted:
-        raise UserError("no language given", fix=f"name at least one of {_listed(known)}")
+        raise UserError("no language given, expected at least one", fix=f"give at least one of {_listed(known)}")
     wrong = [lang for lang in wanted if lang not in known]
     if wrong:
         raise UserError(
@@ -250,16 +250,16 @@ def check_languages(langs: Iterable[str], known: Sequence[str]) -> tuple[str, ..
 
 
 def nearest_languages(lang: str, known: Sequence[str]) -> list[str]:
-    """Return up to five codes of ``known`` that ``lang`` may stand for, best first; it may be empty.
+    """Return up to five codes of ``known`` that ``lang`` may mean, best first; possibly none.
 
-    ``lang`` is met by a code, an ISO 639 code or an English name, whole or as one of its words (``pt-BR``,
-    ``Brazilian Portuguese``); only when it is none of these, as a misspelling.
+    ``lang``, or one of its words, may be a code, an ISO 639 code or an English name (``pt-BR``, ``Brazilian
+    Portuguese``); otherwise it is matched as a misspelling.
     """
     meanings = _meanings()
     plain = _plain(lang)
     words = plain.split()
     found = next((meanings[name] for name in (plain, *words) if name in meanings), [])
-    if not found and len(plain) > 3:  # a three-letter code is one slip away from too many others
+    if not found and len(plain) > 3:  # too many three-letter codes differ by one letter
         near = difflib.get_close_matches(plain, list(meanings), n=5, cutoff=0.75)
         found = [code for name in near for code in meanings[name]]
     found = sorted(dict.fromkeys(found), key=lambda code: code.partition("_")[2].lower() not in words)
@@ -268,21 +268,21 @@ def nearest_languages(lang: str, known: Sequence[str]) -> list[str]:
 
 def _complaint(lang: str) -> str:
     if lang in LANGUAGE_NAMES:
-        return f"this model does not know {lang} ({LANGUAGE_NAMES[lang]})"
-    return f"unknown language {lang!r}: a FLORES-200 code is expected, such as eng_Latn"
+        return f"this model does not support {lang} ({LANGUAGE_NAMES[lang]})"
+    return f"unknown language {lang!r}, expected a FLORES-200 code such as eng_Latn"
 
 
 def _advice(lang: str, known: Sequence[str]) -> str:
     near = nearest_languages(lang, known)
     if near:
         return f"for {lang!r} try " + " or ".join(f"{code} ({LANGUAGE_NAMES[code]})" for code in near)
-    return f"the model knows {_listed(known)}"
+    return f"the model supports {_listed(known)}"
 
 
 def _meanings() -> dict[str, list[str]]:
     if not _MEANINGS:
         for code, name, others in _ROWS:
-            # "Kashmiri (Arabic script)" is met by its code, its language's code, its full name and "kashmiri".
+            # For example code, language code, "Kashmiri (Arabic script)" and "kashmiri".
             aliases = [code, code.partition("_")[0], name, name.partition(" (")[0], *others.split(",")]
             for alias in dict.fromkeys(map(_plain, aliases)):
                 if alias:

@@ -1,10 +1,9 @@
 """Rerank the texts of several readings of one clip, and estimate their confidence.
 
-One embedding alone holds nothing by which its texts could be ranked better than by the search that found them: on
-noisy drawn signing no weight of agreement, score and consensus did (benchmarks/README.md). A second look at the video
-does. Features are made of every second frame, two of them to a row, so the clip can be read anew from its second,
-third and fourth frame on: the same signing, other frames. Where noise bent one reading, it seldom bent the others the
-same way.
+With one embedding, no weighting of agreement, score and consensus ranked texts better than the beam search itself on
+noisy synthetic videos (benchmarks/README.md); several embeddings of the same clip do. A feature covers two of every
+second frame, so extraction can start at the first, second, third or fourth frame. These readings contain the same
+signing in different frames, and noise rarely affects all of them alike.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ from torch.nn import functional as F
 from slt.assets.cards import ConfidenceCard
 from slt.text.decoder import Hypothesis
 
-READINGS = 4  # raw frames to a row of features: each reading begins with another one
-AGREEMENT_WEIGHT = 5.0  # beside the mean log-probability; of 0, 1 and 5, the best on noisy drawn signing
+READINGS = 4  # frames per feature: each reading starts at a different frame
+AGREEMENT_WEIGHT = 5.0  # relative to the mean log-probability; best of 0, 1 and 5 on noisy synthetic videos
 
 
 class TextScorer(Protocol):
-    """What reads texts back: a text decoder that came with its text encoder, as ``SonarText`` does."""
+    """Scores texts: a text decoder with its text encoder, such as ``SonarText``."""
 
     def embed(self, texts: Sequence[str], lang: str) -> Tensor:
-        """Return the (B, D) embeddings of texts, all in ``lang``."""
+        """Return the (B, D) embeddings of texts in ``lang``."""
         ...
 
     def log_likelihoods(self, embeddings: Tensor, texts: Sequence[str], langs: Sequence[str]) -> Tensor:
@@ -37,39 +36,39 @@ class TextScorer(Protocol):
 
 
 def rerank(
-    judge: TextScorer,
+    scorer: TextScorer,
     readings: Tensor,
     hypotheses: Sequence[Hypothesis],
     lang: str,
     *,
     calibration: ConfidenceCard | None = None,
 ) -> list[Hypothesis]:
-    """Order the texts that several readings of one clip gave, by how well each fits all readings.
+    """Rank the texts of several readings of one clip by their fit to all readings.
 
-    A text's fit is its mean log-probability under each reading, plus ``AGREEMENT_WEIGHT`` times the cosine between
-    the reading and the text's own embedding, on average over the readings.
+    The fit is the mean over readings of the text's mean log-probability plus ``AGREEMENT_WEIGHT`` times the cosine
+    between the reading and the text's embedding.
 
     Args:
-        judge: reads texts back.
+        scorer: computes embeddings and likelihoods of texts.
         readings: (V, D) float, one sentence embedding per reading.
-        hypotheses: the texts of all readings, in one language; equal ones count once.
+        hypotheses: texts of all readings in one language; duplicates count once.
         lang: that language.
-        calibration: how the model's agreement relates to being right, where that was measured.
+        calibration: logistic calibration of the model's agreement; None: not calibrated.
 
     Returns:
-        Each text once, best first, with its mean log-probability as ``score``, its agreement and its confidence.
+        Each text once, best first, with its mean log-probability as ``score``, agreement and confidence.
     """
-    known = {one.text: one for one in reversed(hypotheses)}
-    texts = list(known)
+    by_text = {one.text: one for one in reversed(hypotheses)}
+    texts = list(by_text)
     n_texts, n_readings = len(texts), len(readings)
     rows = readings.repeat_interleave(n_texts, dim=0)  # (V * T, D)
-    scores = judge.log_likelihoods(rows, texts * n_readings, [lang] * len(rows)).view(n_readings, n_texts).mean(0)
-    meanings = judge.embed(texts, lang).float().cpu()  # (T, D)
+    scores = scorer.log_likelihoods(rows, texts * n_readings, [lang] * len(rows)).view(n_readings, n_texts).mean(0)
+    meanings = scorer.embed(texts, lang).float().cpu()  # (T, D)
     agreements = F.cosine_similarity(readings.float().cpu()[:, None], meanings[None], dim=-1).mean(0)  # (T,)
     fit = scores + AGREEMENT_WEIGHT * agreements
     return [
         replace(
-            known[texts[i]],
+            by_text[texts[i]],
             score=float(scores[i]),
             agreement=float(agreements[i]),
             confidence=confidence(float(agreements[i]), calibration),
@@ -79,11 +78,11 @@ def rerank(
 
 
 def confidence(agreement: float, calibration: ConfidenceCard | None) -> float:
-    """Return 0..1: where it was calibrated, the chance that the text is right; else the agreement, negative ones as 0.
+    """Return the probability that the text is correct if calibrated, otherwise the agreement clipped to 0..1.
 
     Args:
         agreement: cosine between a text's embedding and the clip's.
-        calibration: of the model.
+        calibration: of the model; None: not calibrated.
     """
     if calibration is None:
         return min(max(agreement, 0.0), 1.0)

@@ -10,45 +10,45 @@ from slt.models.swap import SwappedModule
 
 
 class ContextState:
-    """What each row of a search sees, in the state of the search, which keeps it in the order of its rows.
+    """Attention output per hypothesis, stored in fairseq2's incremental state.
 
     Attributes:
-        value: (N, 1, model_dim).
+        value: (N, 1, model_dim) float.
     """
 
     def __init__(self, value: Tensor) -> None:
         self.value = value
 
     def reorder(self, new_order: Tensor) -> None:
-        """Keep the rows ``new_order``, (M,) int64."""
+        """Select the rows ``new_order``, (M,) int64."""
         self.value = self.value.index_select(0, new_order)
 
     def size_bytes(self) -> int:
-        """Return its size."""
+        """Return the size in bytes."""
         return self.value.nbytes
 
     capacity_bytes = size_bytes
 
 
 class SingleContextAttention(SwappedModule):
-    """fairseq2's attention to an encoder's output, computed once per search where that is one step long.
+    """fairseq2's cross-attention, computed once per search if the encoder output has one time step.
 
-    Softmax over one key is 1 whatever is asked, so attention is ``output(value(embedding))``: exactly, and neither
-    queries nor keys are needed, whose mapped weights then are never read. While training nothing changes.
+    Softmax over one key is 1, so attention equals ``output(value(embedding))`` exactly, and the query and key weights
+    are never read. Training uses the original module.
     """
 
     def forward(self, seqs: Tensor, *others: Any, state_bag: Any = None, **named: Any) -> Tensor:
-        """Attend from (N, S, D) to ``values``, (N, 1, D), among fairseq2's other arguments."""
+        """Attend from (N, S, D) ``seqs`` to (N, 1, D) ``values``; other arguments as in fairseq2."""
         values: Tensor = named["values"]
         if self.training or state_bag is None or values.shape[1] != 1:
             found: Tensor = self.original(seqs, *others, state_bag=state_bag, **named)
             return found
-        seen = state_bag.maybe_get_state(self, ContextState)
-        if seen is None:
+        state = state_bag.maybe_get_state(self, ContextState)
+        if state is None:
             parts: Any = self
-            seen = ContextState(parts.output_proj(parts.v_proj(values)))
-            state_bag.set_state(self, seen)
-        return seen.value.expand(-1, seqs.shape[1], -1)
+            state = ContextState(parts.output_proj(parts.v_proj(values)))
+            state_bag.set_state(self, state)
+        return state.value.expand(-1, seqs.shape[1], -1)
 
 
 def use_single_context_attention(decoder: nn.Module) -> None:

@@ -13,19 +13,19 @@ from slt.core.errors import UserError
 def train_tokenizer(texts: Iterable[str], path: Path, vocab_size: int) -> int:
     """Train a unigram sentencepiece model and write it to ``path``; equal texts give equal bytes.
 
-    Its ids are sentencepiece's defaults (0 unknown, 1 start, 2 end) and it has no padding symbol: fairseq2's NLLB
-    tokenizer puts padding in front and the languages behind, so the model's vocabulary is larger than this one.
+    Its ids are sentencepiece's defaults (0 unknown, 1 start, 2 end), without a padding symbol: fairseq2's NLLB
+    tokenizer prepends padding and appends the languages, so the text model's vocabulary is larger.
 
     Args:
-        texts: one sentence each; every character that occurs gets a piece of its own.
-        path: the ``.model`` file to write.
-        vocab_size: pieces at most; fewer when the texts do not yield as many.
+        texts: one sentence each; every character gets its own piece.
+        path: output ``.model`` file.
+        vocab_size: maximum number of pieces; fewer for small corpora.
 
     Returns:
-        The number of pieces it has.
+        The number of pieces.
 
     Raises:
-        UserError: no text, or a ``vocab_size`` too small for the characters that occur.
+        UserError: no text, or a ``vocab_size`` smaller than the number of characters.
     """
     import sentencepiece
 
@@ -35,21 +35,21 @@ def train_tokenizer(texts: Iterable[str], path: Path, vocab_size: int) -> int:
 
 
 def learn_tokenizer(texts: Iterable[str], vocab_size: int, *, padding_first: bool = False) -> bytes:
-    """Train what ``train_tokenizer`` writes, and return it.
+    """Return the serialised sentencepiece model that ``train_tokenizer`` writes.
 
     Args:
-        texts: see there.
-        vocab_size: see there.
-        padding_first: give padding, end and unknown the ids 0 to 2, as T5's has them, and a start none.
+        texts: as for ``train_tokenizer``.
+        vocab_size: likewise.
+        padding_first: give padding, end and unknown the ids 0 to 2, and no start token, as in T5.
 
     Raises:
-        UserError: see there.
+        UserError: as for ``train_tokenizer``.
     """
     import sentencepiece
 
     sentences = [text for text in texts if text.strip()]
     if not sentences:
-        raise UserError("no text to train a tokenizer on", fix="give at least one non-empty sentence")
+        raise UserError("found no text to train a tokenizer on", fix="give at least one non-empty sentence")
     ids: dict[str, Any] = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1} if padding_first else {}
     model = io.BytesIO()
     try:
@@ -59,7 +59,7 @@ def learn_tokenizer(texts: Iterable[str], vocab_size: int, *, padding_first: boo
             vocab_size=vocab_size,
             character_coverage=1.0,
             hard_vocab_limit=False,
-            num_threads=1,  # with more, the pieces' scores depend on the scheduling
+            num_threads=1,  # with more, scores depend on thread scheduling
             minloglevel=2,
             **ids,
         )

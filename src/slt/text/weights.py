@@ -1,7 +1,6 @@
 """Weights of SONAR text models: old fairseq names and the shared embedding table.
 
-Reference: the released checkpoints from before fairseq2, whose control tokens stand in another order than the
-tokenizer's.
+Reference: the checkpoints released before fairseq2, whose control tokens are in another order than the tokenizer's.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from slt.core.errors import UserError
 EMBEDDING = {"decoder": "decoder_frontend.embed.weight", "encoder": "encoder_frontend.embed.weight"}
 OUTPUT_TABLE = "final_proj.weight"
 
-# Rows 0 to 3 were (start, padding, end, unknown) and are (padding, unknown, start, end).
+# Rows 0 to 3: formerly (start, padding, end, unknown), now (padding, unknown, start, end).
 _OLD_ROWS = [1, 3, 0, 2]
 _NO_WEIGHTS = {"version", "embed_positions._float_tensor"}
 _IN_LAYER = {
@@ -32,38 +31,38 @@ _IN_LAYER = {
 
 
 def fairseq2_weights(weights: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
-    """Return ``weights`` under fairseq2's names, the rows of the control tokens in the tokenizer's order.
+    """Return ``weights`` under fairseq2's names, with the rows of the control tokens in the tokenizer's order.
 
-    sonar-space converts a decoder whose output table is a copy of its embedding wrongly, silently, and no text
-    encoder at all; here each table is put in order by itself, and the output table is left out, being the embedding.
+    sonar-space silently misconverts a decoder whose output table is a copy of its embedding, and converts no text
+    encoder. Here the embedding is reordered, and the output table, which equals it, is dropped.
 
     Args:
-        weights: a flat state dict of the old layout or today's.
+        weights: flat state dict of the old or current layout.
         part: "encoder" or "decoder".
 
     Raises:
         UserError: the output table is not the embedding table.
     """
     old_layout = "embed_tokens.weight" in weights
-    modern = {_modern_name(name, part) if old_layout else name: value for name, value in weights.items()}
-    modern = {name: value for name, value in modern.items() if name.removeprefix(f"{part}.") not in _NO_WEIGHTS}
-    embedding = modern.get(EMBEDDING[part])
-    if embedding is not None and not _same(modern.pop(OUTPUT_TABLE, embedding), embedding):
+    renamed = {_current_name(name, part) if old_layout else name: value for name, value in weights.items()}
+    renamed = {name: value for name, value in renamed.items() if name.removeprefix(f"{part}.") not in _NO_WEIGHTS}
+    embedding = renamed.get(EMBEDDING[part])
+    if embedding is not None and not _same(renamed.pop(OUTPUT_TABLE, embedding), embedding):
         raise UserError(
-            f"{OUTPUT_TABLE} is not equal to {EMBEDDING[part]}, as it is in every SONAR text decoder",
+            f"found {OUTPUT_TABLE} different from {EMBEDDING[part]}, expected them to be equal",
             fix="give the weights of a SONAR text decoder",
         )
     if embedding is not None and old_layout:
-        modern[EMBEDDING[part]] = torch.cat([embedding[_OLD_ROWS], embedding[4:]])
-    return modern
+        renamed[EMBEDDING[part]] = torch.cat([embedding[_OLD_ROWS], embedding[4:]])
+    return renamed
 
 
-def _modern_name(name: str, part: str) -> str:
+def _current_name(name: str, part: str) -> str:
     outside = {"embed_tokens.weight": EMBEDDING[part], "output_projection.weight": OUTPUT_TABLE}
     if name in outside:
         return outside[name]
     if not name.startswith("layers."):
-        # The encoder model keeps its last norm beside its stack, the decoder model inside.
+        # The final norm is beside the encoder stack, but inside the decoder stack.
         return name if part == "encoder" else f"{part}.{name}"
     _, number, inside = name.split(".", 2)
     for old, new in _IN_LAYER.items():

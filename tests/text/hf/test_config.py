@@ -13,7 +13,7 @@ from slt.text.hf.config import HfTextConfig
         ({"dropout": 1.0}, "dropout 1.0, expected 0 or more, less than 1"),
         ({"languages": ()}, "languages absent, expected at least one"),
         ({"kind": "mbart", "languages": ("eng_Latn", "eng_Latn")}, "expected at least one, each once"),
-        ({"languages": ("eng_Latn", "deu_Latn")}, "languages eng_Latn, deu_Latn, but a T5 writes one language"),
+        ({"languages": ("eng_Latn", "deu_Latn")}, "languages eng_Latn, deu_Latn, expected one for T5"),
         ({"languages": ("en",)}, "unknown language 'en'"),
     ],
 )

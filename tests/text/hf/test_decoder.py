@@ -90,7 +90,7 @@ def test_texts_are_scored_in_parts_that_fit_into_memory(kind, tied):
     n, vocabulary = sum(map(len, targets)), text.model.config.vocab_size
     for tokens_at_once in (1, 4, n):
         sizes.clear()
-        found = log_likelihoods(text.model, text.tokens, *given, at_once=tokens_at_once * vocabulary)
+        found = log_likelihoods(text.model, text.tokens, *given, max_logits=tokens_at_once * vocabulary)
         torch.testing.assert_close(torch.tensor(found), expected.detach(), rtol=0, atol=1e-5)
         assert max(sizes) == tokens_at_once * vocabulary
         assert sum(sizes) == n * vocabulary
@@ -220,7 +220,7 @@ def test_texts_are_embedded_each_by_itself(kind):
 def test_an_mbart_that_only_writes_has_no_text_encoder():
     text = make_text("mbart")
     assert not any(name.startswith("model.model.encoder") for name in text.state_dict())
-    with pytest.raises(SltError, match="without its own encoder"):
+    with pytest.raises(SltError, match="without its text encoder"):
         text.embed(TEXTS, "eng_Latn")
 
 
@@ -251,20 +251,23 @@ def test_texts_that_are_too_long_are_cut_and_that_is_told_once(capsys):
     _, n = text.loss(output, ["the weather is nice today " * 5] * 2, ["eng_Latn"] * 2)
     assert n == 2 * 15  # 16 positions, of which the prompt takes two, and the last token none
     assert text.n_cut == 2
-    assert capsys.readouterr().err.count("texts of more than 15 tokens are cut there; the first starts 'the wea") == 1
+    assert (
+        capsys.readouterr().err.count("texts longer than 15 tokens are truncated; the first one starts with 'the wea")
+        == 1
+    )
 
 
 def test_what_cannot_be_translated_is_told():
     text, output = make_text("mbart"), make_output(3, 2)
-    with pytest.raises(UserError, match="does not know fra_Latn"):
+    with pytest.raises(UserError, match="does not support fra_Latn"):
         text.translate(output, ["fra_Latn"])
-    with pytest.raises(UserError, match="does not know fra_Latn"):
+    with pytest.raises(UserError, match="does not support fra_Latn"):
         text.loss(output, TEXTS[:2], ["fra_Latn"] * 2)
-    with pytest.raises(UserError, match="does not know fra_Latn"):
+    with pytest.raises(UserError, match="does not support fra_Latn"):
         text.embed(TEXTS, "fra_Latn")
-    with pytest.raises(UserError, match="the beam size must be between 1 and"):
+    with pytest.raises(UserError, match=r"found beam size .*, expected 1 to "):
         text.translate(output, ["eng_Latn"], beam_size=1000)
     broken = output.sequence.clone()
     broken[1, 0] = math.nan
-    with pytest.raises(SltError, match="what the encoder made of clips 1 holds NaN"):
+    with pytest.raises(SltError, match="the encoder output of clips 1 contains NaN"):
         text.translate(replace(output, sequence=broken), ["eng_Latn"])

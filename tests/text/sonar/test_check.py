@@ -13,14 +13,14 @@ from slt.text.sonar.model import SonarText
 def test_the_self_test_runs_and_leaves_the_random_state_alone(capfd: pytest.CaptureFixture[str]) -> None:
     before = torch.get_rng_state()
 
-    assert self_test() == "tiny SONAR encoder and decoder: 3 texts embedded, each searched in 2 languages"
+    assert self_test() == "tiny SONAR encoder and decoder: 3 texts embedded, each decoded in 2 languages"
     assert torch.equal(torch.get_rng_state(), before)
     assert capfd.readouterr() == ("", "")
 
 
 def test_the_self_test_notices_wrong_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SonarText, "decode", lambda *_, **__: [])
-    with pytest.raises(SltError, match="decoder gave wrong texts"):
+    with pytest.raises(SltError, match="decoder returned wrong texts"):
         self_test()
     monkeypatch.setattr(SonarText, "embed", lambda *_, **__: torch.full((3, 16), math.nan))
     with pytest.raises(SltError, match="encoder returned wrong embeddings"):

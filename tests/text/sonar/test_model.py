@@ -46,7 +46,9 @@ def test_texts_too_long_are_counted_and_told_once(model: SonarText, capsys: pyte
 
     assert model.tokens.n_cut == 4
     (told,) = capsys.readouterr().err.splitlines()
-    assert told.startswith("warning: texts of more than 42 tokens are cut there; the first starts 'hiking hiking")
+    assert told.startswith(
+        "warning: texts longer than 42 tokens are truncated; the first one starts with 'hiking hiking"
+    )
 
 
 def test_a_small_model_learns_its_sentences_by_heart(config: SonarTextConfig, tokenizer_path: Path) -> None:
@@ -121,7 +123,7 @@ def test_decoding_and_embedding_leave_training_as_it_was(model: SonarText) -> No
 
 
 def test_an_unknown_language_stops_embedding_and_training(model: SonarText) -> None:
-    with pytest.raises(UserError, match="does not know fra_Latn"):
+    with pytest.raises(UserError, match="does not support fra_Latn"):
         model.embed(["a"], "fra_Latn")
     with pytest.raises(UserError, match="unknown language 'de'"):
         model.embed_batch(["a"], ["de"])
@@ -146,7 +148,7 @@ def test_without_a_text_encoder_only_embedding_is_missing(golden: dict[str, Any]
 
     assert model.decode(golden["embeddings"][:2], LANGS) == golden_model.decode(golden["embeddings"][:2], LANGS)
     for wanted in (lambda: model.embed(["mix"], "eng_Latn"), model.text_encoder_weights):
-        with pytest.raises(SltError, match="came without a text encoder"):
+        with pytest.raises(SltError, match="found a model without a text encoder"):
             wanted()
 
 

@@ -28,5 +28,5 @@ def test_a_tokenizer_with_other_ids_is_refused(tmp_path: Path) -> None:
             minloglevel=2,
             **{"unk_id": 2, "bos_id": 0, "eos_id": 1},
         )
-    with pytest.raises(UserError, match="must have the ids 0, 1 and 2"):
+    with pytest.raises(UserError, match="expected ids 0, 1 and 2"):
         load_tokenizer(tmp_path / "other.model", ["eng_Latn"])

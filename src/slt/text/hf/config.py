@@ -1,4 +1,4 @@
-"""Configuration of a transformers text decoder in a bundle's card; needs no torch."""
+"""Configuration of a transformers text decoder in a bundle's card; does not import torch."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from slt.text.languages import FLORES_200, check_languages
 
 @dataclass(frozen=True, kw_only=True)
 class HfTextConfig:
-    """A T5 or mBART that writes, and the bridge over which a sign encoder's output reaches it.
+    """Configuration of a T5 or mBART decoder and of the bridge from the sign encoder.
 
     Attributes:
-        kind: whose architecture.
-        feature_dim: width of what the bridge reads.
-        source: what it reads: an encoder's states, one per time step, or its sentence embedding alone.
-        languages: FLORES-200 codes of the languages it writes; a T5 has no sign for the language, so it writes one.
-        dropout: probability of every dropout in the bridge and in the model, but for those of attention.
-        text_encoder: of an mBART, keep its own encoder, which turns texts into embeddings; translating needs none.
-            A T5 reads the bridge's output through its encoder, so it always has one.
-        model: what transformers' ``T5Config`` or ``MBartConfig`` takes; absent keys have its defaults.
+        kind: architecture.
+        feature_dim: input width of the bridge.
+        source: input of the bridge: the encoder's states, one per time step, or its sentence embedding.
+        languages: FLORES-200 codes of the output languages; exactly one for T5, which has no language tokens.
+        dropout: probability of every dropout in bridge and model except in attention.
+        text_encoder: keep mBART's own text encoder, which is not needed for translation. T5 always has one, because
+            the bridge's output passes through it.
+        model: arguments of transformers' ``T5Config`` or ``MBartConfig``; absent keys take its defaults.
 
     Raises:
-        UserError: impossible sizes, or unknown languages; every one is named.
+        UserError: impossible sizes or unknown languages; all are listed.
     """
 
     kind: Literal["t5", "mbart"]
@@ -43,7 +43,7 @@ class HfTextConfig:
         if not self.languages or len(set(self.languages)) < len(self.languages):
             mistakes.append(f"languages {', '.join(self.languages) or 'absent'}, expected at least one, each once")
         if self.kind == "t5" and len(self.languages) > 1:
-            mistakes.append(f"languages {', '.join(self.languages)}, but a T5 writes one language")
+            mistakes.append(f"languages {', '.join(self.languages)}, expected one for T5")
         if mistakes:
             raise UserError(f"bad {self.kind} text decoder configuration: {'; '.join(mistakes)}")
         check_languages(self.languages, FLORES_200)

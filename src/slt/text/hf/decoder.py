@@ -25,23 +25,23 @@ from slt.text.languages import check_languages
 from slt.text.repetition import is_repetitive
 
 TEXTS_PER_BATCH = 64
-LONGEST_TEXT = 512
-"""Tokens, of a T5, which has no positions that would run out; an mBART has as many as its table has."""
+MAX_T5_TOKENS = 512
+"""Maximum number of tokens of a T5, which has no position limit; that of an mBART is its number of positions."""
 
 
 class HfText(nn.Module):
-    """A text decoder of transformers, with random weights until it is given others; seed torch before to get the same.
+    """Text decoder of transformers, randomly initialised; seed torch first for reproducible weights.
 
     Args:
-        config: its shape, languages and source.
-        proto: its sentencepiece model, as its file has it.
+        config: shape, languages and source.
+        proto: serialised sentencepiece model.
 
     Attributes:
         config: the same.
-        tokens: its tokenizer.
+        tokens: tokenizer.
         bridge: (B, N, feature_dim) to (B, N, d_model).
         model: transformers' model.
-        n_cut: how many texts were too long and have been cut so far; at the first, the person is warned.
+        n_cut: number of texts truncated so far; the first one is reported by a warning.
     """
 
     Config: ClassVar = HfTextConfig
@@ -66,10 +66,10 @@ class HfText(nn.Module):
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> HfText:
-        """Put weights that ``state_dict`` gave into a decoder that was never initialised, to be used.
+        """Load weights from ``state_dict`` without initialising the decoder first; in evaluation mode.
 
         Raises:
-            UserError: weights are missing, unexpected or of another shape; or the tokenizer is not theirs.
+            UserError: weights are missing, unexpected or of another shape; or the tokenizer does not match.
         """
         proto = read_proto(tokenizer_path)
         text = build_empty(lambda: cls(config, proto)).to(dtype)
@@ -78,26 +78,26 @@ class HfText(nn.Module):
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The FLORES-200 codes of the texts it writes."""
+        """FLORES-200 codes of the output languages."""
         return self.config.languages
 
     @property
     def width(self) -> int:
-        """The model's width, and so that of its embeddings of texts."""
+        """Width of the model and of its text embeddings."""
         return int(self.model.config.d_model)
 
     @property
     def device(self) -> torch.device:
-        """Where its weights lie; what it reads is moved there by itself."""
+        """Device of the weights; inputs are moved there."""
         return next(self.bridge.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
-        """What it computes in."""
+        """Dtype of computation."""
         return next(value.dtype for value in self.bridge.parameters() if value.ndim == 1)
 
     def train(self, mode: bool = True) -> HfText:
-        """Change modes, but leave a frozen model behind a bridge in evaluation."""
+        """Set the mode; a frozen model behind the bridge stays in evaluation mode."""
         super().train(mode)
         if not any(weight.requires_grad for weight in self.model.parameters()):
             self.model.eval()
@@ -106,19 +106,20 @@ class HfText(nn.Module):
     def loss(
         self, output: EncoderOutput, texts: Sequence[str], langs: Sequence[str], *, label_smoothing: float = 0.0
     ) -> tuple[Tensor, int]:
-        """Teacher-teacher_forced cross entropy of ``texts``, each given what was made of its clip.
+        """Teacher-forced cross entropy of ``texts`` given the encoder output.
 
         Args:
-            output: of B clips.
+            output: encoder output of B clips.
             texts: B target texts.
-            langs: the language of each.
-            label_smoothing: share of the target's probability spread over the whole vocabulary.
+            langs: B FLORES-200 codes.
+            label_smoothing: probability mass spread over the vocabulary.
 
         Returns:
-            The sum over tokens in nats, with gradients, and the number of tokens; the end is one, the language is not.
+            The sum over tokens in nats, with gradients, and the number of tokens, including the end token but not the
+            language token.
 
         Raises:
-            UserError: a language it does not write.
+            UserError: an unsupported language.
         """
         check_languages(langs, self.languages)
         states, mask = self._states(output)
@@ -138,11 +139,11 @@ class HfText(nn.Module):
         nbest: int = 1,
         max_tokens: int | None = None,
     ) -> list[dict[str, list[Hypothesis]]]:
-        """See ``slt.text.decoder.TextDecoder``; all languages in one beam search, of transformers.
+        """See ``slt.text.decoder.TextDecoder``; one beam search of transformers for all languages.
 
         Raises:
-            UserError: a language it does not write, or a size out of range.
-            SltError: what it is given holds NaN or infinity.
+            UserError: an unsupported language, or a size out of range.
+            SltError: the encoder output contains NaN or infinity.
         """
         langs = check_languages(langs, self.languages)
         check_search(
@@ -156,7 +157,7 @@ class HfText(nn.Module):
             self._check_finite(states)
             states, mask = states.repeat_interleave(len(langs), 0), mask.repeat_interleave(len(langs), 0)
             prompts = [self.tokens.prompt(lang) for _ in output.sentence for lang in langs]
-            limit = self._longest - len(prompts[0])
+            limit = self._max_tokens - len(prompts[0])
             limit = limit if max_tokens is None else min(limit, max_tokens)
             search = BeamSearch(self.model, self.tokens, (states, mask), prompts, beam_size=beam_size, limit=limit)
             rows = list(range(len(prompts)))
@@ -168,24 +169,24 @@ class HfText(nn.Module):
         return [dict(zip(langs, best[i : i + len(langs)], strict=True)) for i in range(0, len(best), len(langs))]
 
     def embed(self, texts: Sequence[str], lang: str) -> Tensor:
-        """Return (B, d_model): means of the states of the model's own encoder over each text's tokens; no gradients.
+        """Return (B, d_model) means over tokens of the states of the model's own text encoder; no gradients.
 
         Args:
-            texts: all in one language.
+            texts: B texts in one language.
             lang: that language.
 
         Raises:
-            UserError: a language it does not know.
-            SltError: this mBART came without its encoder.
+            UserError: an unsupported language.
+            SltError: this mBART has no text encoder.
         """
         check_languages([lang], self.languages)
         encoder = self.model.get_encoder()
         if encoder is None:
-            raise SltError("this mBART came without its own encoder, so it cannot embed text")
+            raise SltError("found an mBART without its text encoder, expected one to embed text")
         embeddings = torch.empty(len(texts), self.width, device=self.device, dtype=self.dtype)
         with evaluation_mode(self), torch.no_grad():
             for part in by_length(texts, TEXTS_PER_BATCH):
-                rows = [self._cut(self.tokens.source(texts[i], lang), texts[i]) for i in part]
+                rows = [self._truncate(self.tokens.source(texts[i], lang), texts[i]) for i in part]
                 ids = pad_rows(rows, self.tokens.pad, self.device)
                 mask = pad_rows([[1] * len(row) for row in rows], 0, self.device)
                 states = encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # (b, S, d_model)
@@ -193,12 +194,12 @@ class HfText(nn.Module):
         return embeddings
 
     @property
-    def _longest(self) -> int:
-        """Tokens at most, the prompt's among them."""
-        return int(getattr(self.model.config, "max_position_embeddings", LONGEST_TEXT))
+    def _max_tokens(self) -> int:
+        """Maximum number of tokens, including the prompt."""
+        return int(getattr(self.model.config, "max_position_embeddings", MAX_T5_TOKENS))
 
     def _states(self, output: EncoderOutput) -> tuple[Tensor, Tensor]:
-        """Return (B, N, d_model), what the decoder attends to, and its (B, N) mask, True = real."""
+        """Return the (B, N, d_model) context of the decoder and its (B, N) mask, True = real."""
         if self.config.source == "sentence":
             source = output.sentence[:, None]
             mask = torch.ones(source.shape[:2], dtype=torch.bool, device=self.device)
@@ -211,17 +212,17 @@ class HfText(nn.Module):
         return states, mask
 
     def _targets(self, texts: Sequence[str]) -> list[list[int]]:
-        return [self._cut(self.tokens.target(text), text) for text in texts]
+        return [self._truncate(self.tokens.target(text), text) for text in texts]
 
-    def _cut(self, ids: list[int], text: str) -> list[int]:
-        limit = self._longest - 1
+    def _truncate(self, ids: list[int], text: str) -> list[int]:
+        limit = self._max_tokens - 1
         if len(ids) > limit:
             if not self.n_cut:
-                warn(f"texts of more than {limit} tokens are cut there; the first starts {text[:40]!r}")
+                warn(f"texts longer than {limit} tokens are truncated; the first one starts with {text[:40]!r}")
             self.n_cut += 1
         return ids[:limit]
 
     def _check_finite(self, states: Tensor) -> None:
         broken = (~states.isfinite().all(dim=2).all(dim=1)).nonzero().flatten().tolist()
         if broken:
-            raise SltError(f"what the encoder made of clips {', '.join(map(str, broken))} holds NaN or infinity")
+            raise SltError(f"the encoder output of clips {', '.join(map(str, broken))} contains NaN or infinity")

@@ -27,57 +27,59 @@ WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")
 TOKENIZER_NAMES = {"t5": "spiece.model", "mbart": "sentencepiece.bpe.model"}
 TOKENIZER_AS_JSON = "tokenizer.json"
 SETTINGS: Mapping[str, Any] = {"t5": T5Config, "mbart": MBartConfig}
-USELESS = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
-"""Stands in the first T5s' files; no T5 has it."""
+UNUSED_T5_WEIGHT = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+"""Present in files of the first T5 models, but not used."""
 
 
 def load_published(folder: Path, config: HfTextConfig) -> HfText:
-    """Make a text decoder with the weights and the tokenizer of a folder, and a bridge at random; to be trained.
+    """Load the weights and tokenizer of a folder for training; the bridge is randomly initialised.
 
     Args:
-        folder: with ``config.json``, weights, and a sentencepiece model or a ``tokenizer.json``.
-        config: everything but the model's shape, which the folder says.
+        folder: folder with ``config.json``, weights, and a sentencepiece model or a ``tokenizer.json``.
+        config: everything but the model's shape, which is read from the folder.
 
     Raises:
-        UserError: the folder lacks something, holds another model, or weights that are not those of its configuration.
+        UserError: files are missing, the folder holds another model, or weights and configuration do not match.
     """
     _, weights, tokenizer = files_of(folder, config.kind)
     shape = published_shape(folder, config.kind)
     proto = sentencepiece_of(tokenizer, config.kind) if tokenizer.name == TOKENIZER_AS_JSON else read_proto(tokenizer)
     try:
         text = build_empty(lambda: HfText(replace(config, model=shape), proto))
-    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # transformers checks little
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # not checked by transformers
         raise UserError(
-            f"{folder / CONFIG_NAME} describes no {config.kind} that can be built: {error!r}",
-            fix="give the configuration that the model's authors publish beside the weights",
+            f"{folder / CONFIG_NAME} is not a valid {config.kind} configuration: {error!r}",
+            fix="give the configuration published with the weights",
         ) from error
-    own = {name: value.clone() for name, value in read_weights(weights).items()}  # to be trained, so not mapped
-    not_needed = [USELESS] if config.text_encoder else [USELESS, "model.encoder.*"]
-    load_strict(text.model, own, unused=not_needed, source=weights)
+    own = {
+        name: value.clone() for name, value in read_weights(weights).items()
+    }  # copied from the memory map, for training
+    ignored = [UNUSED_T5_WEIGHT] if config.text_encoder else [UNUSED_T5_WEIGHT, "model.encoder.*"]
+    load_strict(text.model, own, unused=ignored, source=weights)
     text.bridge = make_bridge(text.config, text.width)
     return text.float()
 
 
 def new_decoder(texts: Sequence[str], vocab_size: int, config: HfTextConfig) -> HfText:
-    """Make a text decoder at random, with a tokenizer learnt from texts; seed torch before to get the same again.
+    """Build a randomly initialised text decoder with a tokenizer trained on ``texts``; seed torch first.
 
     Args:
         texts: one sentence each.
-        vocab_size: of the tokenizer, at most.
-        config: everything but the size of the table of tokens, which follows.
+        vocab_size: maximum number of sentencepiece pieces.
+        config: everything but the vocabulary size.
 
     Raises:
-        UserError: texts that no tokenizer can be learnt from.
+        UserError: no tokenizer can be trained on the texts.
     """
     proto = learn_tokenizer(texts, vocab_size, padding_first=config.kind == "t5")
     return HfText(replace(config, model={**config.model, "vocab_size": n_tokens(config.kind, proto)}), proto)
 
 
 def files_of(folder: Path, kind: str) -> tuple[Path, Path, Path]:
-    """Return where the configuration, the weights and the tokenizer of a published model lie.
+    """Return the paths of the configuration, weights and tokenizer of a published model.
 
     Raises:
-        UserError: the folder lacks some.
+        UserError: files are missing.
     """
     wanted = ((CONFIG_NAME,), WEIGHTS_NAMES, (TOKENIZER_NAMES[kind], TOKENIZER_AS_JSON))
     found = [next((folder / name for name in names if (folder / name).is_file()), None) for names in wanted]
@@ -86,16 +88,16 @@ def files_of(folder: Path, kind: str) -> tuple[Path, Path, Path]:
     if config is None or weights is None or tokenizer is None:
         raise UserError(
             f"{folder} is not the folder of a {kind} of transformers: it lacks {', '.join(missing)}",
-            fix="put these files there as the model's authors publish them, the weights in one file",
+            fix="copy these files there as published, with the weights in one file",
         )
     return config, weights, tokenizer
 
 
 def published_shape(folder: Path, kind: str) -> dict[str, Any]:
-    """Return what of the ``config.json`` in a folder describes the model.
+    """Return the model arguments in the ``config.json`` of a folder.
 
     Raises:
-        UserError: it cannot be read, or is of another kind of model.
+        UserError: it cannot be read, or describes another kind of model.
     """
     path = folder / CONFIG_NAME
     try:
@@ -104,6 +106,6 @@ def published_shape(folder: Path, kind: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not JSON: {error}") from error
     if found != kind:
-        raise UserError(f"{path.parent} holds a model of the type {found!r}, expected {kind}")
+        raise UserError(f"{path.parent} holds a model of type {found!r}, expected {kind}")
     known = {*inspect.signature(SETTINGS[kind].__init__).parameters, "tie_word_embeddings"} - {"self", "kwargs"}
     return {name: value for name, value in content.items() if name in known}

@@ -14,45 +14,44 @@ from slt.text.decoder import Hypothesis
 from slt.text.hf.model import as_encoded, log_likelihoods
 from slt.text.hf.tokens import Tokens
 
-# A step's float32 logits stay under 256 MB, 53 clips at once with beam 5 and mBART's 250,054 tokens; and so do those
-# of the tokens that are scored at once.
+# Limits the float32 logits of a step or scoring batch to 256 MB: 53 clips with beam 5 and mBART's 250,054 tokens.
 LOGITS_PER_SEARCH = 2**26
-# No phrase of so many tokens twice, in the search that follows one that went round in circles.
-REPEATED_AT_MOST = 4
+# Size of the n-grams that may not be repeated, in the second search after a repetitive result.
+NO_REPEAT_NGRAM = 4
 
 
 class BeamSearch:
-    """A beam search over rows, each with states to attend to and a prompt of its own.
+    """Beam search over R rows, each with its own context and prompt.
 
     Args:
-        model: of transformers.
+        model: transformers model.
         tokens: its tokenizer.
-        seen: (R, N, d_model) states, and their (R, N) mask, True = real.
-        prompts: R prompts of one length.
-        beam_size: hypotheses kept alive, and returned, for each row.
-        limit: tokens at most, the end included.
+        context: (R, N, d_model) states and their (R, N) mask, True = real.
+        prompts: token ids of R prompts of equal length.
+        beam_size: active hypotheses per row; all are returned.
+        limit: maximum number of tokens, including the end token.
     """
 
     def __init__(
         self,
         model: Any,
         tokens: Tokens,
-        seen: tuple[Tensor, Tensor],
+        context: tuple[Tensor, Tensor],
         prompts: list[list[int]],
         *,
         beam_size: int,
         limit: int,
     ) -> None:
-        self._model, self._tokens, (self._states, self._mask) = model, tokens, seen
+        self._model, self._tokens, (self._states, self._mask) = model, tokens, context
         self._prompts = torch.tensor(prompts, device=self._states.device)
         self._beam_size, self._limit = beam_size, limit
-        self._at_once = max(1, LOGITS_PER_SEARCH // (beam_size * tokens.size))
+        self._batch_size = max(1, LOGITS_PER_SEARCH // (beam_size * tokens.size))
 
     def __call__(self, rows: Sequence[int], *, forbid_repeats: bool = False) -> list[list[Hypothesis]]:
         """Return the hypotheses of each row, best first."""
         found: list[list[Hypothesis]] = []
-        for start in range(0, len(rows), self._at_once):
-            found += self._search(list(rows[start : start + self._at_once]), forbid_repeats=forbid_repeats)
+        for start in range(0, len(rows), self._batch_size):
+            found += self._search(list(rows[start : start + self._batch_size]), forbid_repeats=forbid_repeats)
         return found
 
     def _search(self, rows: list[int], *, forbid_repeats: bool) -> list[list[Hypothesis]]:
@@ -62,14 +61,14 @@ class BeamSearch:
             encoder_outputs=as_encoded(states),
             attention_mask=mask.long(),
             decoder_input_ids=prompts,
-            # Its own would have as many layers as a T5's encoder has.
+            # The default cache would have the number of layers of T5's encoder.
             past_key_values=EncoderDecoderCache(DynamicCache(), DynamicCache()),
             generation_config=GenerationConfig(
                 num_beams=self._beam_size,
                 num_return_sequences=self._beam_size,
                 max_new_tokens=self._limit,
-                length_penalty=1.0,  # the mean over a text's tokens decides
-                no_repeat_ngram_size=REPEATED_AT_MOST if forbid_repeats else 0,
+                length_penalty=1.0,  # rank by the mean over tokens
+                no_repeat_ngram_size=NO_REPEAT_NGRAM if forbid_repeats else 0,
                 suppress_tokens=list(tokens.forbidden),
                 pad_token_id=tokens.pad,
                 eos_token_id=tokens.end,
@@ -86,9 +85,9 @@ class BeamSearch:
         return ids[: ids.index(end) + 1] if end in ids else ids
 
     def _scores(self, states: Tensor, mask: Tensor, prompts: Tensor, texts: list[list[int]]) -> list[float]:
-        """Return the mean log-probability of each text's tokens, ``beam_size`` texts for each row.
+        """Return the mean log-probability of each text's tokens, ``beam_size`` texts per row.
 
-        The search has them too, but gives them out only together with all its logits, which are gigabytes.
+        The search returns them only together with all its logits, which are gigabytes.
         """
         scores: list[float] = []
         for number in range(len(states)):
@@ -100,7 +99,7 @@ class BeamSearch:
                 (states[number : number + 1].expand(n, -1, -1), mask[number : number + 1].expand(n, -1)),
                 [prompts[number].tolist()] * n,
                 own,
-                at_once=LOGITS_PER_SEARCH,
+                max_logits=LOGITS_PER_SEARCH,
             )
         return scores
 

@@ -24,22 +24,22 @@ swh_Latn sw_KE   tam_Taml ta_IN   tel_Telu te_IN   tha_Thai th_TH   tgl_Latn tl_
 urd_Arab ur_PK   xho_Latn xh_ZA   glg_Latn gl_ES   slv_Latn sl_SI
 """
 MBART_LANGUAGES: Mapping[str, str] = dict(zip(_TABLE.split()[::2], _TABLE.split()[1::2], strict=True))
-"""FLORES-200 code → mBART's, in the order of the language tokens' ids; mbart-large-cc25 has the first 25."""
+"""FLORES-200 code → mBART code, in the order of the language tokens' ids; mbart-large-cc25 has the first 25."""
 
 CC25, MBART50 = 25, 52
 MASK = 1
-"""Tokens behind the languages."""
+"""Number of tokens after the languages."""
 
 
 class Tokens(Protocol):
-    """What a tokenizer does for a text decoder.
+    """Tokenizer of a text decoder.
 
     Attributes:
-        pad: the id of padding.
-        end: the id of what ends a text.
-        size: how many ids there are.
-        forbidden: ids that no text has.
-        proto: the sentencepiece model, as its file has it.
+        pad: padding id.
+        end: id of the end token.
+        size: number of ids.
+        forbidden: ids that never occur in a text.
+        proto: serialised sentencepiece model.
     """
 
     pad: int
@@ -49,31 +49,31 @@ class Tokens(Protocol):
     proto: bytes
 
     def source(self, text: str, lang: str) -> list[int]:
-        """Return a text as the model's own encoder reads it."""
+        """Return the token ids of a text for the model's own encoder."""
         ...
 
     def prompt(self, lang: str) -> list[int]:
-        """Return what the decoder is given before the first token of a text; as long for every language."""
+        """Return the ids that precede a text in the decoder; equally many for every language."""
         ...
 
     def target(self, text: str) -> list[int]:
-        """Return what the decoder should write behind its prompt, the end included."""
+        """Return the ids of a text after the prompt, including the end token."""
         ...
 
     def text(self, ids: Sequence[int]) -> str:
-        """Return what ids say, special ones passed over."""
+        """Return the text of token ids, without special tokens."""
         ...
 
 
 class T5Tokens:
-    """T5's: padding, end and unknown come first in the sentencepiece model itself; no language has a token.
+    """T5 tokenizer: padding, end and unknown are the first sentencepiece pieces; no language tokens.
 
     Args:
-        proto: a sentencepiece model.
-        size: rows of the model's table of tokens; those past the sentencepiece model's are used for no text.
+        proto: serialised sentencepiece model.
+        size: rows of the model's embedding table; rows beyond the pieces are unused.
 
     Raises:
-        UserError: no sentencepiece model, one whose control tokens have other ids, or one larger than the table.
+        UserError: not a sentencepiece model, other ids of control tokens, or more pieces than rows.
     """
 
     def __init__(self, proto: bytes, size: int) -> None:
@@ -84,7 +84,7 @@ class T5Tokens:
         _check_ids(found, (0, 1, 2), "padding, end and unknown", "T5")
         n_pieces = self._pieces.get_piece_size()
         if n_pieces > size:
-            raise UserError(f"the tokenizer has {n_pieces} pieces, and the T5 a table of {size}")
+            raise UserError(f"the tokenizer has {n_pieces} pieces, expected at most {size}, the T5's embedding rows")
         self.forbidden = (0, 2, *range(n_pieces, size))
 
     def source(self, text: str, lang: str) -> list[int]:
@@ -105,14 +105,14 @@ class T5Tokens:
 
 
 class MBartTokens:
-    """mBART's: four control tokens, the pieces, the languages, and a mask.
+    """mBART tokenizer: four control tokens, pieces, languages and a mask token.
 
     Args:
-        proto: a sentencepiece model.
-        size: rows of the model's table of tokens; they tell mBART's 25 languages from mBART-50's 52.
+        proto: serialised sentencepiece model.
+        size: rows of the model's embedding table; distinguishes mBART (25 languages) from mBART-50 (52).
 
     Raises:
-        UserError: no sentencepiece model, one whose control tokens have other ids, or a table of another size.
+        UserError: not a sentencepiece model, other ids of control tokens, or another number of rows.
     """
 
     def __init__(self, proto: bytes, size: int) -> None:
@@ -121,14 +121,14 @@ class MBartTokens:
         self.pad, self.end = 1, 2
         found = (self._pieces.unk_id(), self._pieces.bos_id(), self._pieces.eos_id())
         _check_ids(found, (0, 1, 2), "unknown, start and end", "mBART")
-        self._first = self._pieces.get_piece_size() + 1  # of the languages: the pieces are moved by one
+        self._first = self._pieces.get_piece_size() + 1  # id of the first language: pieces are shifted by one
         n_langs = size - self._first - MASK
         if n_langs not in (CC25, MBART50):
             cc25, mbart50 = self._first + CC25 + MASK, self._first + MBART50 + MASK
             raise UserError(
-                f"a table of {size} tokens for a tokenizer of {self._first - 1} pieces, expected {cc25} as for "
-                f"mbart-large-cc25, or {mbart50} as for mbart-large-50",
-                fix="give the tokenizer and the weights of one and the same mBART",
+                f"found {size} embedding rows for {self._first - 1} pieces, expected {cc25} (mbart-large-cc25) or "
+                f"{mbart50} (mbart-large-50)",
+                fix="give the tokenizer and the weights of the same mBART",
             )
         self._is_50 = n_langs == MBART50
         self.languages = tuple(MBART_LANGUAGES)[:n_langs]
@@ -145,7 +145,7 @@ class MBartTokens:
 
     def target(self, text: str) -> list[int]:
         """See ``Tokens``."""
-        # sentencepiece's start and end never occur in a text; its unknown is mBART's 3.
+        # sentencepiece's start and end never occur in a text; its unknown has id 3 in mBART.
         return [*(one + 1 if one else 3 for one in self._pieces.encode(text)), self.end]
 
     def text(self, ids: Sequence[int]) -> str:
@@ -160,16 +160,16 @@ TOKENS: Mapping[str, Any] = {"t5": T5Tokens, "mbart": MBartTokens}
 
 
 def n_tokens(kind: str, proto: bytes) -> int:
-    """Return how many rows the table of a new model needs for a sentencepiece model; an mBART has 52 languages."""
+    """Return the number of embedding rows of a new model; an mBART has 52 languages."""
     pieces: int = _open(proto).get_piece_size()
     return pieces if kind == "t5" else pieces + 1 + MBART50 + MASK
 
 
 def read_proto(path: Path) -> bytes:
-    """Read a sentencepiece model's file.
+    """Read a sentencepiece file.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -190,5 +190,5 @@ def _check_ids(found: tuple[int, ...], expected: tuple[int, ...], what: str, who
     if found != expected:
         raise UserError(
             f"this is not a tokenizer for {whose}: {what} have the ids {found}, expected {expected}",
-            fix="give the sentencepiece model that the model's authors publish beside it",
+            fix="give the sentencepiece model published with the weights",
         )

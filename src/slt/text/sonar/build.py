@@ -1,4 +1,4 @@
-"""Build SONAR's models with sonar's own factories, and load published weights into them."""
+"""Build SONAR's models with the factories of ``sonar``, and load published weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from slt.text.weights import fairseq2_weights
 
 
 def create_decoder(config: SonarTextConfig, vocab_size: int) -> ConditionalTransformerDecoderModel:
-    """Make sonar's decoder model, randomly initialised, on torch's default device."""
+    """Build sonar's text decoder, randomly initialised, on torch's default device."""
     settings = _settings(config.decoder, vocab_size)
     settings |= {
         "activation_fn": "ReLU",
@@ -37,7 +37,7 @@ def create_decoder(config: SonarTextConfig, vocab_size: int) -> ConditionalTrans
 
 
 def create_encoder(config: SonarTextConfig, vocab_size: int) -> SonarTextTransformerEncoderModel:
-    """Make sonar's text encoder model, randomly initialised, on torch's default device."""
+    """Build sonar's text encoder, randomly initialised, on torch's default device."""
     settings = _settings(config.encoder, vocab_size) | {"pooling": "mean", "_from_fairseq": True}
     return SonarTextEncoderFactory(SonarTextEncoderConfig(**settings)).create_model()
 
@@ -45,17 +45,17 @@ def create_encoder(config: SonarTextConfig, vocab_size: int) -> SonarTextTransfo
 def published_weights(
     config: SonarTextConfig, weights: Mapping[str, Tensor], part: str, tokenizer_path: Path, *, source: Path | str
 ) -> dict[str, Tensor]:
-    """Return weights of today's or the old fairseq layout as ``SonarText.load`` takes them, none missing, none extra.
+    """Return weights of the current or old fairseq layout for ``SonarText.load``; checks that all names match.
 
     Args:
         config: the shape.
-        weights: by name.
+        weights: name → tensor.
         part: "encoder" or "decoder".
-        tokenizer_path: the sentencepiece model they were trained with, whose size is theirs.
-        source: what the weights are called in an error.
+        tokenizer_path: the sentencepiece model they were trained with; determines the vocabulary size.
+        source: name of the weights in errors.
 
     Raises:
-        UserError: weights that are not those of this part in this shape, every name told, or no such tokenizer.
+        UserError: weights do not match this part and shape (every name is listed), or the tokenizer cannot be read.
     """
     vocab_size = load_tokenizer(tokenizer_path, config.languages).vocab_info.size
     with torch_defaults("meta", torch.float32):
@@ -67,7 +67,7 @@ def _settings(stack: StackConfig, vocab_size: int) -> dict[str, Any]:
     return {
         "model_dim": stack.model_dim,
         "max_seq_len": stack.max_seq_len,
-        # The published models take token 1 for padding, where their tokenizer has 0: it shifts the positions.
+        # The published models use padding id 1, though their tokenizer has 0: it shifts the positions.
         "vocab_info": VocabularyInfo(size=vocab_size, unk_idx=1, bos_idx=2, eos_idx=3, pad_idx=1),
         "num_encoder_layers": stack.num_layers,
         "num_decoder_layers": stack.num_layers,
@@ -81,7 +81,7 @@ def _settings(stack: StackConfig, vocab_size: int) -> dict[str, Any]:
 
 
 def fill(module: nn.Module, weights: Mapping[str, Tensor], part: str, device: torch.device | str) -> None:
-    """Give a module that was made on the meta device its weights, and the positions, which no file holds."""
+    """Load weights into a module built on the meta device, and compute its position encodings."""
     for child in module.modules():
         if isinstance(child, SinusoidalPositionEncoder):
             child.freqs = torch.empty_like(child.freqs, device=device)

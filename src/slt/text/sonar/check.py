@@ -1,4 +1,4 @@
-"""A tiny SONAR text encoder and decoder, to check that the libraries work here."""
+"""Self-test of fairseq2 and sonar with a tiny text encoder and decoder."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from slt.text.tokenizer import train_tokenizer
 
 
 def self_test() -> str:
-    """Train a tokenizer, build both models, embed text and search text, all tiny and on the CPU.
+    """Train a tiny tokenizer, build both models, embed texts and decode them, on the CPU.
 
     Returns:
-        One line saying what was done.
+        One line that summarises the test.
 
     Raises:
-        SltError: what came out cannot be right; any other error is fairseq2's, sonar's or torch's own.
+        SltError: wrong output; other errors come from fairseq2, sonar or torch.
     """
     texts = ["the weather is nice today", "we go hiking in the mountains", "das Wetter ist heute schön"]
     stack = StackConfig(model_dim=16, num_layers=1, num_heads=2, ffn_inner_dim=32, max_seq_len=32)
@@ -34,5 +34,5 @@ def self_test() -> str:
         raise SltError(f"a tiny SONAR text encoder returned wrong embeddings: {embeddings}")
     found = model.decode(embeddings, config.languages, beam_size=2, max_tokens=8)
     if [list(row) for row in found] != [list(config.languages)] * len(texts):
-        raise SltError(f"a tiny SONAR text decoder gave wrong texts: {found}")
-    return f"tiny SONAR encoder and decoder: {len(texts)} texts embedded, each searched in 2 languages"
+        raise SltError(f"a tiny SONAR text decoder returned wrong texts: {found}")
+    return f"tiny SONAR encoder and decoder: {len(texts)} texts embedded, each decoded in 2 languages"

@@ -31,18 +31,18 @@ from slt.text.sonar.tokens import PADDING, Tokens, load_tokenizer
 from slt.text.weights import EMBEDDING, OUTPUT_TABLE
 
 TEXTS_PER_BATCH = 64
-TOKENS_OF_A_SENTENCE = 48  # that a batch of texts to be scored is planned for
+TOKENS_PER_TEXT = 48  # assumed average when choosing the batch size for scoring
 
 
 class SonarText(nn.Module):
-    """A SONAR text decoder, and a text encoder where there is one, around one NLLB tokenizer.
+    """SONAR text decoder and optional text encoder with one NLLB tokenizer.
 
     Attributes:
-        config: the shape and the languages.
+        config: shape and languages.
         tokenizer: fairseq2's NLLB tokenizer.
         decoder: sonar's decoder model.
         encoder: sonar's text encoder model, or None.
-        tokens: what it makes of texts.
+        tokens: conversion between texts and token ids.
     """
 
     Config = SonarTextConfig
@@ -72,7 +72,7 @@ class SonarText(nn.Module):
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> SonarText:
-        """Make both models with random weights, to be trained; seed torch before to get the same ones again."""
+        """Build both models, randomly initialised, for training; seed torch first for reproducible weights."""
         tokenizer = load_tokenizer(tokenizer_path, config.languages)
         with torch_defaults(device, dtype):
             decoder = create_decoder(config, tokenizer.vocab_info.size)
@@ -90,7 +90,7 @@ class SonarText(nn.Module):
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> SonarText:
-        """Put weights, of today's or the old fairseq layout, into models that were never initialised.
+        """Load weights of the current or old fairseq layout without initialising the models first.
 
         Raises:
             UserError: weights are missing, unexpected or of another shape.
@@ -105,30 +105,30 @@ class SonarText(nn.Module):
         return cls(config=config, tokenizer=tokenizer, decoder=decoder, encoder=encoder).eval()
 
     def decoder_weights(self) -> dict[str, Tensor]:
-        """Return what ``load`` takes; the output table is left out, as it is the embedding table itself."""
+        """Return the decoder weights for ``load``, without the output table, which is the embedding table."""
         return {name: value for name, value in self.decoder.state_dict().items() if name != OUTPUT_TABLE}
 
     def text_encoder_weights(self) -> dict[str, Tensor]:
-        """Return what ``load`` takes."""
+        """Return the text encoder weights for ``load``."""
         return dict(self._text_encoder().state_dict())
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The FLORES-200 codes of the texts it reads and writes."""
+        """FLORES-200 codes of the supported languages."""
         return self.config.languages
 
     @property
     def device(self) -> torch.device:
-        """Where its weights lie; embeddings are moved there by themselves."""
+        """Device of the weights; embeddings are moved there."""
         return self.decoder.get_parameter(EMBEDDING["decoder"]).device
 
     @property
     def dtype(self) -> torch.dtype:
-        """What it computes in, and so what its embeddings are made of; its tables may be kept in less."""
+        """Dtype of computation and of embeddings; embedding tables may have lower precision."""
         return next(value.dtype for value in self.decoder.parameters() if value.ndim == 1)
 
     def embed(self, texts: Sequence[str], lang: str) -> Tensor:
-        """Return the (B, D) embeddings of ``texts``, all in ``lang``, without gradients; batched by length."""
+        """Return the (B, D) embeddings of ``texts`` in ``lang``, without gradients; batched by length."""
         check_languages([lang], self.languages)
         width = self.config.encoder.model_dim
         embeddings = torch.empty(len(texts), width, device=self.device, dtype=self.dtype)
@@ -142,9 +142,9 @@ class SonarText(nn.Module):
 
         Raises:
             UserError: an unknown language.
-            SltError: this model came without a text encoder.
+            SltError: this model has no text encoder.
         """
-        # sonar lengthens its text encoder's table of positions by two.
+        # sonar extends the text encoder's positions by two.
         rows = self.tokens.rows(texts, langs, "source", self.config.encoder.max_seq_len + 2)
         tokens, layout = self._batch(rows)
         return self._text_encoder()(tokens, layout).sentence_embeddings
@@ -152,15 +152,15 @@ class SonarText(nn.Module):
     def loss(
         self, embeddings: Tensor, texts: Sequence[str], langs: Sequence[str], *, label_smoothing: float = 0.0
     ) -> tuple[Tensor, int]:
-        """Teacher-forced cross entropy of ``texts``, each given its embedding.
+        """Teacher-forced cross entropy of ``texts`` given their embeddings.
 
-        The decoder is fed ``</s> __lang__ tokens`` and predicts ``__lang__ tokens </s>``.
+        The decoder input is ``</s> __lang__ tokens``, the target ``__lang__ tokens </s>``.
 
         Args:
             embeddings: (B, D) float.
             texts: B target texts.
-            langs: the language of each.
-            label_smoothing: share of the target's probability spread over the whole vocabulary.
+            langs: B FLORES-200 codes.
+            label_smoothing: probability mass spread over the vocabulary.
 
         Returns:
             The sum over tokens in nats, with gradients, and the number of tokens.
@@ -175,17 +175,17 @@ class SonarText(nn.Module):
 
     @torch.inference_mode()
     def log_likelihoods(self, embeddings: Tensor, texts: Sequence[str], langs: Sequence[str]) -> Tensor:
-        """Return the (B,) mean log-probability of each text's tokens, language and end among them, given its embedding.
+        """Return the (B,) mean log-probability of each text's tokens, including language and end, given its embedding.
 
         Args:
             embeddings: (B, D) float.
             texts: B texts.
-            langs: the language of each.
+            langs: B FLORES-200 codes.
 
         Raises:
             UserError: an unknown language.
         """
-        size = max(1, LOGITS_PER_SEARCH // (self.tokenizer.vocab_info.size * TOKENS_OF_A_SENTENCE))
+        size = max(1, LOGITS_PER_SEARCH // (self.tokenizer.vocab_info.size * TOKENS_PER_TEXT))
         found: list[Tensor] = []
         with evaluation_mode(self):
             for start in range(0, len(texts), size):
@@ -198,7 +198,7 @@ class SonarText(nn.Module):
         return torch.cat(found).cpu()
 
     def _teacher_forced(self, embeddings: Tensor, texts: Sequence[str], langs: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Return the (B, S, V) logits of texts that the decoder is fed, and the (B, S) tokens it should predict."""
+        """Return the (B, S, V) logits under teacher forcing, and the (B, S) target ids."""
         rows = self.tokens.rows(texts, langs, "target", self.config.decoder.max_seq_len + 1)
         inputs, layout = self._batch([row[:-1] for row in rows])
         targets, _ = self._batch([row[1:] for row in rows])
@@ -214,7 +214,7 @@ class SonarText(nn.Module):
         nbest: int = 1,
         max_tokens: int | None = None,
     ) -> list[dict[str, list[Hypothesis]]]:
-        """See ``slt.text.decoder.TextDecoder``; SONAR's decoder reads the sentence embedding only."""
+        """See ``slt.text.decoder.TextDecoder``; SONAR's decoder uses the sentence embedding only."""
         return self.decode(
             output.sentence, langs, beam_size=beam_size, nbest=nbest, max_tokens=max_tokens, retry_repetitive=True
         )
@@ -231,26 +231,26 @@ class SonarText(nn.Module):
         patient: bool | None = None,
         retry_repetitive: bool = False,
     ) -> list[dict[str, list[Hypothesis]]]:
-        """Search the best texts of each embedding in each language, all in one beam search.
+        """Decode each embedding into each language, in one beam search.
 
         Args:
             embeddings: (B, D) float.
             langs: FLORES-200 codes.
-            beam_size: hypotheses kept alive for each embedding and language.
-            nbest: how many to return, at most ``beam_size``.
-            max_tokens: tokens at most, the end included; by default all the decoder has positions for.
-            patient: go on while an unfinished text scores better than the finished; by default as configured.
-            retry_repetitive: where the best text goes round in circles, search again with every repeat forbidden.
+            beam_size: active hypotheses per embedding and language.
+            nbest: number of returned hypotheses, at most ``beam_size``.
+            max_tokens: maximum number of tokens, including the end; by default the decoder's limit.
+            patient: stopping criterion, see ``SonarTextConfig``; by default as configured.
+            retry_repetitive: if the best text is repetitive, search again without repeated n-grams.
 
         Returns:
             B dictionaries, language -> up to ``nbest`` hypotheses, best first.
 
         Raises:
             UserError: an unknown language, or a size out of range.
-            SltError: embeddings of another width, or NaN or infinity, in them or made of them.
+            SltError: embeddings of another width, or with NaN or infinity.
         """
         langs = check_languages(langs, self.languages)
-        n_tokens = self.tokenizer.vocab_info.size - 2  # padding and unknown aside
+        n_tokens = self.tokenizer.vocab_info.size - 2  # without padding and unknown
         check_search(beam_size=beam_size, nbest=nbest, max_tokens=max_tokens, n_tokens=n_tokens)
         self._check_embeddings(embeddings)
         prompts = self.tokens.prompts(langs).to(self.device).repeat(len(embeddings), 1)  # (B * L, 2)
@@ -277,16 +277,16 @@ class SonarText(nn.Module):
     def _check_embeddings(self, embeddings: Tensor) -> None:
         width = self.config.encoder.model_dim
         if embeddings.ndim != 2 or embeddings.shape[1] != width:
-            raise SltError(f"the decoder reads embeddings of shape (B, {width}), found {tuple(embeddings.shape)}")
+            raise SltError(f"found embeddings of shape {tuple(embeddings.shape)}, expected (B, {width})")
         broken = (~embeddings.isfinite().all(dim=1)).nonzero().flatten().tolist()
         if broken:
-            raise SltError(f"embeddings {', '.join(map(str, broken))} hold NaN or infinity")
+            raise SltError(f"embeddings {', '.join(map(str, broken))} contain NaN or infinity")
 
     def _hypotheses(self, row: Sequence[GeneratedHypothesis], limit: int) -> list[Hypothesis]:
         return [
             Hypothesis(
                 text=self.tokens.text(found.seq),
-                score=float(cast(Tensor, found.score)),  # sampling alone leaves it out
+                score=float(cast(Tensor, found.score)),  # None for sampling only
                 truncated=len(found.seq) == limit,
             )
             for found in row
@@ -294,7 +294,7 @@ class SonarText(nn.Module):
 
     def _text_encoder(self) -> SonarTextTransformerEncoderModel:
         if self.encoder is None:
-            raise SltError("this model came without a text encoder, so it cannot embed text")
+            raise SltError("found a model without a text encoder, expected one to embed text")
         return self.encoder
 
     def _batch(self, rows: list[Tensor]) -> tuple[Tensor, BatchLayout]:

@@ -18,27 +18,27 @@ from torch import Tensor
 from slt.core.errors import SltError
 from slt.text.beam_stop import BestScoreStop
 
-# A search's float32 logits stay under 256 MB: 52 embeddings at once with beam 5 and 256,206 tokens.
+# Limits a search's float32 logits to 256 MB: 52 embeddings with beam 5 and 256,206 tokens.
 LOGITS_PER_SEARCH = 2**26
-# No phrase of so many tokens twice, in the search that follows one that went round in circles.
-REPEATED_AT_MOST = 4
+# Size of the n-grams that may not be repeated, in the second search after a repetitive result.
+NO_REPEAT_NGRAM = 4
 
 
 class BestScoreBeamSearch(BestScoreStop, BeamSearch):  # type: ignore[misc]
-    """fairseq2's beam search, which stops only when nothing better can be under way."""
+    """fairseq2's beam search with the stopping criterion ``BestScoreStop``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """How texts are searched; a search is made for one call of `SonarText.decode`.
+    """Beam search of one call of `SonarText.decode`.
 
     Attributes:
         decoder: sonar's decoder model.
-        vocabulary: the tokenizer's.
-        max_seq_len: tokens that the decoder has positions for, the prompt among them.
-        beam_size: hypotheses kept alive for each row.
-        limit: tokens of a text at most, the end among them.
-        patient: go on while an unfinished text scores better than the finished.
+        vocabulary: vocabulary of the tokenizer.
+        max_seq_len: number of positions of the decoder, including the prompt.
+        beam_size: active hypotheses per row.
+        limit: maximum number of tokens of a text, including the end.
+        patient: use ``BestScoreStop``.
     """
 
     decoder: ConditionalTransformerDecoderModel
@@ -49,28 +49,28 @@ class Search:
     patient: bool
 
     def __call__(self, rows: Tensor, prompts: Tensor, *, forbid_repeats: bool = False) -> list[list[Hypothesis]]:
-        """Search the best texts of each row.
+        """Decode each row.
 
         Args:
             rows: (B, D) embeddings.
-            prompts: (B, P) tokens that each text starts with.
-            forbid_repeats: forbid every phrase of four tokens to come twice.
+            prompts: (B, P) int64 token ids at the start of each text.
+            forbid_repeats: forbid repeated 4-grams.
 
         Returns:
-            For each row its hypotheses, best first, without the prompt.
+            Per row its hypotheses, best first, without the prompt.
 
         Raises:
-            SltError: the decoder gave NaN.
+            SltError: the decoder returned NaN.
         """
         size = max(1, LOGITS_PER_SEARCH // (self.beam_size * self.vocabulary.size))
         found: list[list[Hypothesis]] = []
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
-            found += self._at_once(rows[part], prompts[part], forbid_repeats=forbid_repeats)
+            found += self._decode_batch(rows[part], prompts[part], forbid_repeats=forbid_repeats)
         return found
 
-    def _at_once(self, rows: Tensor, prompts: Tensor, *, forbid_repeats: bool) -> list[list[Hypothesis]]:
-        """Search as ``BeamSearchSeq2SeqGenerator`` does, whose class of searches this is; it takes no other one."""
+    def _decode_batch(self, rows: Tensor, prompts: Tensor, *, forbid_repeats: bool) -> list[list[Hypothesis]]:
+        """Search as ``BeamSearchSeq2SeqGenerator`` does, which cannot be given another search class."""
         search = (BestScoreBeamSearch if self.patient else BeamSearch)(
             model=SonarEncoderDecoderModel(DummyEncoderModel(), self.decoder),
             target_vocab_info=self.vocabulary,
@@ -86,17 +86,17 @@ class Search:
             echo_prompt=False,
             normalize_scores=True,
             temperature=1.0,
-            unk_penalty=math.inf,  # fairseq2 itself forbids padding only
+            unk_penalty=math.inf,  # fairseq2 forbids only padding
             len_penalty=1.0,
             prefill_chunk_size=512,
             decode_capacity_increment=16,
-            step_processors=[NGramRepeatBlockProcessor(REPEATED_AT_MOST)] if forbid_repeats else [],
+            step_processors=[NGramRepeatBlockProcessor(NO_REPEAT_NGRAM)] if forbid_repeats else [],
             step_hooks={},
         )
         try:
             hypotheses, _ = search()
         except SequenceGenerationError as error:
             raise SltError(
-                f"the text decoder gave NaN in {rows.dtype} on {rows.device}", fix="decode in float32"
+                f"the text decoder returned NaN in {rows.dtype} on {rows.device}", fix="decode in float32"
             ) from error
         return hypotheses

@@ -1,4 +1,4 @@
-"""NLLB tokens of texts, and texts of tokens."""
+"""NLLB tokenization of texts, and its inverse."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Mode = Literal["source", "target"]
 
 
 def load_tokenizer(path: Path, languages: Sequence[str]) -> NllbTokenizer:
-    """Read a sentencepiece model as an NLLB tokenizer: padding in front, the languages behind, in their order.
+    """Read a sentencepiece model as an NLLB tokenizer: padding prepended, languages appended in their order.
 
     Raises:
-        UserError: the file is no sentencepiece model, or one whose control tokens have other ids.
+        UserError: not a sentencepiece model, or its control tokens have other ids.
     """
     symbols = [f"__{lang}__" for lang in languages]
     symbols += ["<MINED_DATA>", "<MMT_BT_DATA>", "<SMT_BT_DATA>", "<pad>@0"]
@@ -33,17 +33,17 @@ def load_tokenizer(path: Path, languages: Sequence[str]) -> NllbTokenizer:
         raise UserError(f"{path} is not a readable sentencepiece model") from error
     if (model.pad_idx, model.unk_idx, model.bos_idx, model.eos_idx) != (PADDING, 1, 2, 3):
         raise UserError(
-            f"{path} is not a tokenizer for NLLB: its unknown, start and end tokens must have the ids 0, 1 and 2",
+            f"{path} is not an NLLB tokenizer: expected ids 0, 1 and 2 of its unknown, start and end tokens",
             fix="train it with sentencepiece's default ids and without a padding symbol",
         )
     return NllbTokenizer(model, set(languages), languages[0])
 
 
 class Tokens:
-    """What an NLLB tokenizer makes of texts in some languages.
+    """Converts texts to NLLB token ids and back.
 
     Attributes:
-        n_cut: how many texts were too long and have been cut so far; at the first, the person is warned.
+        n_cut: number of texts truncated so far; the first one is reported by a warning.
     """
 
     def __init__(self, tokenizer: NllbTokenizer, languages: Sequence[str]) -> None:
@@ -59,7 +59,7 @@ class Tokens:
             for mode in ("source", "target")
         }
 
-    # fairseq2's token encoders can neither be copied nor pickled, as an averaged model or a worker process needs.
+    # fairseq2's token encoders cannot be copied or pickled, which weight averaging and worker processes need.
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in {"_decoder", "_encoders"}}
 
@@ -68,7 +68,7 @@ class Tokens:
         self._open()
 
     def rows(self, texts: Sequence[str], langs: Sequence[str], mode: Mode, limit: int) -> list[Tensor]:
-        """Return each text's tokens, ``limit`` at most, with what marks its language and its end.
+        """Return each text's token ids with language and end token, truncated to ``limit``.
 
         Raises:
             UserError: an unknown language.
@@ -77,14 +77,14 @@ class Tokens:
         rows = [self._encoders[lang, mode](text) for text, lang in zip(texts, langs, strict=True)]
         cut = [text for text, row in zip(texts, rows, strict=True) if len(row) > limit]
         if cut and not self.n_cut:
-            warn(f"texts of more than {limit} tokens are cut there; the first starts {cut[0][:40]!r}")
+            warn(f"texts longer than {limit} tokens are truncated; the first one starts with {cut[0][:40]!r}")
         self.n_cut += len(cut)
         return [row[:limit] for row in rows]
 
     def prompts(self, langs: Sequence[str]) -> Tensor:
-        """Return the (L, 2) tokens that a text in each language starts with: an end token and the language."""
+        """Return the (L, 2) int64 prompts of L languages: the end token and the language token."""
         return torch.stack([self._encoders[lang, "target"]("")[:2] for lang in langs])
 
     def text(self, row: Tensor) -> str:
-        """Return the text of one row of tokens."""
+        """Return the text of one row of token ids."""
         return str(self._decoder(row.cpu()))
