@@ -46,6 +46,7 @@ def write_film(
     sound: bool = False,
     muxer: dict[str, str] | None = None,
     encoder: dict[str, str] | None = None,
+    pixel_aspect: Fraction | None = None,
 ) -> Path:
     """Encode ``picture(0)`` to ``picture(n - 1)``.
 
@@ -61,6 +62,7 @@ def write_film(
         sound: add a silent sound track.
         muxer: options of the container.
         encoder: options of the codec; the fastest H.264 when None.
+        pixel_aspect: width by height of a pixel as it is shown.
     """
     with av.open(str(path), "w", options=muxer or {}) as container:
         fast = {"preset": "ultrafast"} if codec == "libx264" else {}
@@ -68,6 +70,8 @@ def write_film(
         video.height, video.width, video.pix_fmt = *size, pix_fmt
         video.codec_context.thread_count = 1
         video.bit_rate = 4_000_000
+        if pixel_aspect is not None:
+            video.codec_context.sample_aspect_ratio = pixel_aspect
         if at_ms is not None:
             video.time_base = video.codec_context.time_base = MILLISECOND
         if turn is not None:

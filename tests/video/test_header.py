@@ -26,10 +26,13 @@ def header(**about) -> Header:
         ({"duration_s": 10.0}, (131, 5.24), "the file says 10.00 s, 5.24 s could be decoded: it is truncated"),
         ({"duration_s": 10.0}, (250, 9.99), None),
         ({}, (3, 0.12), None),
+        ({"duration_s": 10.9, "from_zero": True, "first_s": 7.5}, (85, 3.4), None),
+        ({"duration_s": 10.9, "from_zero": True, "first_s": 7.5}, (60, 2.4), "the file says 10.90 s, 2.40 s could"),
     ],
 )
 def test_what_is_missing(claims, found, said):
-    missing = header(**claims).missing(*found, last_s=0.04)
+    claimed = {name: value for name, value in claims.items() if name != "first_s"}
+    missing = header(**claimed).missing(*found, last_s=0.04, first_s=claims.get("first_s", 0.0))
     assert missing is None if said is None else missing.startswith(said)
 
 
@@ -39,6 +42,7 @@ class Disk:
     def __init__(self, *, guessed=None, average=None, frames=0, duration=None, times=(), ends=None) -> None:
         self.stream = SimpleNamespace(
             guessed_rate=guessed, average_rate=average, frames=frames, duration=duration, metadata={},
+            sample_aspect_ratio=None,
             time_base=Fraction(1, 1000), disposition=0, codec_context=object(), index=0,
         )  # fmt: skip
         self.format = SimpleNamespace(name="made-up")

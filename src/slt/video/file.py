@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
+from fractions import Fraction
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from slt.core.errors import SltError, UserError
 from slt.video.base import Frame, Picture, Video, VideoInfo
-from slt.video.header import Header, packets_of, read_header
+from slt.video.header import Header, is_animated_webp, packets_of, read_header
 from slt.video.orient import Turn, turn_of
 from slt.video.oserrors import explain_os_error
 
@@ -45,6 +46,11 @@ def open_file(path: Path) -> Video:
     damage = Damage()
     with _opened(path) as container:
         first = next(_decoded(container, header.stream, damage), None)
+    if first is None and is_animated_webp(path):
+        raise UserError(
+            f"{path} is an animated WebP, which FFmpeg cannot decode; expected mp4, webm, mov, mkv, avi or gif",
+            fix="convert it first, for example by ImageMagick: convert IN.webp OUT.gif",
+        )
     if first is None:
         claim = "no frame" if header.n_frames is None else f"none of its {header.n_frames} frames"
         raise UserError(
@@ -53,10 +59,17 @@ def open_file(path: Path) -> Video:
         )
     turn = _turn(first)
     first_s = _time(first, 0.0)
-    height, width = turn.size(first.height, first.width)
+    height, width = turn.size(*_shown_size(first.height, first.width, header.pixel_aspect))
     n_frames = header.n_packets if header.n_frames is None else header.n_frames
     info = VideoInfo(path=path, fps=header.fps, n_frames=n_frames, height=height, width=width)
-    return FileVideo(info, header, turn, first_s)
+    video = FileVideo(info, header, turn, first_s, (first.height, first.width))
+    if (height, width) != turn.size(first.height, first.width):
+        aspect = header.pixel_aspect
+        video.warn(
+            f"its pixels are not square ({aspect.numerator}:{aspect.denominator}): "
+            f"{first.width}x{first.height} as stored is shown as {width}x{height}"
+        )
+    return video
 
 
 class Damage:
@@ -74,16 +87,18 @@ class FileVideo(Video):
         header: what it claims.
         turn: how its pictures are turned upright.
         first_s: when its first frame is shown, in the file's own seconds.
+        stored: (height, width) of its first frame as stored.
     """
 
-    def __init__(self, info: VideoInfo, header: Header, turn: Turn, first_s: float) -> None:
+    def __init__(self, info: VideoInfo, header: Header, turn: Turn, first_s: float, stored: tuple[int, int]) -> None:
         super().__init__(info, header.warnings)
         self._header = header
         self._turn = turn
         self._first_s = first_s
+        self._stored = stored
 
     def timed_frames(self) -> Generator[tuple[float, Frame], None, None]:
-        """Yield (seconds, frame), alpha dropped, pixels as stored whatever their aspect ratio.
+        """Yield (seconds, frame), alpha dropped, pixels square.
 
         Damaged pieces are left out and what is missing at the end is noticed; both become warnings.
 
@@ -106,7 +121,7 @@ class FileVideo(Video):
             for time, lasts, picture in self._shown(_decoded(container, self._header.stream, damage)):
                 count, ends = count + 1, time + lasts
                 yield time, picture
-        self._report(damage, self._header.missing(count, ends, lasts))
+        self._report(damage, self._header.missing(count, ends, lasts, self._first_s))
 
     def frames_from(self, start_s: float) -> Generator[tuple[float, Frame], None, None]:
         """Yield (seconds since the file's first frame, frame) of the frames shown at ``start_s`` or later.
@@ -148,11 +163,9 @@ class FileVideo(Video):
     def _pixels(self, decoded: VideoFrame, size: tuple[int, int]) -> Frame:
         """Return an upright (H, W, 3) uint8 RGB frame of ``size`` (height, width before the turn)."""
         height, width = size
-        if (decoded.height, decoded.width) != size:
-            self.warn(
-                f"the picture changes its size from {width}x{height} to {decoded.width}x{decoded.height}: "
-                "later frames are resized"
-            )
+        if (decoded.height, decoded.width) != self._stored:
+            stored, now = (f"{wide}x{high}" for high, wide in (self._stored, (decoded.height, decoded.width)))
+            self.warn(f"the picture changes its size from {stored} to {now}: later frames are resized")
         with _explained(self.info.path):
             pixels = np.asarray(decoded.to_ndarray(format="rgb24", width=width, height=height), dtype=np.uint8)
         return np.ascontiguousarray(self._turn.apply(pixels))
@@ -262,6 +275,12 @@ def _time(frame: VideoFrame, expected: float) -> float:
     """Return a frame's time in seconds, ``expected`` where it has none."""
     # Frames drained after an error have lost their unit of time, and PyAV makes that "not a number".
     return expected if frame.time is None or not math.isfinite(frame.time) else frame.time
+
+
+def _shown_size(height: int, width: int, pixel_aspect: Fraction) -> tuple[int, int]:
+    """Return (height, width) with square pixels, by lengthening the shorter side of each."""
+    shown = (height, round(width * pixel_aspect)) if pixel_aspect >= 1 else (round(height / pixel_aspect), width)
+    return shown if shown[0] * shown[1] <= MAX_PIXELS else (height, width)
 
 
 def _turn(frame: VideoFrame) -> Turn:

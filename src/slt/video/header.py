@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 PLAUSIBLE_FPS = (0.01, 1000.0)
 FALLBACK_FPS = 25.0
+PLAUSIBLE_ASPECT = 8
+NEARLY_SQUARE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,8 @@ class Header:
         n_frames: frames claimed, None where the file is silent.
         n_packets: pieces counted where the file is silent, None elsewhere.
         duration_s: length claimed for the video stream alone, None where the file is silent.
+        from_zero: ``duration_s`` counts from the file's time 0 and not from the first frame, which may come later.
+        pixel_aspect: width by height of a pixel as it is shown.
         warnings: what had to be assumed.
     """
 
@@ -36,18 +41,22 @@ class Header:
     n_frames: int | None
     n_packets: int | None
     duration_s: float | None
+    from_zero: bool = False
+    pixel_aspect: Fraction = Fraction(1)
     warnings: tuple[str, ...] = ()
 
-    def missing(self, n_frames: int, duration_s: float, last_s: float) -> str | None:
+    def missing(self, n_frames: int, duration_s: float, last_s: float, first_s: float = 0.0) -> str | None:
         """Describe what the file promised and did not hold, None when all is there.
 
         Args:
             n_frames: frames decoded.
             duration_s: seconds they cover.
             last_s: seconds the last of them covers.
+            first_s: time of the first of them in the file.
         """
+        end_s = duration_s + (first_s if self.from_zero else 0.0)
         # An edit list hides frames on purpose: a mov file that covers its length is whole whatever it counts.
-        short = self.duration_s is not None and duration_s < self.duration_s - 0.5 * last_s
+        short = self.duration_s is not None and end_s < self.duration_s - 0.5 * last_s
         if self.n_frames is not None and n_frames < self.n_frames and (short or self.duration_s is None):
             return f"the file says {self.n_frames} frames, {n_frames} could be decoded: it is truncated"
         if self.n_frames is None and short:
@@ -84,6 +93,8 @@ def read_header(path: Path, container: InputContainer) -> Header:
         n_frames=n_frames,
         n_packets=n_packets,
         duration_s=duration,
+        from_zero="matroska" in container.format.name,
+        pixel_aspect=_pixel_aspect(stream),
         warnings=tuple(warnings),
     )
 
@@ -132,6 +143,21 @@ def _claimed_duration(container: InputContainer, stream: VideoStream) -> float |
         return None
     hours, minutes, seconds = tag.groups()
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def _pixel_aspect(stream: VideoStream) -> Fraction:
+    """Return width by height of a pixel; 1 where the file is silent, implausible, or within a hundredth of square."""
+    aspect = stream.sample_aspect_ratio
+    if not aspect or not 1 / PLAUSIBLE_ASPECT <= aspect <= PLAUSIBLE_ASPECT or abs(aspect - 1) < NEARLY_SQUARE:
+        return Fraction(1)
+    return Fraction(aspect)
+
+
+def is_animated_webp(path: Path) -> bool:
+    """Return whether a file is a WebP whose header says that it moves."""
+    with path.open("rb") as file:
+        head = file.read(21)
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) == 21 and bool(head[20] & 2)
 
 
 def _ends_like_a_gif(path: Path) -> bool:
