@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 DEFAULT_LANG = "eng_Latn"
 SHOWN_GROUPS = 8
+
+
+class UnicodeForm(StrEnum):
+    """Unicode forms that texts can be brought to."""
+
+    NFC = "NFC"
+    NFKC = "NFKC"
 
 
 def evaluate(
@@ -62,6 +70,9 @@ def evaluate(
     skip_missing: Annotated[
         bool, typer.Option("--skip-missing", help="Exclude failed clips instead of scoring them as empty.")
     ] = False,
+    normalise: Annotated[
+        UnicodeForm | None, typer.Option(help="Bring hypotheses and references to this Unicode form before scoring.")
+    ] = None,
     resamples: Annotated[int, typer.Option(min=0, help="Bootstrap resamples; 0: no intervals.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the bootstrap.")] = 12345,
     beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
@@ -96,6 +107,7 @@ def evaluate(
         resampling=Resampling(resamples=resamples, seed=seed),
         skip_failed=skip_missing,
         controls=controls,
+        normalise=normalise.value if normalise else None,
         training=_training(train, language),
     )
     if hyp:

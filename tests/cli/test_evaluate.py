@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from dataclasses import replace
 
 import numpy as np
@@ -268,3 +269,18 @@ def test_a_clip_nobody_filmed_fails_by_name(slt, bundle, tmp_path):
     outcome = slt("evaluate", "--model", bundle, "--manifest", tmp_path / "m.tsv", "--device", "cpu", *FAST)
     assert outcome.code == 3
     assert "the manifest names no video for b" in outcome.err
+
+
+def test_texts_in_two_unicode_forms_are_told_and_can_be_brought_to_one(slt, tmp_path):
+    texts = "das ist schön\nüber den großen Fluß\n"
+    (tmp_path / "hyp.txt").write_text(unicodedata.normalize("NFD", texts), "utf-8")
+    (tmp_path / "ref.txt").write_text(texts, "utf-8")
+    words = ("evaluate", "--hyp", tmp_path / "hyp.txt", "--ref", tmp_path / "ref.txt", "--lang", "deu_Latn", *FAST)
+    apart = slt(*words, "--out", tmp_path / "apart")
+    assert "warning: Unicode forms differ: hypotheses are in NFD, references in NFC" in apart.err
+    assert read_results(tmp_path / "apart").score("chrf++").value < 90
+    together = slt(*words, "--normalise", "NFC", "--out", tmp_path / "together")
+    assert "Unicode" not in together.err
+    score = read_results(tmp_path / "together").score("chrf++")
+    assert score.value == 100
+    assert "|norm:NFC" in score.signature

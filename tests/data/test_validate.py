@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,23 @@ def test_each_check_finds_its_clips_and_no_others(looked_at, film):
         "reading speed": [("hasty", "hasty: 42 characters per second")],
         "same clip twice": [("again", "again: the same segment as good")],
     }
+
+
+def test_decomposed_letters_are_found_and_equal_composed_ones(looked_at, film):
+    composed, decomposed = "schön", unicodedata.normalize("NFD", "schön")
+    train = [
+        clip("nfc", video=film, start_s=0.0, end_s=0.5, text=composed),
+        clip("nfd", video=film, start_s=0.5, end_s=1.0, text=f"sehr {decomposed}"),
+        clip("both", video=film, start_s=1.0, end_s=1.5, text=f"{composed} {decomposed}"),
+    ]
+    test = [clip("t", video="other.mp4", text=decomposed)]
+    _, found = looked_at(train=train, test=test)
+    assert found["letters"] == [
+        ("nfd", "nfd: its text is in NFD"),
+        ("both", "both: its text is in mixed forms"),
+        ("t", "t: its text is in NFD"),
+    ]
+    assert found["sentence in two splits"] == [("nfc", "nfc: as t in test")]
 
 
 def test_what_splits_share_is_found(looked_at, film):

@@ -52,6 +52,13 @@ CHECKS = {
             drops=False,
         ),
         Check(
+            name="letters",
+            status="warn",
+            expected="texts in the Unicode form NFC",
+            fix="convert the texts to NFC, or score with slt evaluate --normalise NFC",
+            drops=False,
+        ),
+        Check(
             name="durations",
             status="warn",
             expected=f"{SHORTEST_S} to {LONGEST_S:g} s",

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from slt.data.findings import Entry, Finding, finding
+from slt.data.unicode_forms import normalise
 
 # Where a clip is in two splits, the one whose results are told keeps it.
 KEEPERS = ("test", "val")
@@ -44,7 +45,7 @@ def _stretches(entries: Sequence[Entry]) -> Iterator[Finding]:
 
 def _across_splits(entries: Sequence[Entry]) -> Iterator[Finding]:
     yield from _shared(entries, "video in two splits", lambda entry: entry.recording)
-    yield from _shared(entries, "sentence in two splits", lambda entry: (entry.clip.text or "").casefold())
+    yield from _shared(entries, "sentence in two splits", _sentence)
 
 
 def _shared(entries: Sequence[Entry], check: str, what: Callable[[Entry], str | None]) -> Iterator[Finding]:
@@ -54,3 +55,7 @@ def _shared(entries: Sequence[Entry], check: str, what: Callable[[Entry], str | 
         key = what(entry)
         if key and first.setdefault(key, entry).split != entry.split:
             yield finding(check, entry, f"as {first[key].clip.id} in {first[key].split}")
+
+
+def _sentence(entry: Entry) -> str:
+    return normalise(entry.clip.text or "", "NFC").casefold()

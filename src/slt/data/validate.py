@@ -29,6 +29,7 @@ from slt.data.findings import (
 )
 from slt.data.manifest import Manifest, scan_manifest
 from slt.data.overlaps import overlaps
+from slt.data.unicode_forms import forms_of
 from slt.env.checks import CheckResult
 from slt.video.span import open_span
 
@@ -152,6 +153,8 @@ def _about_clip(entry: Entry) -> Iterator[Finding]:
         yield finding("texts", entry, "no text")
     if len(text) > LONGEST_TEXT:
         yield finding("long texts", entry, f"{len(text)} characters")
+    if forms := [form for form in forms_of({text, *clip.texts().values()}) if form != "NFC"]:
+        yield finding("letters", entry, f"its text is in {' and '.join(forms)}")
     if lasts is not None and not SHORTEST_S <= lasts <= LONGEST_S:
         yield finding("durations", entry, f"{lasts:.2f} s")
     elif lasts and len(text) / lasts > FASTEST:

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from slt.data.manifest import Manifest
+from slt.data.unicode_forms import normalise
 from slt.evaluate.bootstrap import Resampling
 from slt.evaluate.results import Group, Repeats, Sentence
 from slt.evaluate.text_metrics import Metric, Pairs, Score, score_pairs
@@ -17,8 +18,8 @@ MOST_COMMON = 10
 
 
 def comparable(text: str) -> str:
-    """Return a text without case, marks and double spaces: how two sentences are told apart."""
-    return " ".join(re.sub(r"[\W_]+", " ", text.casefold()).split())
+    """Return a text in NFC without case, punctuation and double spaces, to find equal sentences."""
+    return " ".join(re.sub(r"[\W_]+", " ", normalise(text, "NFC").casefold()).split())
 
 
 def groups_of(sentences: Sequence[Sentence], metrics: Sequence[Metric], resampling: Resampling) -> tuple[Group, ...]:

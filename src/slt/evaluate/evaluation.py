@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from slt.core import log
 from slt.core.errors import SltError, UserError
 from slt.core.runs import environment
+from slt.data.unicode_forms import Form, difference, normalise
 from slt.evaluate.bootstrap import Resampling
 from slt.evaluate.diagnostics import comparable, groups_of, repeats_of, score_sentences
 from slt.evaluate.results import Clips, Control, Results, Sentence, Timing, identity_of
@@ -35,6 +37,7 @@ class Settings:
         resampling: how intervals are made.
         skip_failed: leave clips that failed out, instead of counting them as empty hypotheses.
         controls: score the system without the signing as well.
+        normalise: Unicode form that hypotheses and references are brought to; None: as they are.
         training: sentences that training saw, as ``training_texts`` makes them; None: not known.
     """
 
@@ -43,6 +46,7 @@ class Settings:
     resampling: Resampling = field(default_factory=Resampling)
     skip_failed: bool = False
     controls: bool = False
+    normalise: Form | None = None
     training: frozenset[str] | None = None
 
 
@@ -113,7 +117,11 @@ def summarise(material: EvaluationData, settings: Settings, *, system: str, sour
     failed = {name: error.message for name, error in material.failures}
     if settings.skip_failed:
         material = material.without_failed()
-    sentences = _scored_sentences(material.sentences, settings)
+    said, signed = ([getattr(one, text) for one in material.sentences] for text in ("hypothesis", "reference"))
+    if not settings.normalise and (different := difference(said, signed)):
+        log.warn(different)
+        material = replace(material, notes=[*material.notes, different])
+    sentences = _scored_sentences(_normalised(material.sentences, settings.normalise), settings)
     pairs = Pairs([one.hypothesis for one in sentences], [one.reference for one in sentences])
     scores = score_pairs(pairs, metrics, settings.resampling)
     if material.predicted is not None and material.targets is not None:
@@ -149,6 +157,13 @@ def summarise(material: EvaluationData, settings: Settings, *, system: str, sour
     )
 
 
+def _normalised(sentences: Sequence[Sentence], form: Form | None) -> list[Sentence]:
+    return [
+        replace(one, hypothesis=normalise(one.hypothesis, form), reference=normalise(one.reference, form))
+        for one in sentences
+    ]
+
+
 def _scored_sentences(sentences: Sequence[Sentence], settings: Settings) -> list[Sentence]:
     pairs = Pairs([one.hypothesis for one in sentences], [one.reference for one in sentences])
     found = zip(sentences, *sentence_scores(pairs, settings.lang), strict=True)
@@ -172,7 +187,8 @@ def _controls(
         return [], []
     found, notes = [], []
     if material.blanks is not None:
-        blank = [replace(one, hypothesis=text) for one, text in zip(sentences, material.blanks, strict=True)]
+        texts = [normalise(text, settings.normalise) for text in material.blanks]
+        blank = [replace(one, hypothesis=text) for one, text in zip(sentences, texts, strict=True)]
         about = "blank videos as long as the clips were translated instead"
         scores = score_sentences(blank, metrics, settings.resampling)
         found.append(Control(name="blank", about=about, scores=tuple(scores)))
@@ -198,6 +214,8 @@ def _signed(scores: Sequence[Score], settings: Settings, n_failed: int) -> tuple
         suffix = f"|failed:{n_failed} skipped"
     elif n_failed:
         suffix = f"|failed:{n_failed} empty"
+    if settings.normalise:
+        suffix += f"|norm:{settings.normalise}"
     if settings.resampling.resamples:
         suffix += f"|bs:{settings.resampling.resamples}|seed:{settings.resampling.seed}"
     return tuple(replace(score, signature=score.signature + suffix) for score in scores)
