@@ -196,9 +196,9 @@ LASTING = {
     "204": (answers(204), "answered 204 No Content, not a file", "--mirror URL"),
     "stalls": (stalls(0), r"nothing came for 0.3 s \(5 times", "same command"),
     "drops": (drops(0), r"the connection ended after 0 of 300000 bytes \(5 times", "same command"),
-    "loops": (answers(302, Location="/a.pt"), "redirected in circles", "--mirror URL"),
+    "loops": (answers(302, Location="/a.pt"), "redirected in a loop", "--mirror URL"),
     "elsewhere": (answers(302, Location="ftp://files.example/a.pt"), "which is not encrypted: refused", "--mirror URL"),
-    "nowhere": (answers(302), r"redirected in circles, or to nowhere \(302\)", "--mirror URL"),
+    "nowhere": (answers(302), r"redirected in a loop or without a target \(302\)", "--mirror URL"),
     "nonsense": (answers(302, Location="http://["), "redirects to what is no address", "--mirror URL"),
     "no port": (answers(302, Location="http://127.0.0.1:x/"), r"no connection to .* \(5 times", "same command"),
     "never gets further": (
@@ -208,8 +208,8 @@ LASTING = {
     ),
     "too long": (claims(+10), r"there is no more of it|ended after 300000 of 300010 bytes", "same command"),
     "too short": (claims(-290_000), "is 10000 bytes long; about 300000 were expected", "--mirror URL"),
-    "packed": (answers(200, Content_Encoding="gzip", Content_Length="300000"), "comes packed", "--mirror URL"),
-    "endless": (answers(200, Content_Length=""), "does not say how long it is", "--mirror URL"),
+    "packed": (answers(200, Content_Encoding="gzip", Content_Length="300000"), "arrived compressed", "--mirror URL"),
+    "endless": (answers(200, Content_Length=""), "has no Content-Length", "--mirror URL"),
 }
 
 
