@@ -52,8 +52,8 @@ def test_other_clips_references_or_languages_are_refused(slt, scored, tmp_path):
     other = scored("other", "a", "b", "c", signed=("one two three four five", "six", "ten eleven twelve"))
     refused = slt("compare", one, longer)
     assert refused.code == 2
-    assert "one was scored on 3 clips and longer on 2, of which 1 are not in both: 3" in refused.err
-    assert "have other references for 1 clips: 2" in slt("compare", one, other).err
+    assert "one was scored on 3 clips and longer on 2, expected the same; 1 are not in both: 3" in refused.err
+    assert "differ in 1 references: 2" in slt("compare", one, other).err
     assert "found one system, expected at least two to compare" in slt("compare", one).err
     results = json.loads((one / "results.json").read_text("utf-8"))
     (tmp_path / "german.json").write_text(json.dumps(results | {"lang": "deu_Latn"}), "utf-8")

@@ -70,5 +70,5 @@ def test_only_clips_that_all_could_read_are_compared():
     assert [one.predicted.shape for one in sides] == [(1, 4), (1, 4)]
     with pytest.raises(UserError, match="no clip could be read by all of the models"):
         common_clips(["a", "b"], [material("broken"), material(None)])
-    with pytest.raises(UserError, match="the model b came without a text encoder"):
+    with pytest.raises(UserError, match="found no SONAR text encoder in the model b"):
         common_clips(["a", "b"], [material(None), material(None, embedded=False)])

@@ -77,7 +77,7 @@ def test_broken_embeddings_are_named():
 
 
 def test_other_shapes_are_refused():
-    with pytest.raises(UserError, match=r"embeddings of shape \(2, 3\) against targets of shape \(3, 3\)"):
+    with pytest.raises(UserError, match=r"found embeddings of shape \(2, 3\), expected \(3, 3\)"):
         retrieval(np.ones((2, 3)), np.ones((3, 3)))
     with pytest.raises(UserError, match=r"expected a table of \(clips, dimensions\), found one of shape \(0, 3\)"):
         retrieval(np.ones((0, 3)), np.ones((0, 3)))

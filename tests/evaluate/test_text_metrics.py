@@ -180,9 +180,9 @@ def test_one_sentence_has_an_interval_of_one_point():
 
 
 def test_different_lengths_are_refused():
-    with pytest.raises(UserError, match="2 hypotheses against 1 references"):
+    with pytest.raises(UserError, match="found 2 hypotheses and 1 references"):
         bleu(["a", "b"], ["a"])
-    with pytest.raises(UserError, match="nothing to score"):
+    with pytest.raises(UserError, match="found no sentences"):
         bleu([], [])
 
 

@@ -57,13 +57,19 @@ def test_marked_utf_16_is_read(file):
 REFUSED = [
     ("a.txt", b"x\n", "b.txt", b"", r"b\.txt is empty"),
     ("a.txt", b"x\n", "b.txt", b"x\ny\n", r"a\.txt has 1 lines and .*b\.txt 2"),
-    ("a.txt", b"x\nsch\xf6n\n", "b.txt", b"x\ny\n", r"a\.txt is not in UTF-8: line 2 holds the byte 0xf6"),
-    ("a.txt", b"x\n", "b.tsv", b"1\tx\n", r"a\.txt goes by line and the other file by id"),
-    ("a.tsv", b"1\tx\n1\ty\n", "b.tsv", b"1\tx\n", r"a\.tsv: 1 ids stand there more than once: 1"),
+    ("a.txt", b"x\nsch\xf6n\n", "b.txt", b"x\ny\n", r"a\.txt is not in UTF-8: line 2 contains the byte 0xf6"),
+    ("a.txt", b"x\n", "b.tsv", b"1\tx\n", r"a\.txt is paired by line and the other file by id"),
+    ("a.tsv", b"1\tx\n1\ty\n", "b.tsv", b"1\tx\n", r"a\.tsv has 1 duplicate ids: 1"),
     ("a.tsv", b"1\tx\ty\n", "b.tsv", b"1\tx\n", r"a\.tsv, line 1: 3 cells, expected 2"),
-    ("a.tsv", b"id\tvideo\n1\tx\n", "b.tsv", b"1\tx\n", r"a\.tsv has no column hypothesis or hyp or"),
-    ("a.tsv", b"1\tx\n", "b.tsv", b"2\tx\n", r"no id of .*b\.tsv is in .*a\.tsv: 2 against 1"),
-    ("a.json", b"{}", "b.tsv", b"2\tx\n", r"a\.json is no results\.json of format 1: its format is None"),
+    (
+        "a.tsv",
+        b"id\tvideo\n1\tx\n",
+        "b.tsv",
+        b"1\tx\n",
+        r"a\.tsv has the columns id, video, expected one of",
+    ),
+    ("a.tsv", b"1\tx\n", "b.tsv", b"2\tx\n", r"a\.tsv has the ids 1, expected those of .*b\.tsv: 2"),
+    ("a.json", b"{}", "b.tsv", b"2\tx\n", r"a\.json: found results of format None, expected 1"),
     ("a.json", b"{", "b.tsv", b"2\tx\n", r"a\.json cannot be read as results"),
 ]
 
@@ -75,7 +81,7 @@ def test_what_cannot_be_paired_is_refused(file, said, bytes_said, signed, bytes_
 
 
 def test_files_that_are_not_there(file, tmp_path):
-    with pytest.raises(UserError, match="holds no references"):
+    with pytest.raises(UserError, match="contains no references"):
         pair_files(file("a.txt", "x\n"), None)
     with pytest.raises(UserError, match=r"there are no results in .*no\.json"):
         pair_files(tmp_path / "no.json", None)

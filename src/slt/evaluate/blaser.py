@@ -26,15 +26,15 @@ SHAPES: Mapping[str, BlaserConfig] = {
 FILES = dict(zip(SHAPES, (file.name for file in PUBLISHED_JUDGES[NAME].files), strict=True))
 LABELS = {"blaser_ref": "BLASER 2.0", "blaser_qe": "BLASER 2.0 QE"}
 WORST = 1.0
-"""The scale's lowest value, which a clip gets that failed."""
+"""Lowest value of the scale; score of a failed clip."""
 ROWS_AT_ONCE = 1024
 
 
 def split_metric_names(names: Sequence[str] | None) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
-    """Part the names of metrics that were requested into those of texts and BLASER's; None asks for nothing.
+    """Split requested metric names into text metrics and BLASER metrics; None if none were requested.
 
     Raises:
-        UserError: a BLASER that there is not.
+        UserError: an unknown BLASER metric.
     """
     if names is None:
         return None, None
@@ -46,14 +46,14 @@ def split_metric_names(names: Sequence[str] | None) -> tuple[tuple[str, ...] | N
 
 
 def choose_blasers(names: Sequence[str] | None, bundle: Bundle | None) -> tuple[str, ...]:
-    """Return which BLASERs can blaser_scores, before anything is translated for them.
+    """Return the BLASER metrics that can be computed; called before translating.
 
     Args:
-        names: those that were requested; None: those that can, whichever they are.
-        bundle: whose translations; None: texts from a file, of which there are no embeddings.
+        names: requested metrics; None: all available ones.
+        bundle: the evaluated model; None: texts from a file, without embeddings.
 
     Raises:
-        UserError: one that was asked for cannot; or its weights changed since they were fetched.
+        UserError: a requested metric is unavailable, or its weights changed since they were fetched.
     """
     if names is None:
         return tuple(name for name in SHAPES if not _unavailable(name, bundle))
@@ -64,46 +64,46 @@ def choose_blasers(names: Sequence[str] | None, bundle: Bundle | None) -> tuple[
 
 
 def _unavailable(name: str, bundle: Bundle | None) -> UserError | None:
-    """Return why a BLASER cannot blaser_scores."""
+    """Return why a BLASER metric cannot be computed, or None."""
     if bundle is None:
-        return UserError(f"{name} judges embeddings, which texts from files come without", fix="give --model")
+        return UserError(f"{name} needs embeddings, found texts from files", fix="give --model")
     card = bundle.card
     if card.decoder.kind != SONAR:
         return UserError(
-            f"{name} judges embeddings of SONAR's, and the model {card.name} writes with {card.decoder.kind}",
-            fix="leave it out of --metrics",
+            f"{name} needs SONAR embeddings, found the decoder {card.decoder.kind} in the model {card.name}",
+            fix="remove it from --metrics",
         )
     if card.decoder.text_encoder is None:
         return UserError(
-            f"{name} judges embeddings of texts, and the model {card.name} came without a text encoder",
+            f"{name} needs embeddings of texts, found no text encoder in the model {card.name}",
             fix="slt models fetch NAME --with-text-encoder, then slt models import --name NAME",
         )
     width = SonarTextConfig.from_json({**card.decoder.config, "languages": card.languages}).encoder.model_dim
     wanted = SHAPES[name].embedding_dim
     if width != wanted:
         return UserError(
-            f"{name} judges embeddings of SONAR's, {wanted} wide; those of {card.name} are {width} wide",
-            fix="leave it out of --metrics",
+            f"{name} needs embeddings of width {wanted}, found {width} in the model {card.name}",
+            fix="remove it from --metrics",
         )
     if fetched_file(NAME, FILES[name]) is None:
-        return UserError(f"the weights of {name} are not here", fix=f"slt models fetch {NAME}")
+        return UserError(f"the weights of {name} are not installed", fix=f"slt models fetch {NAME}")
     return None
 
 
 def blaser_scores(
     names: Sequence[str], clips: Table, hypotheses: Table, references: Table, *, failed: NDArray[np.bool_]
 ) -> list[LearnedMetric]:
-    """Judge the translations of N clips.
+    """Score the translations of N clips.
 
     Args:
-        names: keys of ``SHAPES``, whose weights are here.
-        clips: (N, D) the model's embeddings of them, as sources.
-        hypotheses: (N, D) of its translations.
-        references: (N, D).
-        failed: (N,) True: there is no translation, which is ``WORST``.
+        names: keys of ``SHAPES`` whose weights are installed.
+        clips: (N, D) float32 embeddings of the clips, used as sources.
+        hypotheses: (N, D) float32 embeddings of the translations.
+        references: (N, D) float32 embeddings of the references.
+        failed: (N,) bool, True for clips without a translation; they score ``WORST``.
 
     Raises:
-        UserError: weights of something else.
+        UserError: the weights do not fit the model.
     """
     return [_blaser_score(name, clips, hypotheses, references, failed) for name in names]
 
@@ -113,8 +113,8 @@ def _blaser_score(
     name: str, clips: Table, hypotheses: Table, references: Table, failed: NDArray[np.bool_]
 ) -> LearnedMetric:
     path = fetched_file(NAME, FILES[name])
-    if path is None:  # it was, when it was chosen
-        raise UserError(f"the weights of {name} are gone", fix=f"slt models fetch {NAME}")
+    if path is None:  # removed since `choose_blasers`
+        raise UserError(f"the weights of {name} were removed", fix=f"slt models fetch {NAME}")
     model, parts = load_model(Blaser, SHAPES[name], path), []
     for start in range(0, len(clips), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)

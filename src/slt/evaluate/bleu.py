@@ -28,17 +28,17 @@ TOKENIZERS: Mapping[str, str] = {
 
 
 def load_tokenizer(name: str) -> Callable[[str], str]:
-    """Return one of sacrebleu's tokenizers: a text to its tokens with spaces between.
+    """Return a sacrebleu tokenizer: text → tokens separated by spaces.
 
     Raises:
-        UserError: no such tokenizer, or it stands on a package that is not installed.
+        UserError: no such tokenizer, or it needs a package that is not installed.
     """
     try:
         return resolve(TOKENIZERS, name, what="tokenizer")()
     except (ImportError, RuntimeError) as error:
         raise UserError(
             f"the tokenizer {name} needs a package that is not installed: {str(error).strip().splitlines()[0]}",
-            fix="pip install mecab-python3 ipadic; or leave it out: bleu4 goes by characters then, and needs nothing",
+            fix="pip install mecab-python3 ipadic; or remove it: bleu4 then uses characters",
         ) from error
 
 
@@ -49,21 +49,21 @@ def tokenize(texts: Sequence[str], tokenizer: str, *, lowercase: bool = False) -
 
 
 def bleu_signature(tokenizer: str, *, lowercase: bool, effective_order: bool = False) -> str:
-    """Return sacrebleu's signature of such a BLEU; a tokenizer names its own version in it."""
+    """Return sacrebleu's BLEU signature, including the tokenizer's version."""
     case, order = "lc" if lowercase else "mixed", "yes" if effective_order else "no"
-    known = load_tokenizer(tokenizer).signature()  # type: ignore[attr-defined]
-    return f"nrefs:1|case:{case}|eff:{order}|tok:{known}|smooth:exp|version:{version('sacrebleu')}"
+    tok = load_tokenizer(tokenizer).signature()  # type: ignore[attr-defined]
+    return f"nrefs:1|case:{case}|eff:{order}|tok:{tok}|smooth:exp|version:{version('sacrebleu')}"
 
 
 def bleu_statistics(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> Floats:
-    """Count what BLEU needs of each pair.
+    """Compute BLEU statistics per sentence.
 
     Args:
         hypotheses: N lists of tokens.
         references: N lists of tokens.
 
     Returns:
-        (N, 10): tokens of the hypothesis, of the reference; shared n-grams; n-grams of the hypothesis, n from 1 to 4.
+        (N, 10) float64: hypothesis length, reference length, matching n-grams, hypothesis n-grams; n from 1 to 4.
     """
     ours, theirs = word_tokens(hypotheses, references)
     counts = count_matches(ours, theirs, MAX_ORDER)
@@ -72,27 +72,27 @@ def bleu_statistics(hypotheses: Sequence[Sequence[str]], references: Sequence[Se
 
 
 def bleu_score(totals: Floats, *, order: int = MAX_ORDER, effective_order: bool = False) -> Floats:
-    """Return BLEU, 0 to 100, of added statistics (…, 10), with sacrebleu's exponential smoothing.
+    """Compute BLEU from summed statistics, with sacrebleu's exponential smoothing.
 
     Args:
-        totals: sums of rows of ``bleu_statistics``.
-        order: the longest n-grams that count.
-        effective_order: leave out the orders for which the hypothesis is too short, as one does for single sentences.
+        totals: (…, 10), sums of rows of ``bleu_statistics``.
+        order: maximum n-gram order.
+        effective_order: ignore orders longer than the hypothesis, as usual for single sentences.
 
     Returns:
-        (…), 0 to 100.
+        (…) float64, 0 to 100.
 
     Reference:
         Papineni et al. 2002; Post 2018; Chen and Cherry 2014, method 3.
     """
     ours, theirs = totals[..., 0], totals[..., 1]
     shared, made = totals[..., 2 : 2 + order], totals[..., 6 : 6 + order]
-    there = made > 0
-    # Each order without a match, of those that are there, halves what is put in its place.
-    halvings = np.cumsum((shared == 0) & there, axis=-1)
-    precisions = np.where(shared > 0, shared, 0.5**halvings) / np.where(there, made, 1)
-    logs = np.where(there, np.log(precisions), 0 if effective_order else -np.inf)
-    n_orders = np.maximum(there.sum(-1), 1) if effective_order else order
+    present = made > 0
+    # Exponential smoothing: each further order without a match halves the substituted count.
+    halvings = np.cumsum((shared == 0) & present, axis=-1)
+    precisions = np.where(shared > 0, shared, 0.5**halvings) / np.where(present, made, 1)
+    logs = np.where(present, np.log(precisions), 0 if effective_order else -np.inf)
+    n_orders = np.maximum(present.sum(-1), 1) if effective_order else order
     brevity = np.exp(np.minimum(1 - theirs / np.maximum(ours, 1e-300), 0))
     score = 100 * brevity * np.exp(logs.sum(-1) / n_orders)
     return np.where(shared.sum(-1) > 0, score, 0.0)
@@ -104,9 +104,9 @@ def chrf_signature() -> str:
 
 
 def chrf_statistics(hypotheses: Sequence[str], references: Sequence[str]) -> Floats:
-    """Count what chrF++ needs of each pair: (N, 24), for 6 orders of characters and 2 of words [ours, theirs, shared].
+    """Compute chrF++ statistics: (N, 24), per order (6 character, 2 word) [hypothesis, reference, matching] n-grams.
 
-    The hypothesis's n-grams of an order count for nothing where the reference has none.
+    Hypothesis n-grams of an order are ignored if the reference has none.
     """
     characters = count_matches(character_tokens(hypotheses), character_tokens(references), CHAR_ORDER)
     ours, theirs = word_tokens(list(map(_chrf_words, hypotheses)), list(map(_chrf_words, references)))
@@ -116,7 +116,7 @@ def chrf_statistics(hypotheses: Sequence[str], references: Sequence[str]) -> Flo
 
 
 def chrf_score(totals: Floats) -> Floats:
-    """Return chrF++, 0 to 100, of added statistics (…, 24): F2 of precision and recall, averaged over orders.
+    """Compute chrF++, 0 to 100, from summed statistics (…, 24): F2 of precision and recall averaged over orders.
 
     Reference:
         Popović 2015 and 2017; sacrebleu's averaging (``eff:yes``).
@@ -132,7 +132,7 @@ def chrf_score(totals: Floats) -> Floats:
 
 
 def _chrf_words(text: str) -> list[str]:
-    """Split at whitespace, and one punctuation mark off the end of each word or else off its beginning."""
+    """Split at whitespace, and one punctuation mark off the end of each word, or else off its start."""
     words: list[str] = []
     for word in text.split():
         if len(word) > 1 and word[-1] in PUNCTUATION:

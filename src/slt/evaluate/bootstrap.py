@@ -12,17 +12,17 @@ Floats = NDArray[np.float64]
 
 LEVEL = 0.95
 CELLS_AT_ONCE = 4_000_000
-"""Cells of the (resamples, clips) table that is held at a time: 32 MB."""
+"""Cells of the (resamples, clips) table in memory at a time: 32 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resampling:
-    """How intervals and p-values are made; the same one gives the same numbers.
+    """Settings of confidence intervals and significance tests; results are reproducible.
 
     Attributes:
-        resamples: of the clips with replacement, as many as there are; 0: no intervals.
-        trials: of approximate randomisation.
-        seed: of both.
+        resamples: number of bootstrap samples of the clips; 0: no intervals.
+        trials: number of trials of approximate randomisation.
+        seed: random seed of both.
     """
 
     resamples: int = 1000
@@ -32,13 +32,13 @@ class Resampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How two systems differ on the same clips.
+    """Difference of two systems on the same clips.
 
     Attributes:
-        value: the second's score less the first's.
-        low, high: the 95 % interval of that.
-        p_bootstrap: how often a resampling under the null hypothesis differs as much (paired bootstrap).
-        p_randomisation: how often swapping the systems clip by clip does (approximate randomisation).
+        value: score of the second minus score of the first.
+        low, high: 95 % interval of the difference.
+        p_bootstrap: p-value of the paired bootstrap test.
+        p_randomisation: p-value of approximate randomisation.
     """
 
     value: float
@@ -49,20 +49,20 @@ class Difference:
 
 
 def resampled_totals(statistics: Floats, resampling: Resampling) -> Floats:
-    """Add statistics (N, K) up over resamplings of the N rows with replacement: (resamples, K)."""
+    """Sum (N, K) statistics over bootstrap samples of the N rows: (resamples, K)."""
     n_rows = len(statistics)
     rng = np.random.default_rng(resampling.seed)
     at_once = max(1, CELLS_AT_ONCE // n_rows)
     parts = []
     for start in range(0, resampling.resamples, at_once):
         drawn = rng.integers(0, n_rows, (min(at_once, resampling.resamples - start), n_rows))
-        times = np.stack([np.bincount(row, minlength=n_rows) for row in drawn])  # how often each row was drawn
+        times = np.stack([np.bincount(row, minlength=n_rows) for row in drawn])  # counts of each row
         parts.append(times.astype(np.float64) @ statistics)
     return np.concatenate(parts) if parts else np.zeros((0, statistics.shape[1]))
 
 
 def interval(values: Floats) -> tuple[float, float]:
-    """Return the middle 95 % of resampled scores."""
+    """Return the 95 % percentile interval of resampled scores."""
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
@@ -74,30 +74,30 @@ def compare_statistics(
 
     Args:
         first: (N, K) statistics of one system.
-        second: (N, K) statistics of the other, row by row of the same clips.
-        score: (…, K) sums to (…) scores.
-        resampling: how often, from which seed.
+        second: (N, K) statistics of the other on the same clips.
+        score: summed statistics (…, K) → scores (…).
+        resampling: settings of the tests.
 
     Reference:
-        Koehn 2004; Riezler and Maxwell 2005, whose shift to the null hypothesis and whose ``(count + 1) / (n + 1)``
-        sacrebleu uses as well.
+        Koehn 2004; Riezler and Maxwell 2005: shift to the null hypothesis and ``(count + 1) / (n + 1)``, as in
+        sacrebleu.
     """
     n_columns = first.shape[1]
-    real = float(score(second.sum(0)) - score(first.sum(0)))
+    observed = float(score(second.sum(0)) - score(first.sum(0)))
     totals = resampled_totals(np.concatenate([first, second], axis=1), resampling)
     differences = score(totals[:, n_columns:]) - score(totals[:, :n_columns])
     low, high = interval(differences)
     return Difference(
-        value=real,
+        value=observed,
         low=low,
         high=high,
-        p_bootstrap=_p_value(differences - differences.mean(), real),
-        p_randomisation=_p_value(_swapped(first, second, score, resampling), real),
+        p_bootstrap=_p_value(differences - differences.mean(), observed),
+        p_randomisation=_p_value(_swapped(first, second, score, resampling), observed),
     )
 
 
 def _swapped(first: Floats, second: Floats, score: Callable[[Floats], Floats], resampling: Resampling) -> Floats:
-    """Return the differences, (trials,), when each clip's two outputs change sides or not, at random."""
+    """Return the (trials,) differences after swapping each clip's two outputs at random."""
     rng = np.random.default_rng(resampling.seed + 1)
     apart, total = second - first, (first + second).sum(0)
     at_once = max(1, CELLS_AT_ONCE // len(first))
@@ -110,6 +110,6 @@ def _swapped(first: Floats, second: Floats, score: Callable[[Floats], Floats], r
     return np.concatenate(parts)
 
 
-def _p_value(null: Floats, real: float) -> float:
-    # A swap of all clips gives the same difference again, but for the order in which it was added up.
-    return (int((np.abs(null) >= abs(real) - 1e-9).sum()) + 1) / (len(null) + 1)
+def _p_value(null: Floats, observed: float) -> float:
+    # Tolerance: swapping all clips gives the same difference up to rounding.
+    return (int((np.abs(null) >= abs(observed) - 1e-9).sum()) + 1) / (len(null) + 1)

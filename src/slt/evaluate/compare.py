@@ -13,21 +13,21 @@ from slt.evaluate.bootstrap import Difference, Resampling, compare_statistics
 from slt.evaluate.results import Results, Sentence
 from slt.evaluate.text_metrics import Pairs, mean_score, metrics_for, per_sentence
 
-COMPARED = ("bleu4", "chrf++", "rouge_l_coco", "ter")
-NAMED = 10
-MOST_CHANGED = 10
+DEFAULT_METRICS = ("bleu4", "chrf++", "rouge_l_coco", "ter")
+MAX_IDS = 10
+MAX_CHANGES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """One system against the first, by one metric.
+    """Comparison of one system with the first, by one metric.
 
     Attributes:
-        system: which one.
-        metric: its name.
-        label: how people write it.
-        baseline, value: both scores.
-        difference: with its interval and p-values.
+        system: name of the system.
+        metric: name of the metric.
+        label: display name of the metric.
+        baseline, value: scores of the first system and of this one.
+        difference: difference with interval and p-values.
     """
 
     system: str
@@ -43,10 +43,10 @@ class Change:
     """A sentence that another system translates better or worse than the first.
 
     Attributes:
-        system: which one.
-        id: the clip's.
-        reference, before, after: the texts.
-        chrf: chrF++ of the sentence now less before.
+        system: name of the other system.
+        id: clip id.
+        reference, before, after: reference, text of the first system, text of the other.
+        chrf: change of sentence chrF++.
     """
 
     system: str
@@ -59,15 +59,15 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What differs between systems.
+    """Comparison of systems with the first one.
 
     Attributes:
-        systems: their names; the first is what the others are held against.
-        n: clips.
-        sha256: of clips and references, as in each of the results.
-        contrasts: by system and metric.
-        better, worse: the sentences that changed most, by system.
-        resampling: how p-values were made.
+        systems: names; the first is the baseline.
+        n: number of clips.
+        sha256: hash of clips and references, equal in all results.
+        contrasts: comparisons by system and metric.
+        better, worse: sentences with the largest changes, by system.
+        resampling: settings of the significance tests.
     """
 
     systems: tuple[str, ...]
@@ -80,15 +80,15 @@ class Comparison:
 
 
 def compare(results: Sequence[Results], resampling: Resampling, metrics: Sequence[str] | None = None) -> Comparison:
-    """Hold systems against the first one.
+    """Compare systems with the first one.
 
     Args:
-        results: of two systems or more, on the same clips.
-        resampling: how often, from which seed.
-        metrics: of text, by name; None: a few usual ones.
+        results: results of at least two systems on the same clips.
+        resampling: settings of the significance tests.
+        metrics: names of text metrics; None: ``DEFAULT_METRICS``.
 
     Raises:
-        UserError: fewer than two, other clips, other references, another language, or an unknown metric.
+        UserError: fewer than two systems, different clips, references or languages, or an unknown metric.
     """
     _check_same_clips(results)
     names = distinct_names(results)
@@ -123,7 +123,7 @@ def compare(results: Sequence[Results], resampling: Resampling, metrics: Sequenc
 
 
 def side_by_side(results: Sequence[Results]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return a row per clip with what each system says, and the names of the columns."""
+    """Return one row per clip with the output of each system, and the column names."""
     names = distinct_names(results)
     columns = ["id", "reference"]
     for name in names:
@@ -141,7 +141,7 @@ def side_by_side(results: Sequence[Results]) -> tuple[list[dict[str, Any]], list
 
 
 def distinct_names(results: Sequence[Results]) -> list[str]:
-    """Return the systems' names, numbered where two are called the same."""
+    """Return the systems' names; duplicates are numbered."""
     names: list[str] = []
     for one in results:
         name, number = one.system, 2
@@ -152,7 +152,7 @@ def distinct_names(results: Sequence[Results]) -> list[str]:
 
 
 def same_clips(results: Sequence[Results]) -> bool:
-    """Whether all are of the same clips with the same references in the same language."""
+    """Return whether all results have the same clips, references and language."""
     return len({(one.clips.sha256, one.lang) for one in results}) == 1
 
 
@@ -164,18 +164,21 @@ def _check_same_clips(results: Sequence[Results]) -> None:
     base, known = results[0], _by_id(results[0])
     for other in results[1:]:
         if other.lang != base.lang:
-            raise UserError(f"{base.system} was scored in {base.lang} and {other.system} in {other.lang}")
+            raise UserError(
+                f"{base.system} was scored in {base.lang} and {other.system} in {other.lang}, expected one language",
+                fix="evaluate both with the same --lang",
+            )
         theirs = _by_id(other)
         apart = [name for name in known if name not in theirs] + [name for name in theirs if name not in known]
         if apart:
             raise UserError(
-                f"{base.system} was scored on {len(known)} clips and {other.system} on {len(theirs)}, of which "
-                f"{len(apart)} are not in both: {_some(apart)}",
-                fix="score both on the same manifest, without --skip-missing: clips that failed then count as empty",
+                f"{base.system} was scored on {len(known)} clips and {other.system} on {len(theirs)}, "
+                f"expected the same; {len(apart)} are not in both: {_shorten(apart)}",
+                fix="score both on the same manifest, without --skip-missing: failed clips then count as empty",
             )
         if changed := [name for name in known if known[name].reference != theirs[name].reference]:
             raise UserError(
-                f"{base.system} and {other.system} have other references for {len(changed)} clips: {_some(changed)}",
+                f"{base.system} and {other.system} differ in {len(changed)} references: {_shorten(changed)}",
                 fix="score both against the same references",
             )
 
@@ -190,7 +193,7 @@ def _contrasts(
 ) -> list[Contrast]:
     pairs = [Pairs([one.hypothesis for one in side], [one.reference for one in side]) for side in (first, second)]
     found = []
-    for metric in metrics_for(lang, metrics or COMPARED):
+    for metric in metrics_for(lang, metrics or DEFAULT_METRICS):
         ours, theirs = (metric.statistics(one) for one in pairs)
         found.append((metric.name, metric.label, ours, theirs, metric.score))
     if metrics is None and all(one.cosine is not None for one in (*first, *second)):
@@ -214,8 +217,8 @@ def _by_id(results: Results) -> dict[str, Sentence]:
 
 
 def _most(changes: Sequence[Change], names: Sequence[str]) -> tuple[Change, ...]:
-    return tuple(one for name in names[1:] for one in [c for c in changes if c.system == name][:MOST_CHANGED])
+    return tuple(one for name in names[1:] for one in [c for c in changes if c.system == name][:MAX_CHANGES])
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+def _shorten(names: Sequence[str]) -> str:
+    return ", ".join(names[:MAX_IDS]) + (f" and {len(names) - MAX_IDS} more" if len(names) > MAX_IDS else "")

@@ -13,17 +13,17 @@ from slt.evaluate.results import Group, Repeats, Sentence
 from slt.evaluate.text_metrics import Metric, Pairs, Score, score_pairs
 
 LENGTHS = ((1, 5), (6, 10), (11, 15), (16, 20), (21, 30), (31, None))
-"""Words of the reference, from and to."""
+"""Minimum and maximum number of words of the reference."""
 MOST_COMMON = 10
 
 
 def comparable(text: str) -> str:
-    """Return a text in NFC without case, punctuation and double spaces, to find equal sentences."""
+    """Return a text in NFC without case, punctuation and repeated spaces, for comparing sentences."""
     return " ".join(re.sub(r"[\W_]+", " ", normalise(text, "NFC").casefold()).split())
 
 
 def groups_of(sentences: Sequence[Sentence], metrics: Sequence[Metric], resampling: Resampling) -> tuple[Group, ...]:
-    """Score clips by the length of what was signed, whether training saw it, and signer, where these are known."""
+    """Score groups of clips by reference length, occurrence in training, and signer, where known."""
     kinds: list[tuple[str, Callable[[Sentence], str | None], Sequence[str] | None]] = [
         ("length", _length, [_span(*span) for span in LENGTHS]),
         ("training", _training, ["seen in training", "not seen in training"]),
@@ -45,34 +45,34 @@ def groups_of(sentences: Sequence[Sentence], metrics: Sequence[Metric], resampli
 def score_sentences(
     sentences: Sequence[Sentence], metrics: Sequence[Metric], resampling: Resampling | None
 ) -> list[Score]:
-    """Score the hypotheses of sentences."""
+    """Compute corpus scores of sentences."""
     pairs = Pairs([one.hypothesis for one in sentences], [one.reference for one in sentences])
     return score_pairs(pairs, metrics, resampling)
 
 
 def repeats_of(sentences: Sequence[Sentence]) -> Repeats:
-    """Count hypotheses that several clips got; failed clips have none."""
-    said = [one for one in sentences if one.hypothesis.strip()]
-    counts = Counter(one.hypothesis for one in said)
-    signed: defaultdict[str, set[str]] = defaultdict(set)
-    for one in said:
-        signed[one.hypothesis].add(comparable(one.reference))
-    generic = sum(len(signed[one.hypothesis]) > 1 for one in said)
+    """Measure how often hypotheses are repeated; failed clips are ignored."""
+    translated = [one for one in sentences if one.hypothesis.strip()]
+    counts = Counter(one.hypothesis for one in translated)
+    references: defaultdict[str, set[str]] = defaultdict(set)
+    for one in translated:
+        references[one.hypothesis].add(comparable(one.reference))
+    generic = sum(len(references[one.hypothesis]) > 1 for one in translated)
     return Repeats(
-        distinct=_percent(len(counts), len(said)),
+        distinct=_percent(len(counts), len(translated)),
         distinct_references=_percent(len({one.reference for one in sentences}), len(sentences)),
-        generic=_percent(generic, len(said)),
+        generic=_percent(generic, len(translated)),
         most=tuple((text, count) for text, count in counts.most_common(MOST_COMMON) if count > 1),
     )
 
 
 def training_texts(texts: Iterable[str]) -> frozenset[str]:
-    """Return training sentences in the form in which ``comparable`` looks them up."""
+    """Return the training sentences, normalised by ``comparable``."""
     return frozenset(map(comparable, texts))
 
 
 def texts_of(manifest: Manifest, lang: str) -> list[str]:
-    """Return all sentences of a manifest in a language."""
+    """Return all texts of a manifest in a language."""
     return [text for clip in manifest.clips if (text := clip.texts().get(lang))]
 
 

@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Table = NDArray[np.float32]
-DRAWN = 200
-"""Clips of a matrix of cosines that can still be made out in a picture."""
+MAX_DRAWN = 200
+"""Maximum number of clips in a plotted cosine matrix."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderEmbeddings:
-    """One encoder's embeddings of N clips.
+    """Embeddings of N clips by one encoder.
 
     Attributes:
-        name: of the model.
-        predicted: (N, D) of the clips.
-        targets: (N, D) of the references, by the model's own text encoder.
+        name: name of the model.
+        predicted: (N, D) float32, embeddings of the clips.
+        targets: (N, D) float32, embeddings of the references by the model's text encoder.
     """
 
     name: str
@@ -44,16 +44,16 @@ class EncoderEmbeddings:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingComparison:
-    """What was found.
+    """Comparison of encoders.
 
     Attributes:
-        n: clips that all encoders could read.
-        sha256: of these clips and their references.
-        left_out: ids of the others.
+        n: number of clips that all encoders could read.
+        sha256: hash of these clips and their references.
+        left_out: ids of the other clips.
         scores: model → cosine, recall and xsim, with intervals.
-        norms: model → lengths and anisotropies.
-        explained: model → share of the variance that the two axes of the picture hold.
-        agreement: how the first encoder's embeddings find those of each other encoder; empty where widths differ.
+        norms: model → norms and anisotropies.
+        explained: model → fraction of the variance on the two plotted axes.
+        agreement: model → cosine and recall between its embeddings and the first encoder's; empty if widths differ.
     """
 
     n: int
@@ -68,38 +68,37 @@ class EmbeddingComparison:
 def common_clips(
     names: Sequence[str], read: Sequence[EvaluationData]
 ) -> tuple[list[EncoderEmbeddings], list[str], str]:
-    """Keep the clips that all encoders could read.
+    """Select the clips that all encoders could read.
 
     Returns:
-        The sides, ids of the clips left out, and the identity of those kept.
+        The embeddings, ids of the excluded clips, and the hash of the others.
 
     Raises:
-        UserError: a model came without a text encoder, or no clip is left.
+        UserError: a model has no text encoder, or no clip is left.
     """
     sides, failed = [], [np.array([one.failure is not None for one in material.sentences]) for material in read]
     good = ~np.logical_or.reduce(failed)
     if not good.any():
-        raise UserError("no clip could be read by all of the models", fix="evaluate them one by one to see why")
+        raise UserError("no clip could be read by all of the models", fix="run slt evaluate on each model to see why")
     for name, material in zip(names, read, strict=True):
         if material.predicted is None or material.targets is None:
             raise UserError(
-                f"the model {name} came without a text encoder of SONAR's, so there is nothing to hold its embeddings "
-                "against",
+                f"found no SONAR text encoder in the model {name}, expected one to embed the references",
                 fix="import it with one; models with a T5 or mBART decoder cannot be compared",
             )
         sides.append(EncoderEmbeddings(name=name, predicted=material.predicted[good], targets=material.targets[good]))
     sentences = read[0].sentences
-    kept = [one for one, there in zip(sentences, good, strict=True) if there]
-    return sides, [one.id for one, there in zip(sentences, good, strict=True) if not there], identity_of(kept)
+    common = [one for one, there in zip(sentences, good, strict=True) if there]
+    return sides, [one.id for one, there in zip(sentences, good, strict=True) if not there], identity_of(common)
 
 
 def describe(
     sides: Sequence[EncoderEmbeddings], left_out: Sequence[str], sha256: str, resampling: Resampling
 ) -> EmbeddingComparison:
-    """Put numbers on encoders.
+    """Compute the scores of encoders.
 
     Raises:
-        UserError: embeddings that are not finite.
+        UserError: non-finite embeddings.
     """
     first = sides[0]
     return EmbeddingComparison(
@@ -114,16 +113,16 @@ def describe(
 
 
 def projection(table: Table) -> tuple[NDArray[np.float64], float]:
-    """Return (N, 2), the rows along the two directions in which they differ most, and these directions' share of it."""
+    """Project (N, D) rows on their first two principal components: (N, 2), and the explained fraction of variance."""
     centred = table.astype(np.float64) - table.astype(np.float64).mean(0)
-    _, strengths, directions = np.linalg.svd(centred, full_matrices=False)
-    signs = np.sign(directions[:2, np.abs(directions[:2]).argmax(1)].diagonal())  # the same picture each time
-    total = float((strengths**2).sum())
-    return centred @ (directions[:2] * signs[:, None]).T, float((strengths[:2] ** 2).sum() / total) if total else 1.0
+    _, values, directions = np.linalg.svd(centred, full_matrices=False)
+    signs = np.sign(directions[:2, np.abs(directions[:2]).argmax(1)].diagonal())  # deterministic signs
+    total = float((values**2).sum())
+    return centred @ (directions[:2] * signs[:, None]).T, float((values[:2] ** 2).sum() / total) if total else 1.0
 
 
 def draw(sides: Sequence[EncoderEmbeddings], folder: Path) -> list[Path]:
-    """Draw cosines of clips to references, and the projection, each as PNG and SVG."""
+    """Plot cosines between clips and references, and the projection, as PNG and SVG."""
     drawings = {"cosines": _matrices(sides), "projection": _projections(sides)}
     written = []
     for name, figure in drawings.items():
@@ -145,7 +144,7 @@ def _matrices(sides: Sequence[EncoderEmbeddings]) -> Figure:
     figure, places = _panels(sides)
     image: Any = None
     for side, axes in zip(sides, places, strict=True):
-        ours, theirs = unit_rows(side.predicted[:DRAWN], side.name), unit_rows(side.targets[:DRAWN], side.name)
+        ours, theirs = unit_rows(side.predicted[:MAX_DRAWN], side.name), unit_rows(side.targets[:MAX_DRAWN], side.name)
         image = axes.imshow(ours @ theirs.T, vmin=-1, vmax=1, cmap="RdBu_r", interpolation="nearest")
         axes.set(title=side.name, xlabel="reference", ylabel="clip")
     figure.colorbar(image, ax=list(places), label="cosine", shrink=0.8)

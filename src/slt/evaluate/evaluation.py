@@ -1,4 +1,4 @@
-"""From hypotheses and references to results, whatever their source."""
+"""Compute results from hypotheses and references."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from slt.evaluate.sonar_space import LearnedMetric, learned_scores, norms_of, sp
 from slt.evaluate.text_metrics import Metric, Pairs, Score, metrics_for, score_pairs, sentence_scores
 from slt.evaluate.texts import pair_files
 
-FEW = ("bleu4", "chrf++")
-"""What parts of a test set and controls are scored with."""
+GROUP_METRICS = ("bleu4", "chrf++")
+"""Metrics of groups of clips and of controls."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How to evaluate.
+    """Settings of an evaluation.
 
     Attributes:
         lang: FLORES-200 code of the texts.
-        metrics: by name; None: all that suit the language.
-        resampling: how intervals are made.
-        skip_failed: leave clips that failed out, instead of counting them as empty hypotheses.
-        controls: score the system without the signing as well.
-        normalise: Unicode form that hypotheses and references are brought to; None: as they are.
-        training: sentences that training saw, as ``training_texts`` makes them; None: not known.
+        metrics: metric names; None: all that suit the language.
+        resampling: settings of confidence intervals.
+        skip_failed: exclude failed clips instead of counting them as empty hypotheses.
+        controls: also score blank and shuffled videos.
+        normalise: Unicode normal form applied to hypotheses and references; None: no normalisation.
+        training: training sentences from ``training_texts``; None: unknown.
     """
 
     lang: str
@@ -52,18 +52,18 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationData:
-    """What there is to score: N sentences, and what else is known of them, row by row.
+    """Input of scoring: N sentences and data aligned with them.
 
     Attributes:
-        sentences: with their hypotheses.
-        predicted: (N, D) embeddings of the clips, zeros where one failed; None: not known.
-        targets: (N, D) embeddings of the references; None: not known.
-        learned_metrics: what trained metrics make of the hypotheses.
-        blanks: what the system says of blank videos as long as the clips; None: it was not asked.
-        timing: how long it took.
+        sentences: sentences with their hypotheses.
+        predicted: (N, D) float32 embeddings of the clips, zeros for failed clips; None: not available.
+        targets: (N, D) float32 embeddings of the references; None: not available.
+        learned_metrics: values of learned metrics.
+        blanks: translations of blank videos of the clips' lengths; None: not computed.
+        timing: translation times.
         without_reference: ids of clips that cannot be scored.
-        failures: (id, why) of the sentences without a hypothesis.
-        notes: what a reader of the scores should know.
+        failures: (id, error) of the sentences without a hypothesis.
+        notes: remarks for readers of the scores.
     """
 
     sentences: Sequence[Sentence]
@@ -77,7 +77,7 @@ class EvaluationData:
     notes: Sequence[str] = ()
 
     def without_failed(self) -> EvaluationData:
-        """Return the same without the sentences that have no hypothesis."""
+        """Return a copy without failed sentences."""
         good = [row for row, one in enumerate(self.sentences) if one.failure is None]
         return replace(
             self,
@@ -90,48 +90,48 @@ class EvaluationData:
 
 
 def read_files(hypotheses: Path, references: Path | None) -> EvaluationData:
-    """Read what some system said, from files.
+    """Read hypotheses and references from files.
 
     Raises:
-        UserError: files that cannot be read, or do not fit each other.
+        UserError: files cannot be read or do not match.
     """
     sentences, unused = pair_files(hypotheses, references)
-    notes = [f"{len(unused)} hypotheses have no reference, so no score: {', '.join(unused[:10])}"] if unused else []
+    note = f"{len(unused)} hypotheses without a reference were not scored: {', '.join(unused[:10])}"
     failures = [(one.id, UserError(one.failure)) for one in sentences if one.failure]
-    return EvaluationData(sentences=sentences, failures=failures, notes=notes)
+    return EvaluationData(sentences=sentences, failures=failures, notes=[note] if unused else [])
 
 
-def summarise(material: EvaluationData, settings: Settings, *, system: str, source: Mapping[str, Any]) -> Results:
+def summarise(data: EvaluationData, settings: Settings, *, system: str, source: Mapping[str, Any]) -> Results:
     """Score a system.
 
     Args:
-        material: what it said.
-        settings: how to score.
-        system: what to call it.
-        source: where the texts come from.
+        data: its hypotheses and references.
+        settings: settings of the evaluation.
+        system: display name of the system.
+        source: origin of the texts.
 
     Raises:
-        UserError: an unknown metric, no sentence at all, or embeddings that are not finite.
+        UserError: an unknown metric, no sentence, or non-finite embeddings.
     """
     metrics = metrics_for(settings.lang, settings.metrics)
-    failed = {name: error.message for name, error in material.failures}
+    failed = {name: error.message for name, error in data.failures}
     if settings.skip_failed:
-        material = material.without_failed()
-    said, signed = ([getattr(one, text) for one in material.sentences] for text in ("hypothesis", "reference"))
-    if not settings.normalise and (different := difference(said, signed)):
+        data = data.without_failed()
+    hypotheses, references = ([getattr(one, text) for one in data.sentences] for text in ("hypothesis", "reference"))
+    if not settings.normalise and (different := difference(hypotheses, references)):
         log.warn(different)
-        material = replace(material, notes=[*material.notes, different])
-    sentences = _scored_sentences(_normalised(material.sentences, settings.normalise), settings)
+        data = replace(data, notes=[*data.notes, different])
+    sentences = _scored_sentences(_normalised(data.sentences, settings.normalise), settings)
     pairs = Pairs([one.hypothesis for one in sentences], [one.reference for one in sentences])
     scores = score_pairs(pairs, metrics, settings.resampling)
-    if material.predicted is not None and material.targets is not None:
-        in_space, cosines = space_scores(material.predicted, material.targets, settings.resampling)
-        scores += in_space + learned_scores(material.learned_metrics, settings.resampling)
+    if data.predicted is not None and data.targets is not None:
+        in_space, cosines = space_scores(data.predicted, data.targets, settings.resampling)
+        scores += in_space + learned_scores(data.learned_metrics, settings.resampling)
         sentences = [replace(one, cosine=float(cosine)) for one, cosine in zip(sentences, cosines, strict=True)]
-    few = metrics_for(settings.lang, FEW)
+    group_metrics = metrics_for(settings.lang, GROUP_METRICS)
     sign = partial(_signed, settings=settings, n_failed=len(failed))
-    groups = groups_of(sentences, few, settings.resampling)
-    controls, notes = _controls(material, sentences, few, settings)
+    groups = groups_of(sentences, group_metrics, settings.resampling)
+    controls, notes = _controls(data, sentences, group_metrics, settings)
     return Results(
         slt=version("slt"),
         system=system,
@@ -142,15 +142,15 @@ def summarise(material: EvaluationData, settings: Settings, *, system: str, sour
             sha256=identity_of(sentences),
             failed=failed,
             counting="skipped" if settings.skip_failed else "empty",
-            without_reference=tuple(material.without_reference),
+            without_reference=tuple(data.without_reference),
         ),
         scores=sign(scores),
         groups=tuple(replace(group, scores=sign(group.scores)) for group in groups),
         controls=tuple(replace(control, scores=sign(control.scores)) for control in controls),
         repeats=repeats_of(sentences),
-        timing=material.timing,
-        norms=norms_of(material.predicted, material.targets),
-        notes=(*material.notes, *notes),
+        timing=data.timing,
+        norms=norms_of(data.predicted, data.targets),
+        notes=(*data.notes, *notes),
         resampling=settings.resampling,
         environment=environment(),
         sentences=tuple(sentences),
@@ -180,35 +180,35 @@ def _scored_sentences(sentences: Sequence[Sentence], settings: Settings) -> list
 
 
 def _controls(
-    material: EvaluationData, sentences: Sequence[Sentence], metrics: Sequence[Metric], settings: Settings
+    data: EvaluationData, sentences: Sequence[Sentence], metrics: Sequence[Metric], settings: Settings
 ) -> tuple[list[Control], list[str]]:
-    """Score what the system says without the signing; and say what could not be."""
+    """Return the scores of control experiments, and notes about those that were not possible."""
     if not settings.controls:
         return [], []
     found, notes = [], []
-    if material.blanks is not None:
-        texts = [normalise(text, settings.normalise) for text in material.blanks]
+    if data.blanks is not None:
+        texts = [normalise(text, settings.normalise) for text in data.blanks]
         blank = [replace(one, hypothesis=text) for one, text in zip(sentences, texts, strict=True)]
-        about = "blank videos as long as the clips were translated instead"
+        about = "blank videos of the clips' lengths were translated instead"
         scores = score_sentences(blank, metrics, settings.resampling)
         found.append(Control(name="blank", about=about, scores=tuple(scores)))
     else:
-        notes.append("no blank-video control: that takes a model and its videos")
+        notes.append("no blank-video control: it needs a model and videos")
     if len(sentences) > 1:
         order = np.random.default_rng(settings.resampling.seed).permutation(len(sentences))
-        # Along one ring of all clips, so that none keeps its own.
+        # A cyclic permutation, so that no clip keeps its own.
         given = dict(zip(order, np.roll(order, 1), strict=True))
         shuffled = [replace(one, hypothesis=sentences[given[row]].hypothesis) for row, one in enumerate(sentences)]
-        about = "each clip got the translation of another clip's video"
+        about = "each clip was scored with the translation of another clip"
         scores = score_sentences(shuffled, metrics, settings.resampling)
         found.append(Control(name="shuffled", about=about, scores=tuple(scores)))
     else:
-        notes.append("no shuffled-video control: there is one clip only")
+        notes.append("no shuffled-video control: there is only one clip")
     return found, notes
 
 
 def _signed(scores: Sequence[Score], settings: Settings, n_failed: int) -> tuple[Score, ...]:
-    """Add to each signature what was done about clips that failed, and how intervals were made."""
+    """Append the treatment of failed clips and the resampling settings to each signature."""
     suffix = ""
     if settings.skip_failed:
         suffix = f"|failed:{n_failed} skipped"

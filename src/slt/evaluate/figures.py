@@ -1,4 +1,4 @@
-"""SVG plots that take their colours from the page's theme."""
+"""SVG plots that use the colours of the page's theme."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK = "#010203"  # stands for the text's colour until the page has its say
+INK = "#010203"  # placeholder, replaced by currentColor
 SERIES = tuple(f"#0102{number:02x}" for number in range(0x10, 0x16))
 MARKERS = "osD^vP"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """One point with its interval.
+    """One value with its interval.
 
     Attributes:
-        label: what it is of.
-        value: where it lies.
-        low, high: its 95 % interval; None: not known.
+        label: name on the axis.
+        value: the value.
+        low, high: 95 % interval; None: not available.
     """
 
     label: str
@@ -35,7 +35,7 @@ class Bar:
 
 
 def curves_svg(curves: Mapping[str, Sequence[tuple[float, float]]], *, title: str, alt: str) -> str:
-    """Draw curves by name over the updates of a training."""
+    """Plot curves, name → (update, value), of a training."""
     figure, axes = _canvas(6.4, 2.8)
     for number, (name, points) in enumerate(curves.items()):
         style = {"marker": MARKERS[number % len(MARKERS)], "markersize": 3} if len(points) < 30 else {}
@@ -46,7 +46,7 @@ def curves_svg(curves: Mapping[str, Sequence[tuple[float, float]]], *, title: st
 
 
 def intervals_svg(systems: Mapping[str, Sequence[Bar]], *, title: str, alt: str) -> str:
-    """Draw, for each system, a point and its interval per label; systems differ in colour and in shape."""
+    """Plot values with intervals per label and system; systems differ in colour and marker."""
     labels = list(dict.fromkeys(bar.label for bars in systems.values() for bar in bars))
     figure, axes = _canvas(6.4, 0.9 + 0.42 * max(len(labels), 1))
     for number, (name, bars) in enumerate(systems.items()):
@@ -93,14 +93,14 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _as_svg(figure: Figure, alt: str) -> str:
-    """Return the drawing to stand in a page: letters as letters, colours of the page, no name that another one has."""
+    """Return the figure as inline SVG with text as text, theme colours and unique ids."""
     import matplotlib as mpl
 
-    drawn = io.StringIO()
+    buffer = io.StringIO()
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": alt, "font.family": "sans-serif"}
     with mpl.rc_context(settings):
-        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = drawn.getvalue()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S).replace(INK, "currentColor")
     for number, colour in enumerate(SERIES):
@@ -113,7 +113,7 @@ def _as_svg(figure: Figure, alt: str) -> str:
 
 
 def hash_of(text: str) -> int:
-    """Return a number for a text, the same in every process."""
+    """Return a hash of a text that is equal in every process."""
     import zlib
 
     return zlib.crc32(text.encode("utf-8", "surrogatepass"))

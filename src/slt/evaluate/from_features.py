@@ -23,22 +23,22 @@ from slt.pipeline.segment import encode
 from slt.text.decoder import token_limit
 
 FRAMES_PER_ROW = {"signhiera": 2}
-"""Sampled frames that one feature vector is made of; of other extractors one."""
+"""Sampled frames per feature vector; 1 for other extractors."""
 
 
 def open_features_for(folder: Path, model: str, manifest: Path) -> Features:
-    """Open features, and see that they are those a model reads.
+    """Open a feature store and check that its features suit a model.
 
     Raises:
-        UserError: no such features or model; or they were made by another extractor, or otherwise.
+        UserError: no such store or model, or the features have another extractor or other settings.
     """
     bundle, features = find_bundle(model), open_features(folder)
     card = bundle.card
     if len(streams := bundle_streams(card)) > 1:
         names = " and ".join(stream.kind for stream in streams)
         raise UserError(
-            f"the model {card.name} reads {names} together, and --features names one store of features",
-            fix="remove --features: its features are then made from the videos",
+            f"found one store in --features, expected two streams: the model {card.name} reads {names}",
+            fix="remove --features, to extract features from the videos",
         )
     streams[0].check(
         features.header,
@@ -49,35 +49,35 @@ def open_features_for(folder: Path, model: str, manifest: Path) -> Features:
     return features
 
 
-class FeatureReader(ClipTranslator):
-    """A ``ClipTranslator`` of features.
+class FeatureTranslator(ClipTranslator):
+    """A ``ClipTranslator`` that reads stored features instead of videos.
 
     Args:
-        settings: as of a ``ClipTranslator``.
-        log: the same.
-        features: by the clips' ids.
+        settings: as for ``ClipTranslator``.
+        log: likewise.
+        features: clip id → features.
     """
 
     def __init__(self, settings: ModelSettings, log: ProgressLog, features: Features) -> None:
         super().__init__(settings, log)
         self._features = features
 
-    def read(self, manifest: Manifest, clip: Clip) -> ClipTranslation:
-        """Translate a clip; what has no features, or damaged ones, gives an answer that says so."""
+    def translate(self, manifest: Manifest, clip: Clip) -> ClipTranslation:
+        """Translate a clip; missing or damaged features give a translation with an error."""
         if clip.id not in self._features:
-            return ClipTranslation(text="", error=UserError(f"there are no features of {clip.id}"), record={})
+            return ClipTranslation(text="", error=UserError(f"the store has no features of {clip.id}"), record={})
         try:
             rows = self._features[clip.id]
         except SltError as error:
             return ClipTranslation(text="", error=error, record={})
-        question = json.dumps(["features", clip.id, clip.start_s, clip.end_s, sha256(rows.tobytes()).hexdigest()])
-        return self._answer(question, lambda: self._from_rows(clip, rows))
+        key = json.dumps(["features", clip.id, clip.start_s, clip.end_s, sha256(rows.tobytes()).hexdigest()])
+        return self._cached(key, lambda: self._from_rows(clip, rows))
 
     def _from_rows(self, clip: Clip, rows: NDArray[Any]) -> dict[str, Any]:
         bundle, settings = self.bundle, self.settings
         weight = next(bundle.encoder.parameters())
         features = torch.from_numpy(np.array(rows)).to(weight.device)
-        if bundle.card.extractor.kind != "keypoints":  # which half precision would move
+        if bundle.card.extractor.kind != "keypoints":  # coordinates would lose precision
             features = features.to(weight.dtype)
         encoded = encode(bundle.encoder, features)
         limit = token_limit(self._seconds(clip, len(rows)))
@@ -87,7 +87,7 @@ class FeatureReader(ClipTranslator):
         return {"text": best.text, "confidence": best.score, "embedding": embedding}
 
     def _seconds(self, clip: Clip, n_rows: int) -> float:
-        """Return how long a clip is; at most, when it is not recorded: overlapping windows see frames twice."""
+        """Return a clip's duration in seconds; an upper bound if not recorded, because windows overlap."""
         if clip.start_s is not None and clip.end_s is not None:
             return clip.end_s - clip.start_s
         preprocess = self.bundle.card.preprocess

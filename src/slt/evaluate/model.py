@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from slt.pipeline.result import Translation
 
 BLANK = 0
-"""The grey level of a blank video."""
+"""Grey level of a blank video, 0..255."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +40,9 @@ class ModelSettings:
     Attributes:
         model: a bundle's name or folder.
         lang: FLORES-200 code of the texts.
-        beam: hypotheses record alive in the search.
+        beam: number of active hypotheses.
         device: as for ``slt.bundle.load.load_bundle``.
-        dtype: the same.
+        dtype: likewise.
     """
 
     model: str
@@ -52,10 +52,10 @@ class ModelSettings:
     dtype: str = "float32"
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what the answers depend on; the model's card holds the hashes of its files.
+        """Return everything that determines the translations; the model's card contains the hashes of its files.
 
         Raises:
-            UserError: no such model, or it does not write the language.
+            UserError: no such model, or an unsupported language.
         """
         bundle = find_bundle(self.model)
         check_languages([self.lang], bundle.card.languages)
@@ -70,13 +70,13 @@ class ModelSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipTranslation:
-    """What a model made of a clip.
+    """Translation of one clip.
 
     Attributes:
-        text: empty where it failed.
-        error: why it did.
-        record: what the log has of it, empty where it failed: text, confidence, seconds, duration_s, n_frames, fps,
-            embedding; of stored features only text, confidence and embedding.
+        text: the best text; empty on failure.
+        error: reason of the failure, or None.
+        record: its log record, empty on failure: text, confidence, seconds, duration_s, n_frames, fps, embedding; from
+            stored features only text, confidence and embedding.
     """
 
     text: str
@@ -85,11 +85,11 @@ class ClipTranslation:
 
 
 class ClipTranslator:
-    """A model that answers from a log where it can; it is loaded when it first cannot.
+    """Translates clips, or returns their translation from the log; the model is loaded on first use.
 
     Args:
-        settings: which, and how.
-        log: its earlier answers.
+        settings: the model and its decoding settings.
+        log: its earlier translations.
     """
 
     def __init__(self, settings: ModelSettings, log: ProgressLog) -> None:
@@ -110,7 +110,7 @@ class ClipTranslator:
 
     @property
     def bundle(self) -> LoadedBundle:
-        """The models."""
+        """The loaded models."""
         if self._bundle is None:
             settings = self.settings
             self._bundle = load_bundle(
@@ -118,38 +118,38 @@ class ClipTranslator:
             )
         return self._bundle
 
-    def read(self, manifest: Manifest, clip: Clip) -> ClipTranslation:
-        """Translate a clip; one that is broken gives an answer that says why, and is tried again next time."""
+    def translate(self, manifest: Manifest, clip: Clip) -> ClipTranslation:
+        """Translate a clip; a failed clip has an error and is tried again by the next run."""
         path, pose = manifest.video_path(clip), manifest.pose_path(clip)
-        question = json.dumps([clip.id, str(path), clip.start_s, clip.end_s, *([str(pose)] if pose else [])])
+        key = json.dumps([clip.id, str(path), clip.start_s, clip.end_s, *([str(pose)] if pose else [])])
 
         source = ClipSource(id=clip.id, path=path, start_s=clip.start_s, end_s=clip.end_s, pose=pose)
-        return self._answer(question, lambda: self._from_video(partial(self.frontend.open, source), clip.id))
+        return self._cached(key, lambda: self._from_video(partial(self.frontend.open, source), clip.id))
 
-    def read_blank(self, n_frames: int, fps: float) -> ClipTranslation:
-        """Translate a video of as many frames in which nothing is to be seen."""
+    def translate_blank(self, n_frames: int, fps: float) -> ClipTranslation:
+        """Translate a blank video of ``n_frames`` frames."""
         opener = partial(at_rate, BlankVideo(n_frames, fps), self.frontend.preprocess)
-        return self._answer(json.dumps(["blank", n_frames, fps]), lambda: self._from_video(opener, "blank"))
+        return self._cached(json.dumps(["blank", n_frames, fps]), lambda: self._from_video(opener, "blank"))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the (N, D) embeddings of texts in the language."""
+        """Return the (N, D) float32 embeddings of N texts in the language."""
         decoder: Any = self.bundle.decoder
         return decoder.embed(texts, self.settings.lang).float().cpu().numpy()
 
     @property
     def embeds_text(self) -> bool:
-        """Whether ``embed`` can be called: the bundle has a text encoder."""
+        """Whether the bundle has a text encoder, which ``embed`` requires."""
         return find_bundle(self.settings.model).card.decoder.text_encoder is not None
 
-    def _answer(self, question: str, make: Callable[[], dict[str, Any]]) -> ClipTranslation:
-        """Return what the log has for a question, or make it."""
-        if question not in self._log:
+    def _cached(self, key: str, make: Callable[[], dict[str, Any]]) -> ClipTranslation:
+        """Return the translation in the log, or compute and log it."""
+        if key not in self._log:
             try:
                 made = make()
             except Exception as error:  # reported with its clip, so that it costs no other
                 return ClipTranslation(text="", error=as_slt_error(error), record={})
-            self._log.add(question, made)
-        record = self._log[question]
+            self._log.add(key, made)
+        record = self._log[key]
         return ClipTranslation(text=record["text"], error=None, record=record)
 
     def _from_video(self, opener: Opener, name: str) -> dict[str, Any]:
@@ -161,11 +161,11 @@ class ClipTranslator:
 
 
 class BlankVideo(Video):
-    """A video in which nothing is to be seen.
+    """A video of uniform frames.
 
     Args:
-        n_frames: its frames.
-        fps: its frames per second.
+        n_frames: number of frames.
+        fps: frames per second.
     """
 
     SIZE = 224
@@ -182,48 +182,48 @@ class BlankVideo(Video):
 
 
 def translate_clips(
-    reader: ClipTranslator,
+    translator: ClipTranslator,
     manifest: Manifest,
     clips: Sequence[Clip],
     stop: StopRequests,
     progress: Callable[[str, int, int | None], None],
 ) -> list[ClipTranslation]:
-    """Translate clips; every answer is record before the next one is begun.
+    """Translate clips; each translation is logged before the next clip starts.
 
     Raises:
         Stopped: a stop was requested.
         SltError: the log cannot be written.
     """
-    answers = []
+    translations = []
     for clip in clips:
-        answers.append(reader.read(manifest, clip))
-        progress("clips", len(answers), len(clips))
+        translations.append(translator.translate(manifest, clip))
+        progress("clips", len(translations), len(clips))
         stop.check()
-    return answers
+    return translations
 
 
 def translate_blanks(
-    reader: ClipTranslator,
-    answers: Sequence[ClipTranslation],
+    translator: ClipTranslator,
+    translations: Sequence[ClipTranslation],
     stop: StopRequests,
     progress: Callable[[str, int, int | None], None],
 ) -> list[str]:
-    """Translate, for each clip that did not fail, a blank video as long as it; equal lengths once.
+    """Translate a blank video as long as each successful clip; equal lengths are translated once.
 
     Raises:
         Stopped: a stop was requested.
         SltError: a blank video cannot be translated.
     """
     texts: list[str] = []
-    for answer in answers:
-        if answer.error is None:
-            blank = reader.read_blank(answer.record["n_frames"], answer.record["fps"])
+    for translation in translations:
+        if translation.error is None:
+            blank = translator.translate_blank(translation.record["n_frames"], translation.record["fps"])
             if blank.error is not None:
                 raise blank.error
             texts.append(blank.text)
         else:
             texts.append("")
-        progress("blank videos", len(texts), len(answers))
+        progress("blank videos", len(texts), len(translations))
         stop.check()
     return texts
 

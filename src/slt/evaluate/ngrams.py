@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 PAIRS_AT_ONCE = 2000
-"""Sorting many small arrays is faster than sorting a large one, and keeps memory flat."""
+"""Sorting many small arrays is faster than sorting a large one, and bounds memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """The tokens of N texts, one text after the other.
+    """Concatenated tokens of N texts.
 
     Attributes:
-        ids: (T,) int64, equal for equal tokens of both sides that are compared.
-        lengths: (N,) int64 tokens of each text.
+        ids: (T,) int64 token ids, shared by the compared sides.
+        lengths: (N,) int64, tokens per text.
     """
 
     ids: NDArray[np.int64]
@@ -33,18 +33,18 @@ class Tokens:
 
 
 def word_tokens(*sides: Sequence[Sequence[str]]) -> list[Tokens]:
-    """Number the words of texts; all sides share the numbers."""
-    known: dict[str, int] = {}
+    """Convert lists of words into ids shared by all sides."""
+    vocabulary: dict[str, int] = {}
     numbered = []
     for texts in sides:
-        ids = [known.setdefault(word, len(known)) for words in texts for word in words]
+        ids = [vocabulary.setdefault(word, len(vocabulary)) for words in texts for word in words]
         lengths = np.array([len(words) for words in texts], np.int64)
         numbered.append(Tokens(ids=np.array(ids, np.int64), lengths=lengths))
     return numbered
 
 
 def character_tokens(texts: Sequence[str]) -> Tokens:
-    """Return the characters of texts without their whitespace."""
+    """Convert texts into character ids, without whitespace."""
     bare = ["".join(text.split()) for text in texts]
     encoded = "".join(bare).encode("utf-32-le", "surrogatepass")
     return Tokens(
@@ -53,10 +53,10 @@ def character_tokens(texts: Sequence[str]) -> Tokens:
 
 
 def count_matches(hypotheses: Tokens, references: Tokens, max_order: int) -> NDArray[np.float64]:
-    """Count the n-grams of each pair of texts and how many they share, each at most as often as the rarer side has it.
+    """Count n-grams and clipped n-gram matches of each pair of texts.
 
     Returns:
-        (N, max_order, 3) float64: n-grams of the hypothesis, of the reference, and shared; n from 1.
+        (N, max_order, 3) float64: n-grams of the hypothesis, of the reference, and matching; n from 1.
     """
     if not len(hypotheses.lengths):
         return np.zeros((0, max_order, 3))
@@ -69,15 +69,15 @@ def _count(ours: Tokens, theirs: Tokens, max_order: int) -> NDArray[np.float64]:
     _, tokens = np.unique(np.concatenate([ours.ids, theirs.ids]), return_inverse=True)
     lengths = np.concatenate([ours.lengths, theirs.lengths])
     pair = np.repeat(np.tile(np.arange(n_pairs), 2), lengths)
-    to_the_end = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(tokens))
+    remaining = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(tokens))
     n_tokens = int(tokens.max(initial=0)) + 1
 
     counts = np.zeros((n_pairs, max_order, 3))
     starts, gram = np.arange(len(tokens)), pair
     for n in range(max_order):
-        going_on = to_the_end[starts] > n
-        starts, gram = starts[going_on], gram[going_on]
-        # The number of an n-gram stands for its pair and its words, so that one sort counts all pairs at once.
+        valid = remaining[starts] > n
+        starts, gram = starts[valid], gram[valid]
+        # An n-gram id encodes its pair and its words, so that one sort counts all pairs.
         found, gram = np.unique(gram * n_tokens + tokens[starts + n], return_inverse=True)
         mine = starts < n_ours
         of_ours = np.bincount(gram[mine], minlength=len(found))

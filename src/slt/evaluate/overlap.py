@@ -1,4 +1,4 @@
-"""ROUGE-L, METEOR, CIDEr-D and TER: per-sentence scores, named by their formula."""
+"""ROUGE-L, METEOR, CIDEr-D and TER per sentence."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ CIDER_ORDER, CIDER_SIGMA, CIDER_SCALE = 4, 6.0, 10.0
 
 
 def rouge_words(text: str) -> list[str]:
-    """Split a text as rouge-score does: lower-cased, at whatever is not a-z or 0-9, umlauts included."""
+    """Split a text as rouge-score does: lower-cased, at every character except a-z and 0-9."""
     return re.sub(r"[^a-z0-9]+", " ", text.lower()).split()
 
 
 def rouge_l(hypothesis: Sequence[str], reference: Sequence[str]) -> float:
-    """Return ROUGE-L, 0 to 1, as rouge-score and most of the literature on summaries do: F1.
+    """Return ROUGE-L, 0 to 1, as in rouge-score and most of the summarisation literature: F1.
 
     Reference:
         Lin 2004.
@@ -34,7 +34,7 @@ def rouge_l(hypothesis: Sequence[str], reference: Sequence[str]) -> float:
 
 
 def rouge_l_coco(hypothesis: Sequence[str], reference: Sequence[str]) -> float:
-    """Return ROUGE-L, 0 to 1, as the COCO caption scorer and the code of many PHOENIX papers do: F of beta 1.2."""
+    """Return ROUGE-L, 0 to 1, as in the COCO caption scorer and the code of many PHOENIX papers: F with beta 1.2."""
     return _rouge(hypothesis, reference, beta=COCO_BETA)
 
 
@@ -47,7 +47,7 @@ def _rouge(hypothesis: Sequence[str], reference: Sequence[str], *, beta: float) 
 
 
 def longest_common_subsequence(left: Sequence[str], right: Sequence[str]) -> int:
-    """Return how many words two texts share in order, a machine word of the table at a time.
+    """Return the length of the longest common subsequence of two texts, bit-parallel.
 
     Reference:
         Hyyrö 2004, "Bit-parallel LCS-length computation revisited".
@@ -55,16 +55,16 @@ def longest_common_subsequence(left: Sequence[str], right: Sequence[str]) -> int
     places: dict[str, int] = {}
     for place, word in enumerate(left):
         places[word] = places.get(word, 0) | 1 << place
-    everything = (1 << len(left)) - 1
-    row = everything  # a zero bit: the table rises there
+    all_bits = (1 << len(left)) - 1
+    row = all_bits  # a zero bit marks an increase in the table
     for word in right:
         matching = row & places.get(word, 0)
-        row = ((row + matching) | (row - matching)) & everything
+        row = ((row + matching) | (row - matching)) & all_bits
     return len(left) - row.bit_count()
 
 
 def ter_statistics(hypotheses: Sequence[str], references: Sequence[str]) -> Floats:
-    """Return (N, 2): sacrebleu's edits, and words of the reference."""
+    """Return (N, 2) float64: sacrebleu's number of edits, and words of the reference."""
     from sacrebleu.metrics.ter import TER
 
     scorer = TER()
@@ -73,7 +73,7 @@ def ter_statistics(hypotheses: Sequence[str], references: Sequence[str]) -> Floa
 
 
 def ter_score(totals: Floats) -> Floats:
-    """Return TER in percent of added statistics (…, 2); all of an empty reference is wrong."""
+    """Compute TER in percent from summed statistics (…, 2); 100 for an empty reference with edits."""
     edits, words = totals[..., 0], totals[..., 1]
     return np.where(words > 0, 100 * edits / np.maximum(words, 1), np.where(edits > 0, 100.0, 0.0))
 
@@ -84,9 +84,9 @@ def ter_signature() -> str:
 
 
 def meteor(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> Floats:
-    """Return nltk's METEOR of each pair of lists of words, (N,), 0 to 1; synonyms count where WordNet is installed.
+    """Return nltk's METEOR of each pair of word lists, (N,), 0 to 1; with synonyms if WordNet is installed.
 
-    It is not the formula of the Java program, whose figures are not comparable.
+    Not comparable with the Java implementation, whose formula differs.
     """
     from nltk.translate.meteor_score import single_meteor_score
 
@@ -100,20 +100,20 @@ def meteor(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[st
 
 
 def meteor_signature(tokenizer: str) -> str:
-    """Return which METEOR this is."""
+    """Return the signature of METEOR."""
     known = "no" if isinstance(_wordnet(), _NoWordNet) else "yes"
     return f"nrefs:1|case:lc|tok:{tokenizer}|formula:nltk|stem:porter|wordnet:{known}|version:{version('nltk')}"
 
 
 class _NoWordNet:
-    """Knows no synonyms."""
+    """WordNet without synonyms."""
 
     def synsets(self, word: str) -> list[Any]:
         return []
 
 
 class _CachedStemmer:
-    """Porter's stemmer, which is slow, and sees the same words again and again."""
+    """Porter stemmer with a cache, because it is slow."""
 
     def __init__(self) -> None:
         from nltk.stem.porter import PorterStemmer
@@ -123,7 +123,7 @@ class _CachedStemmer:
 
 @cache
 def _wordnet() -> Any:
-    """Return nltk's WordNet where its data is installed; it is never downloaded."""
+    """Return nltk's WordNet if its data is installed; never downloads it."""
     import nltk
     from nltk.corpus import wordnet
 
@@ -137,46 +137,44 @@ def _wordnet() -> Any:
 
 
 def caption_words(tokens: Sequence[str]) -> list[str]:
-    """Leave out tokens without a letter or digit, as the COCO scorer's preparation does."""
+    """Remove tokens without a letter or digit, as in the COCO scorer's preprocessing."""
     return [token for token in tokens if any(sign.isalnum() for sign in token)]
 
 
 def cider_d(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> Floats:
-    """Return the CIDEr-D of each pair of lists of words, (N,), 0 to 10; rarity is judged on these references.
+    """Return CIDEr-D of each pair of word lists, (N,), 0 to 10; document frequencies come from these references.
 
     Reference:
-        Vedantam et al. 2015, and the COCO caption scorer, whose length is the number of bigrams.
+        Vedantam et al. 2015, and the COCO caption scorer, which uses the number of bigrams as length.
     """
     grams = [_grams(words) for words in references]
-    seen_in = Counter(gram for counts in grams for gram in counts)
+    frequency = Counter(gram for counts in grams for gram in counts)
     log_n = math.log(len(references)) if references else 0.0
-    rarity = {gram: log_n - math.log(count) for gram, count in seen_in.items()}
-    scores = [
-        _cider(_grams(ours), theirs, rarity, rarest=log_n) for ours, theirs in zip(hypotheses, grams, strict=True)
-    ]
+    idf = {gram: log_n - math.log(count) for gram, count in frequency.items()}
+    scores = [_cider(_grams(ours), theirs, idf, max_idf=log_n) for ours, theirs in zip(hypotheses, grams, strict=True)]
     return np.array(scores, np.float64)
 
 
 def _cider(
     ours: Counter[tuple[str, ...]],
     theirs: Counter[tuple[str, ...]],
-    rarity: dict[tuple[str, ...], float],
+    idf: dict[tuple[str, ...], float],
     *,
-    rarest: float,
+    max_idf: float,
 ) -> float:
     squares = [[0.0] * CIDER_ORDER, [0.0] * CIDER_ORDER]
     shared, bigrams = [0.0] * CIDER_ORDER, [0, 0]
     for side, counts in enumerate((ours, theirs)):
         for gram, count in counts.items():
-            squares[side][len(gram) - 1] += (count * rarity.get(gram, rarest)) ** 2
+            squares[side][len(gram) - 1] += (count * idf.get(gram, max_idf)) ** 2
             bigrams[side] += count if len(gram) == 2 else 0
     for gram in ours.keys() & theirs.keys():
-        shared[len(gram) - 1] += min(ours[gram], theirs[gram]) * theirs[gram] * rarity[gram] ** 2
+        shared[len(gram) - 1] += min(ours[gram], theirs[gram]) * theirs[gram] * idf[gram] ** 2
     total = sum(
         part / math.sqrt(left * right) for part, left, right in zip(shared, *squares, strict=True) if left and right
     )
-    apart = math.exp(-((bigrams[0] - bigrams[1]) ** 2) / (2 * CIDER_SIGMA**2))
-    return CIDER_SCALE * apart * total / CIDER_ORDER
+    length_penalty = math.exp(-((bigrams[0] - bigrams[1]) ** 2) / (2 * CIDER_SIGMA**2))
+    return CIDER_SCALE * length_penalty * total / CIDER_ORDER
 
 
 def _grams(words: Sequence[str]) -> Counter[tuple[str, ...]]:

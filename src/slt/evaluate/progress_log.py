@@ -20,20 +20,20 @@ PROGRESS_LOG = "decoded.jsonl"
 
 
 class ProgressLog:
-    """Answers of a model, by question, kept in a file as they come; without a file, in memory only.
+    """Append-only log of key → record, in a file or in memory.
 
-    A last line that was not written to its end is taken away; whoever asks again for its clip gets no answer.
+    An incomplete last line is removed, and its clip is translated again.
 
     Args:
-        folder: where ``decoded.jsonl`` lies or is made; None: nowhere.
-        settings: what all answers depend on: the model and how it searches.
+        folder: folder of ``decoded.jsonl``, created if absent; None: in memory.
+        settings: everything that determines the records: the model and its decoding settings.
 
     Raises:
-        UserError: there is a journal of other settings, or this user cannot write there.
+        UserError: the log has other settings, or no permission to write there.
     """
 
     def __init__(self, folder: Path | None, settings: Mapping[str, Any]) -> None:
-        self._answers: dict[str, dict[str, Any]] = {}
+        self._records: dict[str, dict[str, Any]] = {}
         self._file: BinaryIO | None = None
         if folder is None:
             return
@@ -56,12 +56,12 @@ class ProgressLog:
             return
         if lines[0] != head:
             raise UserError(
-                f"{path} was made with other settings: {lines[0]}, now {head}",
+                f"{path} was written with other settings: found {lines[0]}, expected {head}",
                 fix="give another --out, or delete that file",
             )
         for line in lines[1:]:
             row = json.loads(line)
-            self._answers[row.pop("question")] = row
+            self._records[row.pop("question")] = row
 
     def __enter__(self) -> Self:
         return self
@@ -70,24 +70,24 @@ class ProgressLog:
         if self._file:
             self._file.close()
 
-    def __contains__(self, question: str) -> bool:
-        return question in self._answers
+    def __contains__(self, key: str) -> bool:
+        return key in self._records
 
-    def __getitem__(self, question: str) -> dict[str, Any]:
-        return self._answers[question]
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        return self._records[key]
 
-    def add(self, question: str, answer: Mapping[str, Any]) -> None:
-        """Keep an answer; once this returns, a kill does not lose it.
+    def add(self, key: str, record: Mapping[str, Any]) -> None:
+        """Add a record; it is on disk when this returns.
 
         Raises:
             SltError: the disk is full, or failed.
         """
         if self._file:
             try:
-                _write(self._file, json.dumps({"question": question, **answer}))
+                _write(self._file, json.dumps({"question": key, **record}))
             except OSError as error:
                 raise cannot_write(Path(self._file.name), error) from error
-        self._answers[question] = dict(answer)
+        self._records[key] = dict(record)
 
 
 def _write(file: BinaryIO, line: str) -> None:
@@ -97,10 +97,10 @@ def _write(file: BinaryIO, line: str) -> None:
 
 
 def packed(embedding: NDArray[np.float32]) -> str:
-    """Write an embedding (D,) as text."""
+    """Encode a (D,) float32 embedding as base64."""
     return base64.b64encode(embedding.astype("<f4").tobytes()).decode()
 
 
 def unpacked(text: str) -> NDArray[np.float32]:
-    """Read what ``packed`` wrote."""
+    """Decode the output of ``packed``: (D,) float32."""
     return np.frombuffer(base64.b64decode(text), "<f4").astype(np.float32)

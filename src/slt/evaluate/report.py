@@ -23,18 +23,18 @@ from slt.evaluate.thumbnails import thumbnails
 TEMPLATE = "report.html"
 METRICS_CSV = "metrics.csv"
 PANELS = ("loss", "cosine", "recall@1", "bleu", "chrf")
-"""Figures of ``metrics.csv`` that are drawn, by what stands after ``train/`` or ``val/``."""
+"""Metrics of ``metrics.csv`` that are plotted, without the prefix ``train/`` or ``val/``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What a training left behind.
+    """Files of a training run.
 
     Attributes:
-        name: of its folder.
-        recipe: its text, empty when there is none.
-        environment: what it ran on.
-        outcome: what it came to; empty while it is not over.
+        name: name of its folder.
+        recipe: text of the recipe; empty if absent.
+        environment: hardware and software versions.
+        outcome: outcome of the run; empty while it is running.
         curves: panel → curve → (update, value).
     """
 
@@ -50,9 +50,9 @@ class Row:
     """One clip in the table of translations.
 
     Attributes:
-        sentence: the first system's.
-        picture: of the clip, as a data address.
-        said: what each system says of it, in the order of systems.
+        sentence: sentence of the first system.
+        picture: thumbnail as a data URI.
+        said: sentence of each system.
     """
 
     sentence: Sentence
@@ -63,17 +63,17 @@ class Row:
 def write_report(
     runs: Sequence[Path], out: Path, *, n_pictures: int, progress: Callable[[str, int, int | None], None]
 ) -> None:
-    """Write the page.
+    """Write the report.
 
     Args:
-        runs: folders of trainings, folders with a ``results.json``, or such files; a training's own evaluations, in
-            folders below it, come with it.
-        out: the HTML file.
-        n_pictures: thumbnails at most.
-        progress: called with each of them.
+        runs: training folders, folders with a ``results.json``, or such files; evaluations in subfolders of a
+            training are included.
+        out: output HTML file.
+        n_pictures: maximum number of thumbnails.
+        progress: called with (unit, done, total).
 
     Raises:
-        UserError: a folder with nothing to tell of, or results that cannot be read.
+        UserError: a folder without results, or results that cannot be read.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -95,7 +95,7 @@ def write_report(
         comparison=_comparison(results) if comparable else None,
         incomparable=len(results) > 1 and not comparable,
         breakdowns=_breakdowns(results),
-        trainings=[(one, _drawn(one)) for one in trainings],
+        trainings=[(one, _plots(one)) for one in trainings],
         tables=tables,
     )
     with atomic_write(out) as file:
@@ -103,7 +103,7 @@ def write_report(
 
 
 def number(value: float | None, name: str = "") -> str:
-    """Write a score as one reads it."""
+    """Format a score."""
     if value is None:
         return "–"
     return f"{value:.3f}" if name == "cosine" else f"{value:.2f}"
@@ -124,7 +124,7 @@ def gather(runs: Sequence[Path]) -> tuple[list[Training], list[Results]]:
         if not files and not is_training:
             raise UserError(
                 f"{path} has nothing to report: neither {RESULTS} nor {METRICS_CSV}",
-                fix="name a folder that `slt evaluate --out` or a training wrote",
+                fix="give a folder written by `slt evaluate --out` or by a training",
             )
         results += [read_results(file) for file in files]
     return trainings, results
@@ -135,21 +135,21 @@ def _training(folder: Path) -> Training:
     return Training(
         name=folder.resolve().name,
         recipe=recipe.read_text("utf-8") if recipe.is_file() else "",
-        environment=_noted(folder / ENVIRONMENT),
-        outcome=_noted(folder / OUTCOME),
+        environment=_read_json(folder / ENVIRONMENT),
+        outcome=_read_json(folder / OUTCOME),
         curves=read_curves(folder / METRICS_CSV),
     )
 
 
-def _noted(file: Path) -> dict[str, Any]:
+def _read_json(file: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(file.read_bytes()) if file.is_file() else {}
     return found
 
 
 def read_curves(path: Path) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """Return panel → curve → (update, value), of a ``metrics.csv`` in either form: a row per figure, or per update.
+    """Read a ``metrics.csv`` with one row per metric or per update: panel → curve → (update, value).
 
-    A last line that was cut off, cells that are empty, and values that are not finite are left out.
+    An incomplete last line, empty cells and non-finite values are ignored.
     """
     panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
     if not path.is_file():
@@ -173,7 +173,7 @@ def _finite(cell: str | None) -> float | None:
     return value if isfinite(value) else None
 
 
-def _drawn(training: Training) -> list[str]:
+def _plots(training: Training) -> list[str]:
     return [
         curves_svg(
             training.curves[panel],
@@ -192,7 +192,7 @@ def _comparison(results: Sequence[Results]) -> Comparison:
 
 
 def _breakdowns(results: Sequence[Results]) -> list[dict[str, Any]]:
-    """Return, by what clips are told apart by, a figure (not of dozens of signers) and the systems' groups."""
+    """Return, per grouping of clips, a plot (if there are few groups) and the systems' groups."""
     found = []
     names = distinct_names(results)
     for by in dict.fromkeys(group.by for one in results for group in one.groups):
@@ -200,9 +200,9 @@ def _breakdowns(results: Sequence[Results]) -> list[dict[str, Any]]:
             name: [group for group in one.groups if group.by == by] for name, one in zip(names, results, strict=True)
         }
         bars = {name: [_bar(group) for group in groups] for name, groups in systems.items() if groups}
-        said = "; ".join(f"{name}, {bar.label}: {bar.value:.1f}" for name, some in bars.items() for bar in some)
+        summary = "; ".join(f"{name}, {bar.label}: {bar.value:.1f}" for name, some in bars.items() for bar in some)
         few = max(map(len, bars.values())) <= 12
-        svg = intervals_svg(bars, title=f"BLEU-4 by {by}", alt=f"BLEU-4 by {by}. {said}") if few else None
+        svg = intervals_svg(bars, title=f"BLEU-4 by {by}", alt=f"BLEU-4 by {by}. {summary}") if few else None
         found.append({"by": by, "svg": svg, "systems": systems})
     return found
 

@@ -1,4 +1,4 @@
-"""``results.json``: everything an evaluation found, and the texts beside it."""
+"""``results.json``: all results of an evaluation, and the translations beside it."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ Counting = Literal["empty", "skipped"]
 
 @dataclass(frozen=True, kw_only=True)
 class Sentence:
-    """One clip: what was signed, what the system made of it.
+    """Reference and hypothesis of one clip.
 
     Attributes:
-        id: the clip's, or its line in a file.
-        reference: what was signed.
-        hypothesis: what the system says; empty where it failed.
-        bleu, chrf: of this sentence, 0 to 100.
+        id: clip id, or line number in a file.
+        reference: reference translation.
+        hypothesis: output of the system; empty on failure.
+        bleu, chrf: sentence scores, 0 to 100.
         failure: why there is no hypothesis.
-        cosine: of the clip's embedding to the reference's.
+        cosine: cosine between the embeddings of clip and reference.
         confidence: mean log-probability of the hypothesis's tokens.
-        seconds: the translation took.
-        duration_s: the clip's length.
-        seen: its text is in the training set; None: nobody gave one.
-        signer: who signs.
-        video: the file.
-        start_s, end_s: where the clip lies in it, in seconds, when it is a part.
+        seconds: translation time.
+        duration_s: clip duration in seconds.
+        seen: whether the reference occurs in the training set; None: unknown.
+        signer: signer of the clip.
+        video: path of the video.
+        start_s, end_s: segment of the video in seconds, if the clip is a part of it.
     """
 
     id: str
@@ -65,14 +65,14 @@ class Sentence:
 
 @dataclass(frozen=True, kw_only=True)
 class Clips:
-    """Which clips a score is of.
+    """The scored clips.
 
     Attributes:
-        n: how many were scored.
-        sha256: of their ids and references, in the order of ids.
+        n: number of scored clips.
+        sha256: hash of their ids and references, sorted by id.
         failed: id → reason, of clips without a hypothesis.
-        counting: those clips count as empty hypotheses, or were left out.
-        without_reference: ids of the manifest's clips that have no text in the language, and so no score.
+        counting: failed clips count as empty hypotheses, or were skipped.
+        without_reference: ids of clips without a text in the language, which are not scored.
     """
 
     n: int
@@ -84,13 +84,13 @@ class Clips:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """The score of some of the clips.
+    """Scores of a group of clips.
 
     Attributes:
-        by: what they were told apart by: "length", "training" or "signer".
-        label: which of these.
-        n: how many clips.
-        scores: a few of the metrics.
+        by: grouping criterion: "length", "training" or "signer".
+        label: name of the group.
+        n: number of clips.
+        scores: scores by a few metrics.
     """
 
     by: str
@@ -101,12 +101,12 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """What the system scores without the signing.
+    """Scores of a control experiment without the signing.
 
     Attributes:
         name: "blank" or "shuffled".
-        about: what was done.
-        scores: a few of the metrics.
+        about: description of the experiment.
+        scores: scores by a few metrics.
     """
 
     name: str
@@ -116,13 +116,13 @@ class Control:
 
 @dataclass(frozen=True, kw_only=True)
 class Repeats:
-    """How generic the hypotheses are.
+    """Repetition of hypotheses between clips.
 
     Attributes:
-        distinct: percent of the hypotheses that are different texts.
-        distinct_references: the same of the references, for comparison.
-        generic: percent of clips whose hypothesis another clip got as well, though another text was signed there.
-        most: the commonest hypotheses that several clips got, with how many.
+        distinct: distinct hypotheses, in percent of all.
+        distinct_references: distinct references, in percent of all.
+        generic: percent of clips that share their hypothesis with a clip of another reference.
+        most: most frequent hypotheses of several clips, with counts.
     """
 
     distinct: float
@@ -133,13 +133,13 @@ class Repeats:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """How long translating took, of clips that did not fail.
+    """Translation times of the successful clips.
 
     Attributes:
-        n: clips.
-        median_s, p95_s: seconds per clip.
-        real_time_factor: seconds of work per second of video.
-        device: what it ran on.
+        n: number of clips.
+        median_s, p95_s: seconds per clip, median and 95th percentile.
+        real_time_factor: seconds of computation per second of video.
+        device: device of the model.
     """
 
     n: int
@@ -151,25 +151,25 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Everything about one system on one set of clips.
+    """Results of one system on one set of clips.
 
     Attributes:
-        format: of the file.
-        slt: the version that wrote it.
-        system: what to call the system.
+        format: version of the file format.
+        slt: version of slt that wrote it.
+        system: name of the system.
         lang: FLORES-200 code of the texts.
-        source: where the hypotheses come from: files, or a model with its fingerprint and settings.
-        clips: which were scored.
-        scores: of all of them.
-        groups: of some of them.
-        controls: without the signing.
-        repeats: how generic the hypotheses are.
-        timing: how long it took.
-        norms: mean length of the embeddings, and how much they all point one way; absent without a text encoder.
-        notes: what a reader of the scores should know.
-        resampling: how the intervals were made.
-        environment: machine, versions, revision of the code, and the command.
-        sentences: one by one, in the order of the manifest.
+        source: origin of the hypotheses: files, or a model with its fingerprint and settings.
+        clips: the scored clips.
+        scores: scores of all clips.
+        groups: scores of groups of clips.
+        controls: scores of control experiments.
+        repeats: repetition of hypotheses between clips.
+        timing: translation times.
+        norms: mean norm and anisotropy of the embeddings; absent without a text encoder.
+        notes: remarks for readers of the scores.
+        resampling: settings of the confidence intervals.
+        environment: machine, versions, code revision and command.
+        sentences: the sentences, in the order of the manifest.
     """
 
     format: int = FORMAT
@@ -190,33 +190,33 @@ class Results:
     sentences: tuple[Sentence, ...]
 
     def score(self, name: str) -> Score | None:
-        """Return the score of a metric, None where it was not computed."""
+        """Return the score of a metric, or None if it was not computed."""
         return next((score for score in self.scores if score.name == name), None)
 
 
 def identity_of(sentences: Iterable[Sentence]) -> str:
-    """Return the hash that two evaluations share when they are of the same clips with the same references."""
+    """Return a hash of clip ids and references, independent of their order."""
     rows = sorted(json.dumps([one.id, one.reference], ensure_ascii=False) for one in sentences)
     return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def write_results(folder: Path, results: Results) -> None:
-    """Write ``results.json`` and both files of translations, each whole or not at all.
+    """Write ``results.json`` and both translation files atomically.
 
     Raises:
-        UserError: this user cannot write there.
+        UserError: no permission to write there.
     """
     write_translations(folder, translation_rows(results.sentences), COLUMNS)
     write_json(folder / RESULTS, asdict(results))
 
 
 def translation_rows(sentences: Sequence[Sentence]) -> list[dict[str, Any]]:
-    """Return what ``translations.json`` says of each sentence."""
+    """Return the rows of ``translations.json``."""
     return [{name: getattr(one, name) for name in COLUMNS} for one in sentences]
 
 
 def write_translations(folder: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Write ``translations.tsv``, without tabs or line ends in its cells, and ``translations.json``."""
+    """Write ``translations.tsv``, with whitespace in cells normalised, and ``translations.json``."""
     text = io.StringIO()
     table = csv.writer(text, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n")
     table.writerow(columns)
@@ -227,35 +227,35 @@ def write_translations(folder: Path, rows: Sequence[Mapping[str, Any]], columns:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file atomically."""
     with atomic_write(path) as file:
         file.write(json.dumps(value, ensure_ascii=False, indent=1).encode("utf-8", "backslashreplace") + b"\n")
 
 
 def read_results(path: Path) -> Results:
-    """Read a ``results.json``, or the one in a folder.
+    """Read a ``results.json`` file or the one in a folder.
 
     Raises:
-        UserError: there is none, it is broken, or of a format that this version does not read.
+        UserError: the file is missing, damaged, or of another format version.
     """
     file = path / RESULTS if path.is_dir() else path
     try:
         found = json.loads(file.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"there are no results in {file}", fix="make one with `slt evaluate … --out DIR`") from None
+        raise UserError(f"there are no results in {file}", fix="run `slt evaluate … --out DIR`") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read as results: {error}") from error
     number = found.get("format") if isinstance(found, dict) else None
     if number != FORMAT:
         raise UserError(
-            f"{file} is no results.json of format {FORMAT}: its format is {number!r}",
-            fix="make it again with this version's `slt evaluate`",
+            f"{file}: found results of format {number!r}, expected {FORMAT}",
+            fix="run this version's `slt evaluate` again",
         )
     return parse(Results, found, where=str(file))
 
 
 def schema() -> str:
-    """Return what ``results.json`` holds, key by key, as Markdown: types from the code, words from its docstrings."""
+    """Return a Markdown description of ``results.json``, with types from the code and text from its docstrings."""
     lines = []
     for cls in (Results, Clips, Score, Group, Control, Repeats, Timing, Resampling, Sentence):
         lines += [f"**{cls.__name__}**", "", "| key | type | what |", "|---|---|---|"]
@@ -266,7 +266,7 @@ def schema() -> str:
 
 
 def _words(cls: type) -> dict[str, str]:
-    """Return what a docstring says of each attribute."""
+    """Return the description of each attribute in a docstring."""
     about = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")[2]
     found: dict[str, str] = {}
     for entry in re.split(r"\n(?=    \w)", about):

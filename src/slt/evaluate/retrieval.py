@@ -14,21 +14,21 @@ Floats = NDArray[np.float32] | NDArray[np.float64]
 
 XSIM_NEIGHBOURS = 4
 ROWS_AT_ONCE = 1024
-NOWHERE = np.iinfo(np.int64).max
-SAME = 1e-6
-"""Cosines that differ by less count as equal: equal targets must not be told apart by rounding."""
+NOT_FOUND = np.iinfo(np.int64).max
+TOLERANCE = 1e-6
+"""Cosines that differ by less are equal, so that rounding does not separate equal targets."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval:
-    """How N predicted embeddings lie to their N targets.
+    """Retrieval of N targets by N predicted embeddings.
 
     Attributes:
-        n: how many there are.
-        cosine: mean cosine of each to its own target.
-        recall_at_1, recall_at_5, recall_at_10: percent whose own target is among so many nearest by cosine.
-        median_rank: of the own target, from 1.
-        xsim_error: percent whose best target by margin is another one; lower is better.
+        n: number of embeddings.
+        cosine: mean cosine to the own target.
+        recall_at_1, recall_at_5, recall_at_10: percent whose target is among the k nearest by cosine.
+        median_rank: median rank of the own target, from 1.
+        xsim_error: percent whose best target by margin is wrong; lower is better.
     """
 
     n: int
@@ -41,23 +41,23 @@ class Retrieval:
 
 
 def retrieval(predicted: Floats, targets: Floats) -> Retrieval:
-    """Look each predicted embedding's target up among all targets.
+    """Retrieve the target of each predicted embedding among all targets.
 
-    A target that is equal to the own one, as of a sentence that occurs twice, counts as the own one.
+    Targets equal to the own one, such as those of repeated sentences, count as correct.
 
     Args:
-        predicted: (N, D) floating, row by row of the same clips as
-        targets: (N, D) floating.
+        predicted: (N, D) float embeddings of the clips.
+        targets: (N, D) float embeddings of their references.
 
     Raises:
-        UserError: other shapes, no row, or rows that are not finite.
+        UserError: different shapes, no rows, or non-finite rows.
 
     Reference:
         xsim: Artetxe and Schwenk 2019 (ratio margin, 4 neighbours), as in LASER.
     """
     ours, theirs = unit_rows(predicted, "predicted embeddings"), unit_rows(targets, "target embeddings")
     if ours.shape != theirs.shape:
-        raise UserError(f"embeddings of shape {ours.shape} against targets of shape {theirs.shape}")
+        raise UserError(f"found embeddings of shape {ours.shape}, expected {theirs.shape} as the targets")
     rank = ranks(ours, theirs)
     return Retrieval(
         n=len(ours),
@@ -71,10 +71,10 @@ def retrieval(predicted: Floats, targets: Floats) -> Retrieval:
 
 
 def unit_rows(embeddings: Floats, what: str) -> NDArray[np.float64]:
-    """Return (N, D) float64 rows of length 1; a row of zeros stays one.
+    """Return (N, D) float64 rows of unit norm; zero rows stay zero.
 
     Raises:
-        UserError: not a table of embeddings, an empty one, or with rows that are not finite.
+        UserError: not a non-empty table of embeddings, or non-finite rows.
     """
     table = np.asarray(embeddings, np.float64)
     if table.ndim != 2 or not table.size:
@@ -91,39 +91,39 @@ def unit_rows(embeddings: Floats, what: str) -> NDArray[np.float64]:
 
 
 def ranks(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return (N,) the place, from 1, of each row's own target among all, by cosine; rows of length 1.
+    """Return the (N,) int64 rank, from 1, of each row's own target by cosine, for rows of unit norm.
 
-    A row of zeros, which is no direction at all, comes after any number of them.
+    A zero row has the maximum rank.
     """
     found = []
     for start, similarities in _blocks(ours, theirs):
         rows = np.arange(len(similarities))
         own = similarities[rows, start + rows]
-        found.append(1 + (similarities > own[:, None] + SAME).sum(1))
-    return np.where(ours.any(1), np.concatenate(found), NOWHERE)
+        found.append(1 + (similarities > own[:, None] + TOLERANCE).sum(1))
+    return np.where(ours.any(1), np.concatenate(found), NOT_FOUND)
 
 
 def xsim_misses(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return (N,) whether the target of the best margin is another than the own; rows of length 1.
+    """Return (N,) bool, True if the target of the largest margin is wrong, for rows of unit norm.
 
-    The margin is the cosine over the mean of both sides' mean cosine to their nearest neighbours. Zeros always miss.
+    The margin is the cosine divided by the mean of both sides' mean cosine to their neighbours. Zero rows always miss.
     """
     k = min(XSIM_NEIGHBOURS, len(theirs))
-    crowding = np.concatenate([np.sort(part, axis=1)[:, -k:].mean(1) for _, part in _blocks(theirs, ours)])
+    density = np.concatenate([np.sort(part, axis=1)[:, -k:].mean(1) for _, part in _blocks(theirs, ours)])
     missed = []
     for start, similarities in _blocks(ours, theirs):
         rows = np.arange(len(similarities))
         near = np.argpartition(similarities, -k, axis=1)[:, -k:]
         cosines = np.take_along_axis(similarities, near, 1)
-        scale = (cosines.mean(1, keepdims=True) + crowding[near]) / 2
+        scale = (cosines.mean(1, keepdims=True) + density[near]) / 2
         margins = cosines / np.where(scale == 0, 1, scale)
         best = near[rows, margins.argmax(1)]
-        same = (theirs[best] * theirs[start + rows]).sum(1) > 1 - SAME
+        same = (theirs[best] * theirs[start + rows]).sum(1) > 1 - TOLERANCE
         missed.append((best != start + rows) & ~same)
     return np.concatenate(missed) | ~ours.any(1)
 
 
 def _blocks(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Yield (first row, cosines of some rows of ours to all of theirs)."""
+    """Yield (index of the first row, cosines of a block of our rows to all of theirs)."""
     for start in range(0, len(ours), ROWS_AT_ONCE):
         yield start, ours[start : start + ROWS_AT_ONCE] @ theirs.T

@@ -20,11 +20,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedMetric:
-    """What a trained metric makes of N translations.
+    """Values of a learned metric for N translations.
 
     Attributes:
-        name, label, signature: as of a ``Score``.
-        values: (N,).
+        name, label, signature: as in ``Score``.
+        values: (N,) float64.
     """
 
     name: str
@@ -37,15 +37,15 @@ def space_scores(predicted: Table, targets: Table, resampling: Resampling) -> tu
     """Score embeddings against those of the references.
 
     Args:
-        predicted: (N, D); a row of zeros for a clip that failed, which finds nothing.
-        targets: (N, D).
-        resampling: of the clips; who is near whom is judged among all of them.
+        predicted: (N, D) float32; zero rows for failed clips, which never retrieve their target.
+        targets: (N, D) float32.
+        resampling: settings of confidence intervals; retrieval always uses all clips.
 
     Returns:
         The scores, and the (N,) cosines.
 
     Raises:
-        UserError: rows that are not finite.
+        UserError: non-finite rows.
     """
     ours, theirs = unit_rows(predicted, "the model's embeddings"), unit_rows(targets, "the references' embeddings")
     cosines, rank = (ours * theirs).sum(1), ranks(ours, theirs)
@@ -57,9 +57,9 @@ def space_scores(predicted: Table, targets: Table, resampling: Resampling) -> tu
     return score_statistics(made, resampling), cosines
 
 
-def learned_scores(judged: Iterable[LearnedMetric], resampling: Resampling) -> list[Score]:
-    """Score translations by what others make of them; all of the same clips."""
-    made = [_metric(one.name, one.label, one.signature, one.values) for one in judged]
+def learned_scores(metrics: Iterable[LearnedMetric], resampling: Resampling) -> list[Score]:
+    """Compute the mean and interval of learned metrics, all on the same clips."""
+    made = [_metric(one.name, one.label, one.signature, one.values) for one in metrics]
     return score_statistics(made, resampling)
 
 
@@ -79,22 +79,22 @@ def _metric(
 
 
 def norms_of(predicted: Table | None, targets: Table | None) -> Mapping[str, float]:
-    """Return how long the embeddings are, and how much all of a side point one way: 0 not at all, 1 are all the same.
+    """Return the mean norm and anisotropy of the embeddings of clips and references, ignoring zero rows.
 
-    A sign encoder that has collapsed shows here: its embeddings are far more alike than the references'.
+    The embeddings of a collapsed sign encoder have a much larger anisotropy than the references.
     """
     found: dict[str, float] = {}
-    for side, table in (("predicted", predicted), ("reference", targets)):
+    for name, table in (("predicted", predicted), ("reference", targets)):
         if table is None:
             continue
-        there = table[table.any(1)].astype(np.float64)
-        found[f"norm_{side}"] = float(np.linalg.norm(there, axis=1).mean()) if len(there) else 0.0
-        found[f"anisotropy_{side}"] = anisotropy(there)
+        nonzero = table[table.any(1)].astype(np.float64)
+        found[f"norm_{name}"] = float(np.linalg.norm(nonzero, axis=1).mean()) if len(nonzero) else 0.0
+        found[f"anisotropy_{name}"] = anisotropy(nonzero)
     return found
 
 
 def anisotropy(table: NDArray[np.float64]) -> float:
-    """Return the mean cosine between two different rows.
+    """Return the mean cosine between different rows: 0 for isotropic embeddings, 1 for equal ones.
 
     Reference:
         Ethayarajh 2019.

@@ -19,11 +19,11 @@ from slt.evaluate.bootstrap import Resampling, interval, resampled_totals
 Floats = NDArray[np.float64]
 
 DEFAULT_TOKENIZER, MECAB = "13a", "ja-mecab"
-# Scripts without spaces between words: words of a dictionary where sacrebleu has one, else characters.
+# Scripts without spaces between words: sacrebleu's word tokenizer if there is one, otherwise characters.
 TOKENIZER_OF_LANGUAGE = {"zho": "zh", "yue": "zh", "jpn": MECAB, "tha": "char", "lao": "char", "khm": "char"}
 TOKENIZER_OF_LANGUAGE |= {"mya": "char", "bod": "char", "dzo": "char"}
 VARIANTS = (("13a", False), ("13a", True), ("none", False), ("intl", False))
-"""(tokenizer, lower-cased): the BLEUs that papers report, most of them without saying which."""
+"""(tokenizer, lower-cased) of the BLEU variants reported in papers, often without a signature."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +32,10 @@ class Score:
 
     Attributes:
         name: the metric's key, as in ``results.json``.
-        label: how people write it.
-        value: in the metric's usual unit.
-        low, high: the bootstrap's 95 % interval; None when none was asked for.
-        signature: everything that decides the number.
+        label: display name.
+        value: score in the metric's usual unit.
+        low, high: 95 % bootstrap interval; None if not requested.
+        signature: all settings that determine the value.
     """
 
     name: str
@@ -47,51 +47,51 @@ class Score:
 
 
 class Pairs:
-    """Hypotheses and their references, cut into words once per way of doing so.
+    """Hypotheses and references, with cached tokens and statistics.
 
     Raises:
-        UserError: none at all, or not as many of the one as of the other.
+        UserError: no sentences, or different numbers of hypotheses and references.
     """
 
     def __init__(self, hypotheses: Sequence[str], references: Sequence[str]) -> None:
         if len(hypotheses) != len(references):
             raise UserError(
-                f"{len(hypotheses)} hypotheses against {len(references)} references",
-                fix="give one hypothesis per reference, in the same order; an empty line where there is none",
+                f"found {len(hypotheses)} hypotheses and {len(references)} references, expected as many of each",
+                fix="give one hypothesis per reference, in the same order; an empty line if there is none",
             )
         if not references:
-            raise UserError("nothing to score: there is no sentence at all")
+            raise UserError("found no sentences, expected at least one to score")
         self.hypotheses, self.references = list(hypotheses), list(references)
-        self._made: dict[object, tuple[list[list[str]], list[list[str]]] | Floats] = {}
+        self._cache: dict[object, tuple[list[list[str]], list[list[str]]] | Floats] = {}
 
     def words(self, tokenizer: str, *, lowercase: bool = False) -> tuple[list[list[str]], list[list[str]]]:
         """Return the tokens of both sides."""
         key = ("words", tokenizer, lowercase)
-        if key not in self._made:
+        if key not in self._cache:
             sides = (self.hypotheses, self.references)
             ours, theirs = (_bleu.tokenize(side, tokenizer, lowercase=lowercase) for side in sides)
-            self._made[key] = ours, theirs
-        return self._made[key]  # type: ignore[return-value]
+            self._cache[key] = ours, theirs
+        return self._cache[key]  # type: ignore[return-value]
 
     def bleu(self, tokenizer: str, lowercase: bool) -> Floats:
-        """Return what BLEUs of all orders are made of."""
+        """Return the BLEU statistics, (N, 10)."""
         key = ("bleu", tokenizer, lowercase)
-        if key not in self._made:
-            self._made[key] = _bleu.bleu_statistics(*self.words(tokenizer, lowercase=lowercase))
-        return self._made[key]  # type: ignore[return-value]
+        if key not in self._cache:
+            self._cache[key] = _bleu.bleu_statistics(*self.words(tokenizer, lowercase=lowercase))
+        return self._cache[key]  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A metric of a corpus, made of numbers per sentence that add up.
+    """A corpus metric computed from summed sentence statistics.
 
     Attributes:
-        name: its key.
-        label: how people write it.
-        signature: makes the text that says everything that decides the number.
-        statistics: N pairs to (N, K).
-        score: sums (…, K) to scores (…).
-        lower_is_better: as for error rates.
+        name: key of the metric.
+        label: display name.
+        signature: returns the settings that determine the value.
+        statistics: N pairs → (N, K) float64.
+        score: sums (…, K) → scores (…).
+        lower_is_better: True for error rates.
     """
 
     name: str
@@ -103,18 +103,18 @@ class Metric:
 
 
 def default_tokenizer(lang: str) -> str:
-    """Return the tokenizer that BLEU in a language (a FLORES-200 code) is usually reported with."""
+    """Return the tokenizer usually used for BLEU in a language (FLORES-200 code)."""
     wanted = TOKENIZER_OF_LANGUAGE.get(lang.partition("_")[0], DEFAULT_TOKENIZER)
     return "char" if wanted == MECAB and not all(map(find_spec, ("MeCab", "ipadic"))) else wanted
 
 
 def metrics_for(lang: str, names: Iterable[str] | None = None) -> list[Metric]:
-    """Return the metrics of texts in a language, or those of them that are named.
+    """Return the metrics of texts in a language, or those in ``names``.
 
-    Japanese by words is among the metrics that can be named even where its tokenizer is not installed.
+    Word-level BLEU of Japanese may be named even if its tokenizer is not installed.
 
     Raises:
-        UserError: a name that none of them has, or whose tokenizer is not installed.
+        UserError: an unknown name, or its tokenizer is not installed.
     """
     usual = default_tokenizer(lang)
     found = [_bleu_metric(f"bleu{order}", f"BLEU-{order}", usual, order=order) for order in range(1, 5)]
@@ -154,13 +154,13 @@ def metrics_for(lang: str, names: Iterable[str] | None = None) -> list[Metric]:
 
 
 def score_pairs(pairs: Pairs, metrics: Sequence[Metric], resampling: Resampling | None = None) -> list[Score]:
-    """Score a corpus by several metrics, with intervals on the same resamplings when ``resampling`` is given."""
+    """Score a corpus by several metrics, with intervals from the same bootstrap samples if ``resampling`` is given."""
     return score_statistics([(metric, metric.statistics(pairs)) for metric in metrics], resampling)
 
 
 def score_statistics(made: Sequence[tuple[Metric, Floats]], resampling: Resampling | None = None) -> list[Score]:
-    """Score by metrics whose statistics (N, K) of the same clips are there already; all are resampled at once."""
-    tables = {id(statistics): statistics for _, statistics in made}  # BLEUs of all orders share theirs
+    """Compute scores from (N, K) statistics of the same clips; all are resampled together."""
+    tables = {id(statistics): statistics for _, statistics in made}  # BLEU of all orders shares them
     resampled: dict[int, Floats] = {}
     if resampling and resampling.resamples and tables:
         totals = resampled_totals(np.concatenate(list(tables.values()), axis=1), resampling)
@@ -180,7 +180,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str], *, lang: str = "e
     """Return sacrebleu's corpus BLEU, 0 to 100, with the usual tokenizer of the language.
 
     Raises:
-        UserError: nothing to score, or not as many hypotheses as references.
+        UserError: no sentences, or different numbers of hypotheses and references.
     """
     return score_pairs(Pairs(hypotheses, references), metrics_for(lang, [f"bleu{order}"]))[0]
 
@@ -189,25 +189,25 @@ def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
     """Return sacrebleu's corpus chrF++, 0 to 100.
 
     Raises:
-        UserError: nothing to score, or not as many hypotheses as references.
+        UserError: no sentences, or different numbers of hypotheses and references.
     """
     return score_pairs(Pairs(hypotheses, references), metrics_for("eng_Latn", ["chrf++"]))[0]
 
 
 def sentence_scores(pairs: Pairs, lang: str) -> tuple[Floats, Floats]:
-    """Return BLEU, with effective order, and chrF++ of each sentence, (N,) each, as sacrebleu does."""
+    """Return sacrebleu's sentence BLEU (effective order) and sentence chrF++, (N,) each."""
     statistics = pairs.bleu(default_tokenizer(lang), False)
     chrf_statistics = _bleu.chrf_statistics(pairs.hypotheses, pairs.references)
     return _bleu.bleu_score(statistics, effective_order=True), _bleu.chrf_score(chrf_statistics)
 
 
 def mean_score(totals: Floats) -> Floats:
-    """Return the mean of a number per sentence, of added statistics (…, 2): the number, and 1."""
+    """Return the mean from summed statistics (…, 2): sum and count."""
     return totals[..., 0] / totals[..., 1]
 
 
 def per_sentence(values: Floats) -> Floats:
-    """Return the statistics (N, 2) of which ``mean_score`` makes the mean of values (N,)."""
+    """Return the (N, 2) statistics of (N,) values for ``mean_score``."""
     return np.stack([values, np.ones_like(values)], axis=1)
 
 
@@ -229,7 +229,7 @@ def _bleu_variant(tokenizer: str, lowercase: bool) -> Metric:
 
 def _mean_metrics(lang: str, tokenizer: str) -> list[Metric]:
     """Return the metrics that are means over sentences."""
-    # rouge-score drops every character that is not a-z or 0-9: in another script nothing would be left.
+    # rouge-score removes all characters except a-z and 0-9, hence everything in another script.
     rows = [("rouge_l", "ROUGE-L", _rouge, "nrefs:1|formula:rouge-score|beta:1|tok:a-z0-9|case:lc|stem:no")]
     rows = rows if lang.endswith("_Latn") else []
     rows.append(
@@ -268,7 +268,7 @@ def _mean_statistics(values: Callable[[Pairs, str], Floats], tokenizer: str, pai
 
 
 def _rouge(pairs: Pairs, tokenizer: str) -> Floats:
-    """Its own words, whatever the tokenizer."""
+    """Uses rouge-score's own tokenization."""
     both = zip(pairs.hypotheses, pairs.references, strict=True)
     rouge_words = overlap.rouge_words
     return 100 * np.array([overlap.rouge_l(rouge_words(ours), rouge_words(theirs)) for ours, theirs in both])

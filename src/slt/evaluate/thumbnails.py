@@ -14,7 +14,7 @@ HEIGHT, QUALITY = 72, 60
 
 
 def thumbnail(sentence: Sentence) -> str | None:
-    """Return a JPEG of a frame in the clip's middle as a data address; None where its video cannot be read any more."""
+    """Return the clip's middle frame as a JPEG data URI; None if the video cannot be read."""
     import cv2
 
     if sentence.video is None:
@@ -23,7 +23,7 @@ def thumbnail(sentence: Sentence) -> str | None:
     end = sentence.end_s if sentence.end_s is not None else start + (sentence.duration_s or 0.0)
     middle = (start + end) / 2
     try:
-        # Seeking to the middle spares decoding what comes before it.
+        # Seeking avoids decoding the frames before it.
         frames = open_span(Path(sentence.video), middle if middle > 0 else None, None).frames()
         frame = next(frames, None)
         frames.close()
@@ -40,7 +40,7 @@ def thumbnail(sentence: Sentence) -> str | None:
 def thumbnails(
     sentences: Iterable[Sentence], most: int, progress: Callable[[str, int, int | None], None]
 ) -> dict[str, str]:
-    """Return id → picture, of the first ``most`` clips whose video can be read."""
+    """Return id → data URI of the first ``most`` clips that have a video."""
     wanted = [one for one in sentences if one.video][:most]
     found: dict[str, str] = {}
     for number, one in enumerate(wanted, 1):
