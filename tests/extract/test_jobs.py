@@ -30,7 +30,7 @@ def test_two_clips_of_one_id_are_refused(tmp_path):
 
 
 def test_a_video_that_cannot_name_a_clip_is_refused():
-    with pytest.raises(UserError, match="cannot name its clip: ' a' is not a name, without blanks"):
+    with pytest.raises(UserError, match="found the clip id ' a', expected a name, without blanks"):
         gather_jobs([Path(" a.mp4")])
 
 

@@ -19,7 +19,7 @@ from slt.extract.run import extract
 from slt.frontend.base import POSE_BESIDE, ClipSource, Settings
 from slt.frontend.registry import load_frontend, make_frontend
 from slt.models import cpu_kernels
-from slt.pipeline.segment import NOBODY, encode
+from slt.pipeline.segment import NO_PERSON, encode
 from slt.pipeline.translator import Translator
 from slt.video.boxes import Box
 from slt.video.keypoints import read_pose, write_pose
@@ -67,7 +67,7 @@ def test_joints_in_a_pose_file_are_translated_as_they_are_stored(keypoint_bundle
     assert (seen.n_frames, seen.fps, list(seen.windows), seen.visual) == (len(expected), 25.0, [], None)
     assert seen.end_s == pytest.approx(len(expected) / 25)
     assert seen.signer.method == "whole picture"
-    assert NOBODY not in seen.warnings
+    assert NO_PERSON not in seen.warnings
     assert seen.embedding.shape == (EMBEDDING_DIM,)
     loaded = load_bundle(keypoint_bundle, device="cpu")
     encoded = encode(loaded.encoder, torch.from_numpy(np.array(expected)))
@@ -215,7 +215,7 @@ def test_windows_cannot_be_cut_from_joints(bundle, first):
 def test_where_nobody_is_seen_a_warning_says_so(keypoint_bundle, tmp_path):
     video = write_clip(tmp_path / "noise.mp4", 3)
     seen = Translator(keypoint_bundle, device="cpu").translate(video)
-    assert NOBODY in seen.warnings
+    assert NO_PERSON in seen.warnings
     assert torch.isfinite(seen.embedding).all()
 
 

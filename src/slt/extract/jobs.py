@@ -14,10 +14,10 @@ MANIFESTS = (".tsv", ".csv", ".txt")
 
 
 def gather_jobs(paths: Iterable[Path]) -> list[ClipSource]:
-    """Return the clips of manifests (``.tsv``, ``.csv``, ``.txt``) and videos, in their order; one met twice is one.
+    """Return the clips of manifests (``.tsv``, ``.csv``, ``.txt``) and videos in order, without duplicates.
 
     Raises:
-        UserError: a manifest with mistakes, or two different clips of one id.
+        UserError: an invalid manifest, or two different clips with the same id.
     """
     jobs: dict[str, ClipSource] = {}
     for path in paths:
@@ -26,18 +26,18 @@ def gather_jobs(paths: Iterable[Path]) -> list[ClipSource]:
             if other != job:
                 raise UserError(
                     f"two clips have the id {job.id}: {_where(other)} and {_where(job)}",
-                    fix="extract them into two folders, or rename one",
+                    fix="extract them into different folders, or rename one",
                 )
     return list(jobs.values())
 
 
 def choose_shard(jobs: Sequence[ClipSource], index: int, count: int) -> list[ClipSource]:
-    """Return the part of the jobs that worker ``index`` of ``count`` does: by a hash of the id, the same everywhere."""
+    """Return the jobs of worker ``index`` of ``count``, chosen by a hash of the id."""
     return [job for job in jobs if shard_of(job.id, count) == index]
 
 
 def shard_of(id: str, count: int) -> int:
-    """Return which of ``count`` workers a clip belongs to."""
+    """Return the index of the worker, of ``count``, for a clip id."""
     return int.from_bytes(hashlib.sha256(id.encode()).digest()[:8]) % count
 
 
@@ -60,7 +60,7 @@ def _jobs_of(path: Path) -> list[ClipSource]:
 def _name(path: Path) -> str:
     name = path.absolute().name if path.is_dir() else path.stem
     if expected := complaint_about_id(name):
-        raise UserError(f"{path} cannot name its clip: {name!r:.80} is not {expected}", fix="rename it")
+        raise UserError(f"{path}: found the clip id {name!r:.80}, expected {expected}", fix="rename the file")
     return name
 
 

@@ -1,4 +1,4 @@
-"""Extract clips into a feature store: skip those it has, report those that fail."""
+"""Extract clips into a feature store: skip those already there, report those that fail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from slt.frontend.run import ClipFeatures, Outcome, many_clip_features
 from slt.frontend.streams import Stream
 
 FAILURES = "failures"
-SAMPLED = 8
+N_SAMPLED = 8
 
 Progress = Callable[[int, int], None]
 """Called with (clips done, clips in all)."""
@@ -28,18 +28,18 @@ Progress = Callable[[int, int], None]
 
 @dataclass(kw_only=True)
 class Report:
-    """Counts of an extraction, and what failed.
+    """Counts and failures of an extraction.
 
     Attributes:
-        n_there: clips that were in the store before.
+        n_there: clips that were already in the store.
         n_done: clips that were added.
-        n_features: feature vectors of those.
-        n_bytes: of those, on the disk.
-        n_frames: frames of those.
-        seconds: of video, of those.
-        took_s: seconds the extraction took.
-        failures: (clip, why), so far.
-        notes: warning → number of clips it holds for.
+        n_features: feature vectors of the added clips.
+        n_bytes: bytes of their features on disk.
+        n_frames: their video frames.
+        seconds: their duration.
+        took_s: duration of the extraction in seconds.
+        failures: (clip id, error).
+        notes: warning → number of clips.
     """
 
     n_there: int = 0
@@ -53,7 +53,7 @@ class Report:
     notes: dict[str, int] = field(default_factory=dict)
 
     def add(self, rows: NDArray[np.float32], found: ClipFeatures, itemsize: int) -> None:
-        """Count a clip that was extracted."""
+        """Count an extracted clip."""
         self.n_done += 1
         self.n_features += len(rows)
         self.n_bytes += rows.size * itemsize
@@ -72,21 +72,21 @@ def extract(
     stop: StopRequests | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Extract clips into a store. What failed is listed in ``failures/``, and tried again by the next run.
+    """Extract clips into a store. Failed clips are listed in ``failures/``, and tried again by the next run.
 
-    A clip is in the store as soon as it is ready, so a run that was killed goes on where it was.
+    Each clip is stored as soon as it is extracted, so a killed run can be resumed.
 
     Args:
         jobs: the clips of this worker.
-        frontend: the extractor; of one stream.
-        folder: the store's; made if there is none.
-        shard: which part of all clips these are; names this worker's files.
-        stop: ends the work after the batch in hand.
-        progress: called with every clip.
+        frontend: an extractor with one stream.
+        folder: folder of the store; created if absent.
+        shard: (index, count) of this worker, used in file names.
+        stop: stops after the current batch.
+        progress: called after each clip with (done, total).
 
     Raises:
-        UserError: the folder holds features of another kind, or something else.
-        SltError: it cannot be written to.
+        UserError: the folder holds other features or other files.
+        SltError: the store cannot be written.
     """
     began = time.perf_counter()
     report = Report()
@@ -109,10 +109,10 @@ def extract(
 
 
 def estimate(jobs: Sequence[ClipSource], frontend: Frontend) -> Report:
-    """Extract some clips, evenly spread over all, and keep nothing: how long all would take, and how much room."""
+    """Extract ``N_SAMPLED`` evenly spaced clips without storing them, to estimate time and disk space."""
     began = time.perf_counter()
     report = Report()
-    chosen = np.unique(np.linspace(0, len(jobs) - 1, min(SAMPLED, len(jobs))).astype(int))
+    chosen = np.unique(np.linspace(0, len(jobs) - 1, min(N_SAMPLED, len(jobs))).astype(int))
     with closing(many_clip_features([jobs[i] for i in chosen], frontend)) as outcomes:
         for outcome in outcomes:
             _add(report, outcome, frontend)
@@ -121,12 +121,12 @@ def estimate(jobs: Sequence[ClipSource], frontend: Frontend) -> Report:
 
 
 def failures_path(folder: Path, shard: tuple[int, int]) -> Path:
-    """Return where the failures of a worker's last run are listed."""
+    """Return the path of the list of failures of a worker's last run."""
     return folder / FAILURES / "{:05d}-of-{:05d}.tsv".format(*shard)
 
 
 def _add(report: Report, outcome: Outcome, frontend: Frontend, writer: FeatureWriter | None = None) -> None:
-    """Store the features of a clip, where there is a writer, and count it."""
+    """Store the features of a clip, if there is a writer, and count it."""
     try:
         found, rows = _rows(outcome, frontend.streams[0])
     except SltError as error:
@@ -142,11 +142,11 @@ def _add(report: Report, outcome: Outcome, frontend: Frontend, writer: FeatureWr
 
 
 def _rows(outcome: Outcome, stream: Stream) -> tuple[ClipFeatures, NDArray[np.float32]]:
-    """Return a clip's features, and the same as an array (N, feature_dim).
+    """Return the features of a clip, also as an (N, feature_dim) float32 array.
 
     Raises:
-        UserError: nothing was detected in any frame.
-        SltError: it failed, or there is NaN or infinity among them.
+        UserError: no person was detected in any frame.
+        SltError: extraction failed, or features contain NaN or infinity.
     """
     clip, found = outcome.clip, outcome.found
     if found is None:
@@ -154,11 +154,11 @@ def _rows(outcome: Outcome, stream: Stream) -> tuple[ClipFeatures, NDArray[np.fl
     if found.is_empty:
         raise UserError(
             f"{clip.pose or clip.path}: no person detected in any frame of {clip.id}",
-            fix="look at the video, and remove the clip from the manifest if it shows nobody",
+            fix="check the video, and remove the clip from the manifest if it shows no person",
         )
     rows = found.readings[0][0].float().cpu().numpy()
     if not stream.has_gaps and not np.isfinite(rows).all():
-        raise SltError("the extractor gave NaN or infinity", fix="give --dtype float32 or --dtype bfloat16")
+        raise SltError("the extractor returned NaN or infinity", fix="give --dtype float32 or --dtype bfloat16")
     return found, rows
 
 

@@ -27,32 +27,31 @@ def embed_texts(
     stop: StopRequests | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Embed texts into a cache, unless they are there.
+    """Embed texts into a cache; skip those already there.
 
     Args:
-        texts: FLORES-200 code → different texts.
-        folder: the cache's; made if there is none.
-        model: a bundle's name or folder.
+        texts: FLORES-200 code → distinct texts.
+        folder: folder of the cache; created if absent.
+        model: name or folder of a bundle.
         device: as for ``slt.bundle.load.load_bundle``.
         dtype: likewise.
-        stop: asked between batches.
+        stop: checked between batches.
         progress: called with (texts done, texts in all).
 
     Returns:
-        How many were not there.
+        The number of embedded texts.
 
     Raises:
-        UserError: no such bundle, one without a text encoder or without one of the languages, or a folder that holds
-            something else.
-        Stopped: that was asked for; what was embedded stays.
+        UserError: no such bundle, no text encoder, an unsupported language, or a folder with other contents.
+        Stopped: a stop was requested; embedded texts stay in the cache.
     """
     card, loaded = load_text(model, device=device, dtype=dtype)
-    text_model: Any = loaded  # of the decoders, only SONAR comes with a text encoder
+    text_model: Any = loaded  # only SONAR decoders have a text encoder
     check_languages(list(texts), card.languages)
     width = text_model.config.encoder.model_dim
     n_texts, done = sum(map(len, texts.values())), 0
     with embedding_writer(folder, weights_sha256=text_model_hash(card), width=width) as writer:
-        # By length over all languages would make no fuller batches: the model takes one language at a time.
+        # Sorted by length per language: the model embeds one language at a time.
         todo = {
             lang: sorted((text for text in some if text_id(text, lang) not in writer), key=len)
             for lang, some in texts.items()

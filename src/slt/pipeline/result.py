@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """Where one window lies in what was translated.
+    """Position of one window in the translated segment.
 
     Attributes:
-        start_s: its first moment, in seconds since the first frame that was read.
-        end_s: its last moment, likewise; may lie past the last frame.
-        padding: sampled frames at its end that repeat the last one and are masked.
+        start_s: start in seconds since the first frame of the segment.
+        end_s: end, likewise; may lie after the last frame.
+        padding: masked frames at its end, copies of the last sampled frame.
     """
 
     start_s: float
@@ -35,21 +35,21 @@ class Translation:
     """One translated video, or segment of a video.
 
     Attributes:
-        video: its path, as it was given.
-        model: the bundle's name.
+        video: path of the video, as given.
+        model: name of the bundle.
         texts: FLORES-200 code → hypotheses, best first.
-        n_frames: frames the video really has.
-        fps: its frames per second.
-        start_s: when the signing begins, in seconds since the video's first frame.
-        end_s: when it ends, likewise.
-        duration_s: how long the frames that were read last, in seconds.
-        signer: the part of the picture the model saw, and how it was found.
-        windows: what the extractor was fed; none when it takes single frames.
-        features: (N, feature_dim) float32 on the CPU; of keypoints NaN where a joint was not seen.
-        visual: (M, visual_dim) float32 on the CPU, embeddings of pictures beside keypoints; None: there are none.
-        embedding: (D,) float32 on the CPU, in SONAR's space.
+        n_frames: number of decoded frames of the video.
+        fps: frames per second.
+        start_s: start of the signing in seconds since the video's first frame.
+        end_s: end of the signing, likewise.
+        duration_s: duration of the decoded frames in seconds.
+        signer: crop around the signer, and how it was found.
+        windows: windows given to the extractor; empty for frame-wise extractors.
+        features: (N, feature_dim) float32 on the CPU; for keypoints, NaN where a joint was not detected.
+        visual: (M, visual_dim) float32 on the CPU, image embeddings beside keypoints; None: no second stream.
+        embedding: (D,) float32 on the CPU, in SONAR space.
         timings: stage → seconds.
-        warnings: what a reader of the texts should know.
+        warnings: remarks about the reliability of the texts.
     """
 
     video: str
@@ -69,11 +69,11 @@ class Translation:
     warnings: Sequence[str]
 
     def text(self, lang: str | None = None) -> str:
-        """Return the best text in ``lang``, or in the first language that was asked for."""
+        """Return the best text in ``lang``, by default the first requested language."""
         return self.texts[lang or next(iter(self.texts))][0].text
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything but the tensors' contents, for ``json.dumps``."""
+        """Return all attributes but the contents of tensors, for ``json.dumps``."""
         box = self.signer.box
         return {
             "video": self.video,
@@ -102,9 +102,9 @@ class Failure:
     """A video, or a segment of one, that could not be translated.
 
     Attributes:
-        video: its path, as it was given.
-        error: why.
-        span_s: (start, end) of the segment that was asked for, in seconds; None: the whole video.
+        video: path of the video, as given.
+        error: the error.
+        span_s: (start, end) of the requested segment in seconds; None: the whole video.
     """
 
     video: str
@@ -112,6 +112,6 @@ class Failure:
     span_s: tuple[float, float] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return what ``Translation.as_json`` cannot: the reason."""
+        """Return the video, its segment and the error, for ``json.dumps``."""
         span = {} if self.span_s is None else dict(zip(("start_s", "end_s"), self.span_s, strict=True))
         return {"video": self.video, **span, "error": self.error.message, "fix": self.error.fix}

@@ -20,7 +20,7 @@ from slt.text.rerank import READINGS, TextScorer
 from slt.text.rerank import rerank as rerank_texts
 from slt.video.windows import Window
 
-NOBODY = "no person detected in any frame; the translation is meaningless"
+NO_PERSON = "no person detected in any frame; the translation is meaningless"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +28,10 @@ class Segment:
     """A segment of a video to translate: the whole video, a span of it, or one sentence.
 
     Attributes:
-        video: the video's path, as it was given.
+        video: path of the video, as given.
         open: opens the segment for the extractor; called once, on a thread.
-        start_s: where it begins, in seconds since the video's first frame.
-        end_s: where it ends; None: with its last frame.
+        start_s: start in seconds since the video's first frame.
+        end_s: end, likewise; None: end of the video.
     """
 
     video: str
@@ -58,11 +58,11 @@ def translate_segment(
         bundle: sign encoder and text decoder.
         frontend: the extractor.
         segment: what to translate.
-        langs: FLORES-200 codes that the model writes.
-        beam_size: hypotheses kept alive in the decoder's search.
+        langs: FLORES-200 codes supported by the model.
+        beam_size: active hypotheses in the beam search.
         nbest: texts per language, at most ``beam_size``.
-        rerank: read it several times and rank the texts of all readings; the text encoder must be loaded.
-        clock: counts the seconds of each stage.
+        rerank: decode several readings and rank the texts of all; the text encoder must be loaded.
+        clock: measures the seconds of each stage.
         progress: called with the extractor's unit, units done, and units in all.
 
     Raises:
@@ -104,12 +104,12 @@ def encode(encoder: torch.nn.Module, features: Tensor, visual: Tensor | None = N
     """Embed one clip.
 
     Args:
-        encoder: FeatureBatch → EncoderOutput; on the features' device.
-        features: (N, feature_dim).
-        visual: (M, visual_dim), the second stream, for an encoder that takes one.
+        encoder: FeatureBatch → EncoderOutput, on the features' device.
+        features: (N, feature_dim) float.
+        visual: (M, visual_dim) float, the second stream of encoders that need one.
 
     Returns:
-        The output of a batch of one.
+        Output of a batch of size 1.
     """
     return encoder(FeatureBatch.of([features], [] if visual is None else [visual]))
 
@@ -117,7 +117,7 @@ def encode(encoder: torch.nn.Module, features: Tensor, visual: Tensor | None = N
 def _rerank(
     bundle: LoadedBundle, encoded: Sequence[EncoderOutput], found: Sequence[dict[str, list[Hypothesis]]], nbest: int
 ) -> dict[str, list[Hypothesis]]:
-    """Return the best ``nbest`` of the texts that all readings gave, language by language."""
+    """Return the ``nbest`` best texts of all readings, per language."""
     readings = torch.cat([one.sentence for one in encoded])
     scorer, calibration = cast(TextScorer, bundle.decoder), bundle.card.confidence
     return {
@@ -133,9 +133,9 @@ def _span(window: Window, fps: float) -> Span:
 
 
 def _warnings(bundle: LoadedBundle, found: ClipFeatures, texts: dict[str, list[Hypothesis]]) -> Iterator[str]:
-    """Yield what a reader of the texts should know beyond what is unusual about the video."""
+    """Yield warnings about the texts, beyond those about the video."""
     if found.is_empty:
-        yield NOBODY
+        yield NO_PERSON
     if bundle.domain and bundle.card.domain and not bundle.domain.contains(found.readings[0][0]):
         yield (
             f"this video differs from the training data of the model {bundle.card.name}: {bundle.card.domain.summary}"

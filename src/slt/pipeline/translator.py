@@ -31,15 +31,15 @@ FRAMES_AHEAD = 256
 
 
 class Translator:
-    """Translates videos with one model, which is loaded when it is first needed.
+    """Translates videos with one model, which is loaded on first use.
 
     Args:
-        model: a bundle's name, or the path of its folder.
-        device: "auto" (a GPU when there is one), "cpu", "cuda" or "cuda:1".
+        model: name or folder of a bundle.
+        device: "auto" (a GPU if available), "cpu", "cuda" or "cuda:1".
         dtype: "float32", "bfloat16" or "float16".
-        text_dtype: the same for the text decoder, or "int8" on a CPU; None as ``dtype``.
-        detector: how the signer is found, a key of ``slt.video.detect.DETECTORS`` or ``dlib-cnn=FILE``; None as the
-            model's card says.
+        text_dtype: dtype of the text decoder, also "int8" on a CPU; None: ``dtype``.
+        detector: signer detector, a key of ``slt.video.detect.DETECTORS`` or ``dlib-cnn=FILE``; None: as in the
+            model's card.
 
     Example:
         >>> from slt import Translator
@@ -65,16 +65,16 @@ class Translator:
         self._has_text_encoder = False
 
     def load(self, *, text_encoder: bool = False, progress: Progress | None = None) -> LoadedBundle:
-        """Load the model, unless it is already; a published one is fetched and imported first, unless it is here.
+        """Load the model once; a published model is fetched and imported first if it is not installed.
 
         Args:
-            text_encoder: also load what turns text into embeddings, which reranking needs.
-            progress: called with what is fetched and imported.
+            text_encoder: also load the text encoder, which reranking needs.
+            progress: called while fetching and importing.
 
         Raises:
-            UserError: no such model, device or dtype, files that are not what the model's card says, or a detector that
-                it has no use for.
-            SltError: what is to be fetched cannot be.
+            UserError: no such model, device or dtype, files that do not match the model's card, or a detector that the
+                model does not use.
+            SltError: fetching failed.
         """
         if self._bundle is None or (text_encoder and not self._has_text_encoder):
             make_available(self.model, text_encoder=text_encoder, progress=progress)
@@ -110,22 +110,22 @@ class Translator:
         rerank: bool = False,
         progress: Progress | None = None,
     ) -> Translation:
-        """Translate one video file or folder of frames, or a segment of it as if it were a video of its own.
+        """Translate one video file or folder of frames, or a segment of it.
 
         Args:
-            video: its path; for a model that reads keypoints alone, a ``.pose`` file will do.
-            langs: FLORES-200 codes; None is English, or the first language of a model without it.
-            start_s: frames from then on, in seconds since the video's first frame; None is the beginning.
-            end_s: frames before then, likewise; None is the end.
-            pose: a ``.pose`` file of the whole video, for a model that reads keypoints; None: the one beside the video,
-                of the same name; where there is none, joints are looked for.
-            beam_size: hypotheses kept alive in the decoder's search.
+            video: path; may be a ``.pose`` file for a model that uses keypoints only.
+            langs: FLORES-200 codes; None: English, or the model's first language if English is unsupported.
+            start_s: start of the segment in seconds since the video's first frame; None: start of the video.
+            end_s: end of the segment, likewise; None: end of the video.
+            pose: ``.pose`` file of the whole video, for models that use keypoints; None: the file of the same name
+                beside the video, otherwise joints are detected.
+            beam_size: active hypotheses in the beam search.
             nbest: texts per language, at most ``beam_size``.
-            rerank: read the video several times, and weigh the texts of all readings; needs a text encoder.
-            progress: called with the windows or frames that went through the extractor.
+            rerank: decode several readings of the video and rank the texts of all; needs a text encoder.
+            progress: called with (unit, done, total) of windows or frames.
 
         Raises:
-            UserError: not a readable video, a language the model does not write, or a size out of range.
+            UserError: the video cannot be read, an unsupported language, or a size out of range.
             SltError: the machine failed.
         """
         bundle = self.load(text_encoder=rerank)
@@ -148,21 +148,21 @@ class Translator:
         rerank: bool = False,
         progress: Progress | None = None,
     ) -> Iterator[Translation]:
-        """Find the sentences in a continuous video; yield each translation as soon as there is one.
+        """Segment a continuous video into sentences and yield each translation as soon as it is available.
 
-        Memory does not grow with the video's length. All arguments but these two are those of ``translate``.
+        Memory use does not depend on the video's length.
 
         Args:
-            video: its path.
-            langs: FLORES-200 codes.
-            limits: what counts as a sentence; ``SentenceLimits()`` when None.
-            beam_size: hypotheses kept alive in the decoder's search.
-            nbest: texts per language.
-            rerank: read each sentence several times.
-            progress: called after each sentence with how many seconds of the video are done.
+            video: path.
+            langs: as for ``translate``.
+            limits: settings of sentence segmentation; None: ``SentenceLimits()``.
+            beam_size: as for ``translate``.
+            nbest: likewise.
+            rerank: likewise.
+            progress: called after each sentence with the seconds of video done.
 
         Raises:
-            UserError: as for ``translate``; when the video cannot be read to its end, after what could be read.
+            UserError: as for ``translate``; a damaged video raises after its readable part has been translated.
             SltError: the machine failed.
         """
         bundle = self.load(text_encoder=rerank)
@@ -183,7 +183,7 @@ class Translator:
                     progress("seconds of video", int(sentence.end_s), int(n_frames / fps) if n_frames else None)
 
     def _open_sentence(self, video: Path, sentence: Sentence, whole: OpenClip) -> OpenClip:
-        """Open one sentence: the crops that were kept, or the frames again for an extractor that needs others."""
+        """Open one sentence: its buffered crops, or its frames again for extractors that do not use crops."""
         if self.frontend.uses_crops:
             return OpenClip(whole.video, whole.signer, sentence.crops)
         clip = ClipSource.of(video, start_s=sentence.start_s, end_s=sentence.end_s)
@@ -199,9 +199,9 @@ class Translator:
         rerank: bool = False,
         progress: Progress | None = None,
     ) -> Iterator[Translation | Failure]:
-        """Translate videos one after another; one that is broken costs only itself.
+        """Translate videos in turn; a failed video yields a ``Failure``.
 
-        Arguments as for ``translate``; what is wrong with the model or the languages is raised before the first video.
+        Arguments as for ``translate``; errors of the model or languages are raised before the first video.
         """
         card = self.load(text_encoder=rerank).card
         check_languages(langs or _default_langs(card), card.languages)
