@@ -1,7 +1,7 @@
-"""The public pipeline's way, told again with our modules, for ``pipeline.py`` to measure ours against.
+"""Reimplementation of the public pipeline with our modules: the baseline of ``pipeline.py``.
 
-It computes the padding and masks it, keeps every attention matrix whole, holds the whole video, looks for faces in
-full-size frames, searches one language after another, and loads by random weights, a full read and a copy.
+It computes and masks padding, materialises attention matrices, holds the whole video in memory, detects faces in
+full-size frames, decodes one language at a time, and initialises models randomly before reading and copying weights.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def restore_original_modules(module: nn.Module) -> None:
 
 
 class MaskedHiera:
-    """All of a window's time steps, unfused attention over five dimensions, padding masked by minus infinity."""
+    """Hiera on all time steps of a window, with unfused attention and padding masked by minus infinity."""
 
     def __init__(self, config: SignHieraConfig, weights: Mapping[str, Tensor]) -> None:
         self.config = config
@@ -72,7 +72,7 @@ class MaskedHiera:
         pixels[:, :, n_real * config.patch_stride[0] :] = 0
         per_row = (config.input_size[1] // config.patch_stride[1]) * (config.input_size[2] // config.patch_stride[2])
         real = (torch.arange(rows) < n_real).repeat_interleave(per_row).view(1, -1, 1)
-        real = self.model.unroll(real.float()).flatten().bool()  # of each token, in the model's own order
+        real = self.model.unroll(real.float()).flatten().bool()  # per token, in the model's token order
         for block, is_unit in zip(self.model.blocks, self.is_unit, strict=True):
             block.attn.forward = partial(_attend, block.attn, is_unit, real)
             if block.attn.q_stride > 1:
@@ -96,7 +96,7 @@ def _attend(attention: Any, is_unit: bool, real: Tensor, x: Tensor) -> Tensor:
 
 
 def crop_whole_video(path: Path, box: Box, size: int) -> NDArray[np.uint8]:
-    """Hold the whole video, look for faces in full-size frames, cut out the signer, who stands in ``box``."""
+    """Read the whole video, detect faces in full-size frames, and crop the signer at ``box``."""
     import dlib
 
     frames = np.stack(list(open_video(path).frames()))
@@ -107,12 +107,12 @@ def crop_whole_video(path: Path, box: Box, size: int) -> NDArray[np.uint8]:
 
 
 def translate_one_by_one(text: SonarText, embedding: Tensor, langs: Sequence[str], max_tokens: int) -> list[Hypothesis]:
-    """Search one language after another."""
+    """Decode one language at a time."""
     return [text.decode(embedding, [lang], max_tokens=max_tokens)[0][lang][0] for lang in langs]
 
 
 def load_at_random_first(folder: Path) -> tuple[nn.Module, ...]:
-    """Make models with random weights, read the whole of their files, copy."""
+    """Initialise models randomly, read their whole files, and copy the weights."""
     bundle = find_bundle(folder)
     card = bundle.card
     text = SonarTextConfig.from_json({**card.decoder.config, "languages": card.languages})

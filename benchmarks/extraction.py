@@ -1,12 +1,11 @@
-"""Extraction against the naive loop: decode all of a clip, crop all, one window at a time, padding computed as well.
+"""Feature extraction against a naive loop: decode and crop whole clips, one window at a time, including padding.
 
-    python benchmarks/extraction.py                        # the demo model, 16 drawn clips
-    python benchmarks/extraction.py --clips 200            # more of them
+    python benchmarks/extraction.py                        # the demo model, 16 synthetic clips
+    python benchmarks/extraction.py --clips 200            # more clips
     python benchmarks/extraction.py --model sonar-asl --clips 4
     python benchmarks/extraction.py --long                 # peak memory: 10 minutes of 1080p against 1 minute
 
-The same clips and model, in the same run. With --long each video is extracted in a process of its own, which tells the
-most memory it ever held.
+Same clips, model and process. With --long, each video uses a separate process, which reports peak memory.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--long", action="store_true")
     parser.add_argument(
-        "--minutes", type=float, nargs=2, default=(1.0, 10.0), metavar="M", help="of the two with --long"
+        "--minutes", type=float, nargs=2, default=(1.0, 10.0), metavar="M", help="lengths of the videos of --long"
     )
     parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -57,7 +56,7 @@ def main() -> None:
 
 
 def measure_speed(jobs: list[ClipSource], extractor: SignHieraFrontend) -> None:
-    """Print clips and frames per second of both ways; the first clip goes through both before."""
+    """Print clips and frames per second of both methods, after a warm-up with the first clip."""
     speeds = {}
     for name, work in (("naive loop", naive), ("slt", lambda jobs, one: list(many_clip_features(jobs, one)))):
         work(jobs[:1], extractor)
@@ -72,7 +71,7 @@ def measure_speed(jobs: list[ClipSource], extractor: SignHieraFrontend) -> None:
 
 @torch.inference_mode()
 def naive(jobs: list[ClipSource], extractor: SignHieraFrontend) -> None:
-    """Extract as one writes it first."""
+    """Extract features with a naive loop."""
     model, preprocess, geometry = extractor.model, extractor.preprocess, window_geometry(extractor.preprocess)
     weight = next(model.parameters())
     for job in jobs:
@@ -86,7 +85,7 @@ def naive(jobs: list[ClipSource], extractor: SignHieraFrontend) -> None:
 
 
 def draw(folder: Path, n_clips: int) -> list[ClipSource]:
-    """Draw clips of the synthetic language."""
+    """Render clips of the synthetic language."""
     from slt.data.synthetic.corpus import draw_clip, plan_corpus, write_video
 
     jobs = []
@@ -98,7 +97,7 @@ def draw(folder: Path, n_clips: int) -> list[ClipSource]:
 
 
 def measure_memory(folder: Path, minutes: tuple[float, float], model: str) -> None:
-    """Print the most memory that a short and a long video of 1080p take."""
+    """Print the peak memory for a short and a long 1080p video."""
     print(f"{'1080p video':14}{'frames':>10}{'peak MB':>10}")
     for length in minutes:
         path = folder / f"{length:g}.mp4"

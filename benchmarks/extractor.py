@@ -1,9 +1,9 @@
 """SignHiera against timm's own forward pass on the same weights and windows: seconds, memory, largest difference.
 
-    python benchmarks/extractor.py            # the demo's size, in seconds
-    python benchmarks/extractor.py --full     # the published size, random weights, in minutes
+    python benchmarks/extractor.py            # the demo's size; seconds
+    python benchmarks/extractor.py --full     # the published size, random weights; minutes
 
-timm computes the padding and drops its rows afterwards; `slt` cuts it off first.
+timm computes padding and drops its rows afterwards; `slt` removes it first.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
 
 @torch.inference_mode()
 def compare(ours: SignHiera, theirs: Hiera, padding: int, n_runs: int) -> str:
-    """Return one line of the table: medians over pairs of runs."""
+    """Return one table row: medians over pairs of runs."""
     pixels = torch.randn(1, 3, *ours.config.input_size)
     run_slt = partial(ours, pixels, torch.tensor([padding]))
     run_timm = partial(full_window, theirs, pixels)
@@ -50,36 +50,36 @@ def compare(ours: SignHiera, theirs: Hiera, padding: int, n_runs: int) -> str:
         seconds_timm.append(seconds(run_timm))
         seconds_slt.append(seconds(run_slt))
     ratio = statistics.median(a / b for a, b in zip(seconds_timm, seconds_slt, strict=True))
-    # Global attention sees padding that is computed, so only full windows must be equal.
+    # In timm, global attention includes padding, so only full windows must be equal.
     off = "-" if padding else f"{(run_timm() - run_slt().features).abs().max().item():.1e}"
     timm, slt = statistics.median(seconds_timm), statistics.median(seconds_slt)
     return f"| {padding} | {timm:.3f} | {slt:.3f} | {ratio:.2f} | {off} |"
 
 
 def make_pair(config: SignHieraConfig) -> tuple[SignHiera, Hiera]:
-    """Return ours and timm's with the same weights."""
+    """Return our model and timm's with the same weights."""
     ours = SignHiera(config).eval()
     theirs = timm_model(config)
-    lacking = theirs.load_state_dict(ours.state_dict(), strict=False)
-    if lacking.unexpected_keys or not all(name.startswith("head") for name in lacking.missing_keys):
-        raise RuntimeError(f"timm's Hiera has other weights: {lacking}")
+    mismatch = theirs.load_state_dict(ours.state_dict(), strict=False)
+    if mismatch.unexpected_keys or not all(name.startswith("head") for name in mismatch.missing_keys):
+        raise RuntimeError(f"timm's Hiera has other weights than expected: {mismatch}")
     return ours, theirs
 
 
 def timm_model(config: SignHieraConfig) -> Hiera:
-    """Return timm's own model of this shape, with random weights."""
+    """Return timm's model of this shape, randomly initialised."""
     shape = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     return Hiera(img_size=shape.pop("input_size"), num_classes=0, **shape).eval()
 
 
 def full_window(model: Hiera, pixels: torch.Tensor) -> torch.Tensor:
-    """Return (1, rows of a window, feature_dim), computed with the padding."""
+    """Return (1, rows per window, feature_dim), computed including padding."""
     tokens = model.reroll(model.forward_features(pixels), len(model.blocks) - 1)
     return tokens.flatten(2, 3).mean(2)
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Return how long a call takes."""
+    """Return the duration of a call in seconds."""
     begun = time.perf_counter()
     call()
     return time.perf_counter() - begun

@@ -1,9 +1,9 @@
-"""The published size, with random weights: import from two layouts, then load and translate; seconds and memory.
+"""Published model size with random weights: import two layouts, load, translate; seconds and memory.
 
-    python benchmarks/full_size.py --scratch DIR     # 35 GB of disk, 11 GB of memory, some minutes
+    python benchmarks/full_size.py --scratch DIR     # 35 GB of disk, 11 GB of memory, minutes
 
-Random checkpoints of all four models are written in the layout of today and in the oldest one. Both must import into
-the same bytes. Then a video of noise is translated by a fresh process, as ``slt translate`` does it.
+Random checkpoints of all four models are written in the current and the oldest layout. Both must import into the same
+bytes. Then a new process translates a noise video, as ``slt translate`` does.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ CHILD = "--child"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scratch", type=Path, required=True, help="a folder of its own, removed at the end")
+    parser.add_argument("--scratch", type=Path, required=True, help="a new folder, removed at the end")
     scratch = parser.parse_args().scratch
     scratch.mkdir(parents=True)
     try:
         if (free := shutil.disk_usage(scratch).free / 1e9) < NEEDED_GB:
-            raise SystemExit(f"{scratch} has {free:.0f} GB free, needed are {NEEDED_GB}")
+            raise SystemExit(f"{scratch} has {free:.0f} GB free, expected at least {NEEDED_GB}")
         os.environ["SLT_HOME"] = str(scratch / "home")
         measure(scratch)
     finally:
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def measure(scratch: Path) -> None:
-    """Make, import and translate, each in a process of its own, and print a table."""
+    """Write, import and translate, each in a separate process, and print a table."""
     print("| what | s | peak memory, GiB |\n|---|---|---|")
     for layout in ("today", "old"):
         run(f"write the checkpoints, layout {layout}", "make", scratch, layout)
@@ -52,15 +52,15 @@ def measure(scratch: Path) -> None:
 
 
 def run(what: str, child: str, scratch: Path, argument: str) -> None:
-    """Run one step in a fresh process and print its line."""
+    """Run one step in a new process and print its table row."""
     before = time.perf_counter()
     done = subprocess.run(
         [sys.executable, __file__, CHILD, child, str(scratch), argument], check=True, capture_output=True, text=True
     )
     seconds = time.perf_counter() - before
-    said = dict(line.partition("\t")[::2] for line in done.stdout.splitlines())
-    inside = f" ({said['inside']})" if "inside" in said else ""
-    print(f"| {what} | {seconds:.1f}{inside} | {said['peak']} |", flush=True)
+    output = dict(line.partition("\t")[::2] for line in done.stdout.splitlines())
+    inside = f" ({output['inside']})" if "inside" in output else ""
+    print(f"| {what} | {seconds:.1f}{inside} | {output['peak']} |", flush=True)
 
 
 def hashes(scratch: Path, name: str) -> object:
@@ -70,7 +70,7 @@ def hashes(scratch: Path, name: str) -> object:
 
 
 def make(scratch: Path, layout: str) -> None:
-    """Write four checkpoints and a tokenizer of the published sizes, the same weights in every layout."""
+    """Write four checkpoints and a tokenizer of the published sizes, with equal weights in every layout."""
     import torch
 
     from tests.checkpoints import LAYOUTS
@@ -100,8 +100,7 @@ def film(scratch: Path, _: str) -> None:
 
 
 def load(_: Path, dtype: str) -> None:
-
-    import slt.text.sonar.model  # noqa: F401 - these three are imported so that what follows is the loading alone
+    import slt.text.sonar.model  # noqa: F401 - imported first, so that only loading is measured
     from slt.bundle.load import load_bundle
 
     before = time.perf_counter()
@@ -110,7 +109,7 @@ def load(_: Path, dtype: str) -> None:
 
 
 def translate(scratch: Path, dtype: str) -> None:
-    """Translate as ``slt translate`` does; random weights write until the length limit, 148 tokens here."""
+    """Translate as ``slt translate`` does; random weights decode to the length limit, 148 tokens."""
     from slt.pipeline.translator import Translator
 
     timings = Translator("today", device="cpu", dtype=dtype).translate(scratch / "clip.mp4").timings

@@ -1,11 +1,11 @@
-"""What train-encoder learns from nothing: a corpus of the drawn language, pictures to text, on sentences never seen.
+"""Train a sign encoder from scratch on the synthetic language, and evaluate it on unseen sentences.
 
-    python benchmarks/learning.py --out learning                       # 1,500 clips, 30 epochs: a quarter of an hour
-    python benchmarks/learning.py --out learning --clips 300 --epochs 2     # does it run
+    python benchmarks/learning.py --out learning                       # 1,500 clips, 30 epochs: 15 minutes
+    python benchmarks/learning.py --out learning --clips 300 --epochs 2     # quick check
 
-The commands are those of docs/training.md, each of which goes on where it was stopped: so does this. The sign encoder
-begins at random; extractor and text decoder are the demo's, frozen. Scores are of the test split, whose sentences and
-signers are in no other; validation, by which the best weights were chosen, is another split again.
+Runs the commands of docs/training.md, which resume after an interruption. The sign encoder is randomly initialised;
+extractor and text decoder are those of the demo, frozen. Scores are of the test split, whose sentences and signers are
+in no other split; the best weights are chosen on a separate validation split.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SPLITS = ("train", "val", "test")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for everything")
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
     parser.add_argument("--clips", type=int, default=1500)
     parser.add_argument("--epochs", type=int, default=30)
     options = parser.parse_args()
@@ -37,7 +37,7 @@ def main() -> None:
     slt(options, "train-encoder", "synthetic", *(word for key in words for word in ("--set", key)), "--out", "run")
     score = ("--manifest", "corpus/test.tsv", "--features", "features/test", "--train", "corpus/train.tsv")
     slt(options, "evaluate", "--model", "run", *score, "--controls", "--out", "scores")
-    tell(Run(folder=options.out / "run"), json.loads((options.out / "scores" / "results.json").read_text()))
+    print_tables(Run(folder=options.out / "run"), json.loads((options.out / "scores" / "results.json").read_text()))
 
 
 def slt(options: argparse.Namespace, *words: str) -> None:
@@ -48,7 +48,7 @@ def slt(options: argparse.Namespace, *words: str) -> None:
     print(f"slt {' '.join(words)}: {time.monotonic() - begun:.0f} s", flush=True)
 
 
-def tell(run: Run, scores: dict) -> None:
+def print_tables(run: Run, scores: dict) -> None:
     outcome = json.loads(run.outcome.read_text())
     print(f"\ntrained {outcome['seconds']:.0f} s; waited {outcome['wait']:.1%}; padding {outcome['padding']:.1%}\n")
     print("| validation after epoch | recall@1 | cosine | BLEU of 100 clips |\n|---|---|---|---|")
@@ -57,8 +57,8 @@ def tell(run: Run, scores: dict) -> None:
         rows.setdefault(row["epoch"], {})[row["figure"]] = float(row["value"])
     for epoch, found in rows.items():
         if "val/bleu" in found:
-            told = f"{found['val/recall@1']:.1f} | {found['val/cosine']:.3f} | {found['val/bleu']:.1f}"
-            print(f"| {float(epoch):.0f} | {told} |")
+            cells = f"{found['val/recall@1']:.1f} | {found['val/cosine']:.3f} | {found['val/bleu']:.1f}"
+            print(f"| {float(epoch):.0f} | {cells} |")
     print("\n| test | score | 95 % |\n|---|---|---|")
     for name in ("bleu4", "recall@1"):
         (found,) = (one for one in scores["scores"] if one["name"] == name)

@@ -1,4 +1,4 @@
-"""Processor time that scoring takes: BLEU, chrF++ and ROUGE-L with intervals, and sacrebleu on a smaller corpus.
+"""CPU time of scoring: BLEU, chrF++ and ROUGE-L with intervals; sacrebleu on a smaller corpus.
 
 python benchmarks/metrics.py [--pairs 100000] [--resamples 1000] [--small 2000]
 """
@@ -14,7 +14,7 @@ NAMES = ("bleu4", "chrf++", "rouge_l")
 
 
 def corpus(n: int, seed: int = 0) -> tuple[list[str], list[str]]:
-    """Return hypotheses and references of 4 to 24 words, as How2Sign's; four fifths of the words are right."""
+    """Return hypotheses and references of 4 to 24 words, as in How2Sign; 80 % of the words are correct."""
     rng = random.Random(seed)
     words = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(1, 9))) for _ in range(8000)]
     weights = [1 / (rank + 1) for rank in range(len(words))]
@@ -60,16 +60,17 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=100_000)
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--small", type=int, default=2000)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     print(f"{'pairs':>8}  {'what':<44}{'CPU, s':>9}")
     totals = {}
-    for who, work, n in (("slt", ours, asked.small), ("sacrebleu", theirs, asked.small), ("slt", ours, asked.pairs)):
-        rows = work(*corpus(n), asked.resamples)
+    small = options.small
+    for who, work, n in (("slt", ours, small), ("sacrebleu", theirs, small), ("slt", ours, options.pairs)):
+        rows = work(*corpus(n), options.resamples)
         totals[who, n] = sum(seconds for _, seconds in rows)
         for what, seconds in [*rows, ("all", totals[who, n])]:
             print(f"{n:8}  {who + ', ' + what:<44}{seconds:9.2f}")
-    ratio = totals["sacrebleu", asked.small] / totals["slt", asked.small]
-    print(f"on {asked.small} pairs sacrebleu takes {ratio:.1f} times as long for BLEU and chrF++ as slt for all three")
+    ratio = totals["sacrebleu", small] / totals["slt", small]
+    print(f"on {small} pairs sacrebleu takes {ratio:.1f} times as long for BLEU and chrF++ as slt for all three")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""The whole pipeline at the published size with random weights, stage by stage, beside the public pipeline's way.
+"""Whole pipeline at the published size with random weights, per stage, compared with the public pipeline.
 
-    python benchmarks/pipeline.py --scratch DIR              # 14 GB of disk, 16 GB of memory, some 15 minutes
-    python benchmarks/pipeline.py --scratch DIR --video FILE # a clip of one's own
-    python benchmarks/pipeline.py --scratch DIR --tiny       # the same on tiny models, in seconds
+    python benchmarks/pipeline.py --scratch DIR              # 14 GB of disk, 16 GB of memory, about 15 minutes
+    python benchmarks/pipeline.py --scratch DIR --video FILE # your own clip
+    python benchmarks/pipeline.py --scratch DIR --tiny       # tiny models; seconds
 
-Every row is a process of its own, so that its peak memory is its own; the ways of one stage take turns. Features,
-embeddings and texts are compared with those of the public way.
+Every row runs in a separate process, to measure its peak memory; the variants of a stage alternate. Features,
+embeddings and texts are compared with those of the public pipeline.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CHILD = "--child"
 NEEDED_GB = 14
 N_FRAMES = 181
 LANGS = ("eng_Latn", "deu_Latn", "fra_Latn", "zho_Hans")
-TOKENS = 25  # what the published model writes for the published sample
+TOKENS = 25  # length of the published model's output for the published sample
 HALF, INT8 = "bfloat16", "int8"
 PLAIN, FULL = "the public way", "float32"
 STAGES = {
@@ -39,20 +39,20 @@ STAGES = {
     "text, 1 language": (PLAIN, FULL, HALF, INT8),
     "text, 4 languages": (PLAIN, FULL, HALF, INT8),
 }
-"""The stages, and the ways each is gone; the first is what the others are compared with."""
+"""Stage → variants; the first variant is the baseline of the others."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scratch", type=Path, required=True, help="a folder of its own, removed at the end")
-    parser.add_argument("--video", type=Path, help="a clip; without, one of 181 frames is drawn")
-    parser.add_argument("--tiny", action="store_true", help="tiny models, all in this process")
+    parser.add_argument("--scratch", type=Path, required=True, help="a new folder, removed at the end")
+    parser.add_argument("--video", type=Path, help="a clip; default: a synthetic one of 181 frames")
+    parser.add_argument("--tiny", action="store_true", help="tiny models, all in one process")
     parser.add_argument("--runs", type=int, default=1)
     options = parser.parse_args(arguments)
     options.scratch.mkdir(parents=True)
     try:
         prepare(options.scratch, options.video, tiny=options.tiny)
-        compare(options.scratch, runs=options.runs, run=measure if options.tiny else in_its_own_process)
+        compare(options.scratch, runs=options.runs, run=measure if options.tiny else in_new_process)
     finally:
         shutil.rmtree(options.scratch)
 
@@ -66,7 +66,7 @@ def prepare(scratch: Path, video: Path | None, *, tiny: bool) -> None:
         write_bundle(scratch / "bundle")
     else:
         if (free := shutil.disk_usage(scratch).free / 1e9) < NEEDED_GB:
-            raise SystemExit(f"{scratch} has {free:.0f} GB free, needed are {NEEDED_GB}")
+            raise SystemExit(f"{scratch} has {free:.0f} GB free, expected at least {NEEDED_GB}")
         write_full_bundle(scratch / "bundle")
     if video is None:
         from tests.bundles import write_clip
@@ -76,7 +76,7 @@ def prepare(scratch: Path, video: Path | None, *, tiny: bool) -> None:
 
 
 def write_full_bundle(folder: Path) -> None:
-    """Make a bundle of the published sizes, without a text encoder, as an import does."""
+    """Import random checkpoints of the published sizes, without a text encoder."""
     from slt.bundle.convert import Sources, import_bundle
     from tests.published import random_weights, write_tokenizer
 
@@ -92,7 +92,7 @@ def write_full_bundle(folder: Path) -> None:
 
 
 def compare(scratch: Path, *, runs: int, run: Callable[[Path, str, str], dict[str, Any]]) -> None:
-    """Print a line for every stage and way: seconds, how many times as fast, memory, difference."""
+    """Print a row per stage and variant: seconds, speed-up, memory, difference."""
     print(f"{torch.get_num_threads()} threads; of {runs} runs the fastest counts\n")
     print("| stage | way | s | times as fast | peak memory, GiB | largest difference |\n|---|---|---|---|---|---|")
     best: dict[str, dict[str, dict[str, Any]]] = {}
@@ -105,46 +105,46 @@ def compare(scratch: Path, *, runs: int, run: Callable[[Path, str, str], dict[st
         for way, one in best[stage].items():
             times = best[stage][ways[0]]["s"] / one["s"]
             print(f"| {stage} | {way} | {one['s']:.2f} | {times:.2f} | {one['peak']:.1f} | {one['off']} |", flush=True)
-    tell_bounds(best)
+    print_bounds(best)
 
 
-def in_its_own_process(scratch: Path, stage: str, way: str) -> dict[str, Any]:
+def in_new_process(scratch: Path, stage: str, way: str) -> dict[str, Any]:
     command = [sys.executable, __file__, CHILD, str(scratch), stage, way]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def measure(scratch: Path, stage: str, way: str) -> dict[str, Any]:
-    """Run one stage in one way; what it makes is kept for the next stage, or compared with what is kept."""
+    """Run one variant of a stage; save its result for the next stage, or compare it with the saved one."""
     os.environ["SLT_HOME"] = str(scratch / "home")
     result = STEPS[stage.partition(",")[0]](scratch, way, 4 if stage.endswith("languages") else 1)
-    made, kept = result.pop("made", None), scratch / f"{stage}.pt"
+    made, saved = result.pop("made", None), scratch / f"{stage}.pt"
     off = "-"
     if isinstance(made, torch.Tensor):
-        off = f"{(made - torch.load(kept)).abs().max().item():.1e}" if kept.exists() else "-"
-    elif made is not None and kept.exists():
-        same = [one == other for one, other in zip(made, torch.load(kept), strict=True)]
+        off = f"{(made - torch.load(saved)).abs().max().item():.1e}" if saved.exists() else "-"
+    elif made is not None and saved.exists():
+        same = [one == other for one, other in zip(made, torch.load(saved), strict=True)]
         off = f"{same.count(False)} of {len(same)} texts"
     if made is not None and way == PLAIN:
-        torch.save(made, kept)
+        torch.save(made, saved)
     return {**result, "off": off, "peak": peak_memory()}
 
 
 def peak_memory() -> float:
-    """Return the largest memory this process had, in GiB; getrusage would tell of the process that started it too."""
+    """Return the peak memory of this process in GiB; getrusage would include its parent."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 2**20
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
-    """Return how long a call takes, and its result."""
+    """Return the duration of a call in seconds, and its result."""
     before = time.perf_counter()
     result = call()
     return time.perf_counter() - before, result
 
 
 def models(scratch: Path, way: str) -> Any:
-    """Return a bundle's models, loaded for one of the ways."""
+    """Load the encoder and decoder for a variant."""
     from benchmarks.baseline import restore_original_modules
     from slt.bundle.load import load_bundle
 
@@ -157,7 +157,7 @@ def models(scratch: Path, way: str) -> Any:
 
 
 def extractor(scratch: Path, way: str) -> Any:
-    """Return a bundle's extractor, loaded for one of the ways."""
+    """Load the extractor for a variant."""
     from benchmarks.baseline import restore_original_modules
     from slt.frontend.base import Settings
     from slt.frontend.registry import load_frontend
@@ -171,7 +171,7 @@ def extractor(scratch: Path, way: str) -> Any:
 
 
 def load(scratch: Path, way: str, _: int) -> dict[str, Any]:
-    """Load all models; what they import is imported before."""
+    """Load all models, without the time of imports."""
     import slt.text.sonar.model  # noqa: F401
     from benchmarks.baseline import load_at_random_first
 
@@ -181,7 +181,7 @@ def load(scratch: Path, way: str, _: int) -> dict[str, Any]:
 
 
 def crop(scratch: Path, way: str, _: int) -> dict[str, Any]:
-    """Find and cut out the signer; keeps nothing, as the ways to look for faces differ."""
+    """Detect and crop the signer; results are not compared, because the detectors differ."""
     from benchmarks.baseline import crop_whole_video
     from slt.assets.store import find_bundle
     from slt.video.crop import find_signer
@@ -201,7 +201,7 @@ def crop(scratch: Path, way: str, _: int) -> dict[str, Any]:
 
 
 def features(scratch: Path, way: str, _: int) -> dict[str, Any]:
-    """Turn the clip's windows into features."""
+    """Compute the features of the clip's windows."""
     from benchmarks.baseline import MaskedHiera
     from slt.frontend.base import ClipSource
     from slt.models.signhiera import normalise
@@ -221,7 +221,7 @@ def features(scratch: Path, way: str, _: int) -> dict[str, Any]:
 
 
 class FlopCount:
-    """Counts the floating-point operations of an extractor's products while it runs."""
+    """Counts the floating-point operations of an extractor's matrix products."""
 
     def __init__(self, extractor: Any) -> None:
         from slt.models.cpu_kernels import is_linear
@@ -242,7 +242,7 @@ class FlopCount:
 
 
 def embedding(scratch: Path, way: str, _: int) -> dict[str, Any]:
-    """Embed the features the public way found."""
+    """Embed the features of the public pipeline."""
     from slt.pipeline.segment import encode
 
     loaded, found = models(scratch, way), torch.load(scratch / "features.pt")
@@ -251,7 +251,7 @@ def embedding(scratch: Path, way: str, _: int) -> dict[str, Any]:
 
 
 def text(scratch: Path, way: str, n_langs: int) -> dict[str, Any]:
-    """Search texts for the embedding the public way found, in one language or several."""
+    """Decode the embedding of the public pipeline, in one or several languages."""
     from benchmarks.baseline import translate_one_by_one
 
     loaded, found = models(scratch, way), torch.load(scratch / "embedding.pt")[None]
@@ -279,8 +279,8 @@ STEPS: dict[str, Callable[[Path, str, int], dict[str, Any]]] = {
 }
 
 
-def tell_bounds(best: dict[str, dict[str, dict[str, Any]]]) -> None:
-    """Print what the machine can do at most, and what share of it the two stages that take the time reach."""
+def print_bounds(best: dict[str, dict[str, dict[str, Any]]]) -> None:
+    """Print the machine's peak performance, and the fraction of it reached by the two slowest stages."""
     peak, bandwidth = matmul_peak(), read_bandwidth()
     print(f"\nthis machine, float32: products at {peak / 1e9:.0f} GFLOP/s, memory read at {bandwidth / 1e9:.1f} GB/s\n")
     print("| stage | bound by | s at the bound | share reached |\n|---|---|---|---|")
@@ -298,13 +298,13 @@ def tell_bounds(best: dict[str, dict[str, dict[str, Any]]]) -> None:
 
 
 def matmul_peak() -> float:
-    """Return the floating-point operations per second of a large product."""
+    """Return the FLOP/s of a large matrix product."""
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
     return 2 * 2048**3 / min(timed(lambda: a @ b)[0] for _ in range(4))
 
 
 def read_bandwidth() -> float:
-    """Return the bytes per second of a product of a matrix, larger than any cache, and a vector."""
+    """Return the bytes/s read by a matrix-vector product larger than any cache."""
     a, b = torch.randn(2**16, 2**11), torch.randn(2**11)
     return a.nbytes / min(timed(lambda: a @ b)[0] for _ in range(4))
 

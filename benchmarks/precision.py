@@ -1,10 +1,10 @@
-"""What each precision costs: features, embeddings and texts of the demo model beside those in float32.
+"""Effect of numerical precision on features, embeddings and texts of the demo model, relative to float32.
 
-    python benchmarks/precision.py            # 100 newly drawn clips, minutes
+    python benchmarks/precision.py            # 100 new synthetic clips; minutes
     python benchmarks/precision.py --clips 8
 
-Half precision is measured both ways there are on a CPU: with the arithmetic in float32, and, as on a processor with
-instructions for it or on a GPU, with all of it in half precision.
+Half precision is measured with arithmetic in float32, and with all arithmetic in half precision, as on a GPU or a CPU
+with native instructions.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ WAYS = {
     "float16 throughout": ("float16", None, True),
     "text in int8": ("float32", "int8", True),
 }
-"""Each with its dtype, the text decoder's, and whether the processor is taken to have instructions for it."""
+"""Variant → (dtype, dtype of the text decoder, whether native instructions are assumed)."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=77, help="of the clips; the demo model has seen none of this seed")
+    parser.add_argument("--seed", type=int, default=77, help="seed of the clips; not used in training the demo model")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_corpus(Path(folder), {"test": options.clips}, options.seed)["test"]
-        tell(read_clips(manifest))
+        print_table(read_clips(manifest))
 
 
-def tell(clips: list[LabelledClip]) -> None:
-    """Print a line for every way."""
+def print_table(clips: list[LabelledClip]) -> None:
+    """Print one row per variant."""
     print(f"{len(clips)} clips, {' and '.join(LANGUAGES)}, beam 5\n")
     print("| precision | features, relative | embedding, cosine | texts that differ | BLEU | score of a text |")
     print("|---|---|---|---|---|---|")
     full: list[Translation] = []
-    for way, (dtype, text_dtype, own_instructions) in WAYS.items():
+    for way, (dtype, text_dtype, native) in WAYS.items():
         is_native_dtype = cpu_kernels.is_native_dtype
-        cpu_kernels.is_native_dtype = (lambda _: True) if own_instructions else (lambda asked: asked == torch.float32)
+        cpu_kernels.is_native_dtype = (lambda _: True) if native else (lambda one: one == torch.float32)
         try:
             translator = Translator("demo", device="cpu", dtype=dtype, text_dtype=text_dtype)
             found = [translator.translate(clip.video, LANGUAGES) for clip in clips]
@@ -64,7 +64,7 @@ def tell(clips: list[LabelledClip]) -> None:
 
 
 def deviations(found: list[Translation], full: list[Translation], clips: list[LabelledClip]) -> list[str]:
-    """Return the cells of one line."""
+    """Return the cells of one row."""
     pairs = list(zip(found, full, strict=True))
     features = max(float((one.features - other.features).norm() / other.features.norm()) for one, other in pairs)
     cosine = min(float(torch.cosine_similarity(one.embedding, other.embedding, dim=0)) for one, other in pairs)

@@ -1,11 +1,11 @@
-"""From a video file to the extractor's windows: the published pipeline's way, re-told, against ours, by detector.
+"""Preprocessing from video file to windows: a reimplementation of the published pipeline against ours, by detector.
 
-    python benchmarks/preprocessing.py --scratch DIR                # a minute of 1080p, every way
-    python benchmarks/preprocessing.py --scratch DIR --seconds 600 --only slt   # ten minutes: does memory stay flat?
+    python benchmarks/preprocessing.py --scratch DIR                # one minute of 1080p, all variants
+    python benchmarks/preprocessing.py --scratch DIR --seconds 600 --only slt   # ten minutes: peak memory
 
-The way re-told decodes the whole video into memory, looks for faces in every 16th full-size frame one after another,
-computes optical flow on every frame once it has seen two faces, and crops at the end. Each way runs in a process of
-its own; memory is the peak above what the process held when its libraries were loaded. The signer is drawn.
+The reimplementation ("re-told") decodes the whole video into memory, detects faces in every 16th full-size frame,
+computes optical flow on every frame if there are two faces, and crops at the end. Each variant runs in a separate
+process; memory is the peak above that of the loaded libraries. The signer is synthetic.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ WAYS = (RETOLD, "dlib-hog", "dlib-hog-fast", "mediapipe", "auto")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scratch", type=Path, required=True, help="where the video is made, and found again")
-    parser.add_argument("--seconds", type=int, default=60, help="how long it is")
-    parser.add_argument("--people", type=int, default=1, choices=(1, 2), help="with two, motion decides")
-    parser.add_argument("--only", choices=("slt", *WAYS), help="slt: all but the way re-told")
+    parser.add_argument("--scratch", type=Path, required=True, help="folder of the video, which is reused")
+    parser.add_argument("--seconds", type=int, default=60, help="duration of the video")
+    parser.add_argument("--people", type=int, default=1, choices=(1, 2), help="with two, motion selects the signer")
+    parser.add_argument("--only", choices=("slt", *WAYS), help="slt: all but the reimplementation")
     parser.add_argument("--child", nargs=2, metavar=("WAY", "VIDEO"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -49,18 +49,18 @@ def main() -> None:
     for way in ways:
         found = run(way, video, options.scratch)
         first = first or found
-        exact = exact or found["box"]  # the first two ways find the same
+        exact = exact or found["box"]  # the first two variants agree
         print(row(way, found, first["seconds"], exact), flush=True)
 
 
 def run(way: str, video: Path, scratch: Path) -> dict[str, object]:
-    """Measure one way in a process of its own."""
+    """Measure one variant in a separate process."""
     command = [sys.executable, __file__, "--scratch", str(scratch), "--child", way, str(video)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def row(way: str, found: dict[str, object], baseline_s: float, exact: list[float]) -> str:
-    """Return one line of the table."""
+    """Return one table row."""
     from slt.video.boxes import Box, iou
 
     ratio = f"{baseline_s / found['seconds']:.2f}"
@@ -70,8 +70,8 @@ def row(way: str, found: dict[str, object], baseline_s: float, exact: list[float
 
 
 def measured(way: str, video: str) -> dict[str, object]:
-    """Take one way to the windows' pixels; return its seconds, its memory and the box it found."""
-    import cv2  # noqa: F401 - what libraries take is not counted
+    """Run one variant; return its seconds, memory, and signer box."""
+    import cv2  # noqa: F401 - memory of libraries is not counted
     import dlib
 
     import slt.pipeline.translator  # noqa: F401
@@ -80,7 +80,7 @@ def measured(way: str, video: str) -> dict[str, object]:
     if way not in (RETOLD, "auto"):
         load_detector(way)
     dlib.get_frontal_face_detector()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = status_mb("VmRSS")
     begun, cpu_begun = time.perf_counter(), time.process_time()
     box, method = retold(video) if way == RETOLD else ours(video, way)
@@ -90,7 +90,7 @@ def measured(way: str, video: str) -> dict[str, object]:
 
 
 def status_mb(field: str) -> float:
-    """Return one of the sizes the kernel tells of this process."""
+    """Return a memory field of /proc/self/status in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1000
 
@@ -113,7 +113,7 @@ def ours(video: str, detector: str) -> tuple[tuple[float, ...], str]:
 
 
 def retold(video: str) -> tuple[tuple[float, ...], str]:
-    """The whole video in memory, one look after another, flow on every frame."""
+    """Whole video in memory, sequential face detection, optical flow on every frame."""
     import cv2
     import dlib
 
@@ -127,17 +127,17 @@ def retold(video: str) -> tuple[tuple[float, ...], str]:
         frames.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
     find = dlib.get_frontal_face_detector()
     greys = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames[::EVERY])
-    seen = [[grow(Box(one.left(), one.top(), one.right(), one.bottom())) for one in find(grey, 1)] for grey in greys]
+    faces = [[grow(Box(one.left(), one.top(), one.right(), one.bottom())) for one in find(grey, 1)] for grey in greys]
     method, box = "mean of faces", None
-    if max(map(len, seen)) > 1:
+    if max(map(len, faces)) > 1:
         flows = [flow_magnitude(before, frame) for before, frame in zip([None, *small(frames)], frames, strict=False)]
 
         def motion(tracks: list) -> dict:
             sightings = [sighting for track in tracks for sighting in track]
             return {sighting: inside(flows[sighting[0] * EVERY], sighting[1]) for sighting in sightings}
 
-        method, box = "moving face", choose_track(link_tracks(seen), len(seen), motion)
-    box = box or mean_box([boxes[0] for boxes in seen if boxes])
+        method, box = "moving face", choose_track(link_tracks(faces), len(faces), motion)
+    box = box or mean_box([boxes[0] for boxes in faces if boxes])
     crops = np.stack([crop_resize(frame, box, SIZE) for frame in frames])
     for window in plan_windows(len(crops), FPS):
         crops[window.indices]
@@ -145,7 +145,7 @@ def retold(video: str) -> tuple[tuple[float, ...], str]:
 
 
 def small(frames: list) -> Iterator[np.ndarray]:
-    """Yield what flow is computed on: grey, at a quarter of the size."""
+    """Yield frames in grey at a quarter of the size, for optical flow."""
     import cv2
 
     for frame in frames:
@@ -158,7 +158,7 @@ def inside(flow: np.ndarray, box: tuple[float, ...]) -> float:
 
 
 def make_video(path: Path, seconds: int, people: int) -> None:
-    """Write a drawn signer, enlarged, before a background that moves; what lasts over a minute repeats its first."""
+    """Write an enlarged synthetic signer before a moving background; after a minute the video repeats."""
     path.parent.mkdir(parents=True, exist_ok=True)
     minutes, rest = divmod(seconds, 60)
     part = path.with_suffix(".part.mp4")
@@ -166,7 +166,7 @@ def make_video(path: Path, seconds: int, people: int) -> None:
         encode(part, seconds * FPS, people)
     else:
         if rest:
-            raise SystemExit(f"--seconds {seconds}: over a minute, whole minutes only")
+            raise SystemExit(f"found --seconds {seconds}, expected at most 60 or a multiple of 60")
         minute = path.with_name(f"signing-{people}-60s.mp4")
         if not minute.exists():
             make_video(minute, 60, people)
@@ -175,7 +175,7 @@ def make_video(path: Path, seconds: int, people: int) -> None:
 
 
 def encode(path: Path, n_frames: int, people: int) -> None:
-    """Encode the frames; the second person, if any, stands still."""
+    """Encode the frames; a second person does not move."""
     import av
     import cv2
 
@@ -201,7 +201,7 @@ def encode(path: Path, n_frames: int, people: int) -> None:
 
 
 def repeat(source: Path, target: Path, times: int) -> None:
-    """Write a video several times after itself, without encoding it anew."""
+    """Concatenate a video with itself, without re-encoding."""
     import av
 
     with av.open(str(target), "w") as container:

@@ -1,9 +1,9 @@
-"""Do several readings of a clip give better texts than one, and does the agreement tell right texts from wrong ones?
+"""Effect of reranking several readings on translation quality, and calibration of the agreement.
 
-Noisy drawn signing, through the shipped model: pixels get Gaussian noise, and up to a quarter of the clip stands still.
-Prints BLEU and the share of texts that are right to the letter, read once and with --rerank; how well score and
-agreement separate right from wrong (area under the ROC curve); and the logistic curve of the agreement for the card,
-fitted on every other clip and judged on the rest.
+Noisy synthetic videos, demo model: Gaussian noise on pixels, and frozen frames in up to a quarter of the clip. Prints
+BLEU and exact matches without and with --rerank; how well score and agreement separate correct from wrong texts (area
+under the ROC curve); and the logistic calibration of the agreement for the card, fitted on every other clip and
+evaluated on the rest.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from slt.pipeline.translator import Translator
 from slt.text.decoder import Hypothesis
 
 LANG = "eng_Latn"
-LEVELS = (0.0, 0.2, 0.3, 0.45, 0.6)  # of the noise; its standard deviation is 60 grey levels times this
+LEVELS = (0.0, 0.2, 0.3, 0.45, 0.6)  # noise; standard deviation in units of 60 grey levels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """One spoilt clip, read once and several times."""
+    """Translations of one noisy clip without and with reranking."""
 
     level: float
     reference: str
@@ -38,11 +38,11 @@ class Reading:
 
     @property
     def right(self) -> bool:
-        """Whether the reranked text is that of the clip, to the letter."""
+        """Whether the reranked text equals the reference."""
         return self.again.text == self.reference
 
 
-def spoil(frames: NDArray[np.uint8], level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+def degrade(frames: NDArray[np.uint8], level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     noisy = frames + rng.normal(0, 60 * level, frames.shape)
     for _ in range(int(rng.integers(0, 1 + int(3 * level) + (level > 0)))):
         segment = int(len(frames) * rng.uniform(0.05, 0.15))
@@ -51,12 +51,12 @@ def spoil(frames: NDArray[np.uint8], level: float, rng: np.random.Generator) -> 
     return noisy.clip(0, 255).astype(np.uint8)
 
 
-def read_all(n_clips: int, seed: int) -> list[Reading]:
+def translate_clips(n_clips: int, seed: int) -> list[Reading]:
     translator, rng, readings = Translator("demo"), np.random.default_rng(seed), []
     with tempfile.TemporaryDirectory() as folder, log.bars() as bars:
         for number, clip in enumerate(plan_corpus({"test": n_clips}, seed)):
             level, video = LEVELS[number % len(LEVELS)], Path(folder) / "clip.mp4"
-            write_video(video, spoil(draw_clip(clip)[0], level, rng))
+            write_video(video, degrade(draw_clip(clip)[0], level, rng))
             once, again = (translator.translate(video, [LANG], rerank=rerank) for rerank in (False, True))
             readings.append(
                 Reading(level=level, reference=clip.text(LANG), once=once.texts[LANG][0], again=again.texts[LANG][0])
@@ -66,7 +66,7 @@ def read_all(n_clips: int, seed: int) -> list[Reading]:
 
 
 def area_under_curve(values: list[float], right: list[bool]) -> float:
-    """The chance that a right text has the greater value, ties counting half."""
+    """Return the probability that a correct text has the larger value; ties count half."""
     good, bad = (np.array([v for v, r in zip(values, right, strict=True) if r == which]) for which in (True, False))
     return float(((good[:, None] > bad).mean() + (good[:, None] >= bad).mean()) / 2)
 
@@ -90,7 +90,7 @@ def fit(agreements: list[float], right: list[bool]) -> tuple[float, float]:
 
 
 def calibration_error(chances: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Expected calibration error over ten bins of equally many texts."""
+    """Return the expected calibration error over ten bins of equal size."""
     bins = np.array_split(chances.argsort(), 10)
     return float(sum(abs(chances[one].mean() - right[one].mean()) * len(one) for one in bins) / len(right))
 
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=300)
     parser.add_argument("--seed", type=int, default=2024)
     arguments = parser.parse_args()
-    readings = read_all(arguments.clips, arguments.seed)
+    readings = translate_clips(arguments.clips, arguments.seed)
     print("| noise | clips | once: BLEU | right | --rerank: BLEU | right |\n|---|---|---|---|---|---|")
     for level in (*LEVELS, None):
         some = [one for one in readings if level in (None, one.level)]

@@ -1,11 +1,11 @@
-"""Finding sentences in continuous signing: how many are found, how exactly, and what it costs the translation.
+"""Sentence segmentation of continuous signing: recall, precision, IoU, and effect on translation.
 
-    python benchmarks/segmentation.py                 # 4 talks of 20 sentences, some minutes
-    python benchmarks/segmentation.py --talks 1       # a quick look
+    python benchmarks/segmentation.py                 # 4 videos of 20 sentences; minutes
+    python benchmarks/segmentation.py --talks 1       # quick check
 
-Drawn signers of the test split sign one sentence after another and rest in between; none of these talks was looked at
-while thresholds were chosen. A sentence is found when a segment overlaps it with IoU >= 0.5. Texts of found segments
-are compared with those of oracle spans: the true times, with the 0.2 s of rest that the model was trained on.
+Synthetic signers of the test split sign sentences with rests in between; thresholds were chosen on other videos. A
+sentence is found if a segment overlaps it with IoU >= 0.5. Texts of found segments are compared with those of oracle
+spans: the true times, with the 0.2 s of rest that the model was trained on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from slt.pipeline.translator import Translator
 from slt.segmentation.stream import find_sentences
 
 FPS = 25.0
-FIRST_SEED = 100  # earlier ones were looked at while thresholds were chosen
+FIRST_SEED = 100  # earlier seeds were used for choosing thresholds
 RESTS = ((0.5, 2.0), (0.4, 0.8))
 FOUND = 0.5
 LEAD_S = 0.2
@@ -38,14 +38,14 @@ Film = list[np.ndarray]
 
 @dataclass
 class Tally:
-    """What became of the sentences of some talks."""
+    """Counts of sentences and segments."""
 
     n_signed: int = 0
     n_segments: int = 0
     overlaps: list[float] = field(default_factory=list)
 
     def add(self, signed: Sequence[Span], segments: Sequence[Span]) -> dict[int, int]:
-        """Count one talk; return the segment that goes with each sentence found."""
+        """Count one video; return sentence → segment of the matches."""
         pairs = sorted(
             ((iou(one, other), i, j) for i, one in enumerate(signed) for j, other in enumerate(segments)), reverse=True
         )
@@ -59,7 +59,7 @@ class Tally:
         return matched
 
     def cells(self) -> str:
-        """Return the cells of a table: sentences, found, precision, mean IoU."""
+        """Return table cells: sentences, found, precision, mean IoU."""
         hits = len(self.overlaps)
         return (
             f"{self.n_signed} | {hits / self.n_signed:.1%} | {hits / max(self.n_segments, 1):.1%} | "
@@ -76,10 +76,10 @@ def main() -> None:
     for rest in RESTS:
         talks = [plan_talk(options.sentences, FIRST_SEED + seed, rest_s=rest) for seed in range(options.talks)]
         films = [[cv2.resize(frame, (96, 96)) for frame in talk.frames()] for talk in talks]
-        for name, (spoil, fps) in SPOILS.items():
+        for name, (degrade, fps) in DEGRADATIONS.items():
             tally = Tally()
             for talk, film in zip(talks, films, strict=True):
-                tally.add(spans_of(talk), find(spoil(film), fps))
+                tally.add(spans_of(talk), find(degrade(film), fps))
             print(f"| {rest[0]} to {rest[1]} | {name} | {tally.cells()} |", flush=True)
     print("\n| rest, s | spans | language | sentences | BLEU | to the letter |\n|---|---|---|---|---|---|")
     for rest in RESTS:
@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def compare_texts(talks: Sequence[Talk], rest: Span) -> None:
-    """Translate talks through H.264 and the demo model, by oracle spans and by found ones; print the scores."""
+    """Translate H.264 videos with the demo model by oracle spans and by found segments; print the scores."""
     translator = Translator("demo")
     texts: dict[tuple[str, str], list[str]] = {(way, lang): [] for way in ("oracle", "found") for lang in LANGUAGES}
     truth: dict[str, list[str]] = {lang: [] for lang in LANGUAGES}
@@ -117,7 +117,7 @@ def compare_texts(talks: Sequence[Talk], rest: Span) -> None:
 
 
 def find(film: Iterable[np.ndarray], fps: float) -> list[Span]:
-    """Return the spans of the sentences in a film, in its own seconds."""
+    """Return the (start, end) of the sentences in a video, in seconds."""
     timed = ((number / fps, frame) for number, frame in enumerate(film))
     return [(one.start_s, one.end_s) for one in find_sentences(timed, fps=fps)]
 
@@ -137,7 +137,7 @@ def noisy(film: Film) -> Film:
 
 
 def shaken(film: Film) -> Film:
-    """Let the camera wander by a pixel of 96 or so, anew in every frame."""
+    """Simulate camera shake of about 1 of 96 pixels per frame."""
     rng, place, moved = np.random.default_rng(1), np.zeros(2), []
     for frame in film:
         place = 0.9 * place + rng.normal(0, 0.4, 2)
@@ -147,13 +147,13 @@ def shaken(film: Film) -> Film:
 
 
 def lit(film: Film) -> Film:
-    """Let clouds pass: the light varies by 15 % within some seconds."""
+    """Vary the brightness by 15 % over several seconds."""
     light = 1 + 0.15 * np.sin(np.arange(len(film)) / 60)
     return [np.clip(frame * share, 0, 255).astype(np.uint8) for frame, share in zip(film, light, strict=True)]
 
 
 def small(film: Film) -> Film:
-    """Show the signer at half the size, in a wide picture."""
+    """Show the signer at half the size."""
     frames = []
     for frame in film:
         wide = np.full((96, 96, 3), frame[2, 2], dtype=np.uint8)
@@ -169,7 +169,7 @@ def at_rate(fps: float) -> Callable[[Film], Film]:
     return shown
 
 
-SPOILS: dict[str, tuple[Callable[[Film], Film], float]] = {
+DEGRADATIONS: dict[str, tuple[Callable[[Film], Film], float]] = {
     "as drawn": (lambda film: film, FPS),
     "noise, 10 grey levels": (noisy, FPS),
     "camera shakes": (shaken, FPS),

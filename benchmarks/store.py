@@ -1,10 +1,10 @@
-"""Features in a store against one ``.npy`` per clip: writing, reading at random, and how many files there are.
+"""Feature store against one ``.npy`` file per clip: writing, random reads, number of files.
 
     python benchmarks/store.py                   # 2,000 clips
-    python benchmarks/store.py --clips 20000     # 1 GB of each
+    python benchmarks/store.py --clips 20000     # 1 GB in each format
 
-Both are written and read in the same run; reads come from the page cache, each a clip of its own memory. A store's
-reads compare a checksum, those of ``.npy`` do not.
+Both are written and read in the same run; reads come from the page cache and copy a clip. The store verifies a checksum
+per read, ``.npy`` does not.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=2000)
     parser.add_argument("--reads", type=int, default=20_000)
-    parser.add_argument("--folder", type=Path, help="on the disk to be measured; the temporary folder if none")
+    parser.add_argument("--folder", type=Path, help="folder on the disk to measure; default: the temporary folder")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     lengths = rng.integers(20, 110, options.clips)
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def row(name: str, count: int, files: Callable[[], object], store: Callable[[], object]) -> None:
-    """Time both and print things per second."""
+    """Time both formats and print operations per second."""
     speeds = []
     for work in (files, store):
         began = time.perf_counter()

@@ -1,13 +1,13 @@
-"""Training steps of the sign encoder: speed, memory, share of the machine's measured matrix-multiply peak.
+"""Training steps of the sign encoder: speed, memory, fraction of the measured peak of matrix products.
 
-    python benchmarks/training.py                  # the demo's size, in a minute
+    python benchmarks/training.py                  # the demo's size; one minute
     python benchmarks/training.py --full           # the published size (752 M parameters, random weights): 13 GB
     python benchmarks/training.py --full --device cuda --precision bf16 --rows 16384
 
-Each line is a process of its own, so that its peak memory is its own. Lengths are like How2Sign's; a step is forward,
-backward, clipping and AdamW on mean squared distance. "unsorted" cuts the same clips into batches as they come, which
-is what sorting by length saves. "packed" sets the clips of each sorted batch one behind the other into rows twice as
-long as the longest, with attention from no clip to another: no padding but at the rows' ends.
+Each row runs in a separate process, to measure its peak memory. Lengths follow How2Sign; a step is forward, backward,
+clipping and AdamW on the mean squared error. "unsorted" batches the same clips without sorting by length. "packed"
+concatenates the clips of each sorted batch into rows twice as long as the longest clip, with attention restricted to
+each clip, so only the ends of rows are padded.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="fp32", choices=DTYPES)
-    parser.add_argument("--rows", type=int, default=2048, help="time steps in a batch")
+    parser.add_argument("--rows", type=int, default=2048, help="time steps per batch")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
-    parser.add_argument("--only", choices=VARIANTS, help="measure one, print JSON")
+    parser.add_argument("--only", choices=VARIANTS, help="measure one variant, print JSON")
     options = parser.parse_args()
     if options.only:
         print(json.dumps(measure(options)))
@@ -75,7 +75,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     lengths = like_how2sign(4000)
     batches = unsorted(lengths, options.rows) if options.only == "unsorted" else sorted_batches(lengths, options.rows)
     chosen = batches[:: max(1, len(batches) // (options.steps + 1))][: options.steps + 1]
-    step(model, optimizer, chosen[0], lengths, config, options)  # makes AdamW's averages, compiles
+    step(model, optimizer, chosen[0], lengths, config, options)  # warm-up: AdamW state, compilation
     begun = time.perf_counter()
     for batch in chosen[1:]:
         step(model, optimizer, batch, lengths, config, options)
@@ -90,7 +90,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
         "clips": clips / seconds,
         "padding": 1 - rows / padded,
         "memory": peak_memory(options.device),
-        "flops": 6 * (reading * rows + pooling * clips) / seconds,  # of real time steps: padding is waste
+        "flops": 6 * (reading * rows + pooling * clips) / seconds,  # of real time steps, without padding
     }
 
 
@@ -112,20 +112,20 @@ def plain(model: SonarT5, batch: FeatureBatch) -> torch.Tensor:
 
 
 def packed(model: SonarT5, batch: FeatureBatch) -> torch.Tensor:
-    """Return (B, D) embeddings, as ``plain`` does, the encoder reading rows of several clips."""
+    """Return the (B, D) embeddings of ``plain``, with rows of several clips in the encoder."""
     clips, lengths = batch.clips(), batch.lengths.tolist()
     rows = fill_rows(lengths, room=2 * max(lengths))
     reading = FeatureBatch.of([torch.cat([clips[i] for i in row]) for row in rows])
-    owner = torch.full(reading.features.shape[:2], -1, device=reading.features.device)  # of each time step, which clip
+    owner = torch.full(reading.features.shape[:2], -1, device=reading.features.device)  # clip index of each time step
     for number, row in enumerate(rows):
         owner[number, : sum(lengths[i] for i in row)] = torch.repeat_interleave(
             torch.tensor(row, device=owner.device), torch.tensor([lengths[i] for i in row], device=owner.device)
         )
-    apart = (owner[:, None, :, None] != owner[:, None, None, :]).float() * torch.finfo(torch.float32).min
-    states, bias = model.encoder.feature_projection(reading.features), None  # T5's own forward takes no such mask
+    mask = (owner[:, None, :, None] != owner[:, None, None, :]).float() * torch.finfo(torch.float32).min
+    states, bias = model.encoder.feature_projection(reading.features), None  # T5's forward accepts no such mask
     places = torch.arange(owner.shape[1], device=owner.device)
-    for block in model.encoder.block:  # a clip's distances to itself stay what they are
-        states, bias = block(states, attention_mask=apart, position_bias=bias, cache_position=places)[:2]
+    for block in model.encoder.block:  # distances within a clip do not change
+        states, bias = block(states, attention_mask=mask, position_bias=bias, cache_position=places)[:2]
     states = model.encoder.dropout(model.encoder.final_layer_norm(states))
     order = [i for row in rows for i in row]
     parts = dict(zip(order, states[owner >= 0].split([lengths[i] for i in order]), strict=True))
@@ -140,7 +140,7 @@ def packed(model: SonarT5, batch: FeatureBatch) -> torch.Tensor:
 
 
 def fill_rows(lengths: list[int], room: int) -> list[list[int]]:
-    """Return clips by row, longest first, each into the first row that has room."""
+    """Return clip indices per row: first-fit, longest first."""
     rows: list[list[int]] = []
     left: list[int] = []
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
@@ -154,7 +154,7 @@ def fill_rows(lengths: list[int], room: int) -> list[list[int]]:
 
 
 def like_how2sign(n_clips: int) -> list[int]:
-    """Return lengths in features, 12.5 a second: mean about 6.6 s, at most 46 s."""
+    """Return lengths in features (12.5 per second): mean about 6.6 s, at most 46 s."""
     seconds = np.clip(np.random.default_rng(0).lognormal(np.log(5.2), 0.7, n_clips), 0.3, 46)
     return np.maximum(1, (seconds * 12.5).astype(int)).tolist()
 
@@ -175,7 +175,7 @@ def unsorted(lengths: list[int], rows: int) -> list[list[int]]:
 
 
 def matmul_peak(device: str, dtype: torch.dtype) -> float:
-    """Return the best rate, in FLOP/s, of a large product on this machine."""
+    """Return the best FLOP/s of a large matrix product on this machine."""
     n = 2048 if device == "cpu" else 8192
     a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
     best = float("inf")
