@@ -123,7 +123,7 @@ def test_a_model_of_two_streams_is_evaluated_by_videos_only(slt, both_bundle, si
     assert slt(*words, "--model", siglip_bundle).code == 0
     outcome = slt(*words, "--model", both_bundle)
     assert outcome.code == 2
-    assert "reads keypoints and siglip together, and --features names one store" in outcome.err
+    assert "expected two streams: the model on-both reads keypoints and siglip" in outcome.err
     outcome = slt("extract-features", drawn, "--model", both_bundle, "--out", tmp_path / "b")
     assert outcome.code == 2
     assert "run it twice: with --extractor keypoints" in outcome.err
