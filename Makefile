@@ -63,10 +63,13 @@ slurm-test: env ## run jobs on the Slurm that this machine belongs to: an array,
 bench: env ## measure SignHiera against timm's own forward pass
 	@$(VENV)/bin/python benchmarks/extractor.py
 
+# One lock for both Pythons; then that each has a wheel of every package for the oldest C library that we promise.
 lock: env ## solve the environment anew after a change of pyproject.toml; UPGRADE=1 takes the newest of everything
 	@UV_CUSTOM_COMPILE_COMMAND='make lock' $(VENV)/bin/uv pip compile pyproject.toml --quiet --extra dev \
-		--generate-hashes --only-binary :all: --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+		--universal --python-version 3.11 --fork-strategy fewest --generate-hashes --only-binary :all: \
 		--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) --output-file environment.lock
+	@for python in 3.11 3.12; do $(VENV)/bin/uv pip compile environment.lock --quiet --no-deps --only-binary :all: \
+		--python-version $$python --python-platform x86_64-manylinux_2_28 --output-file /dev/null || exit; done
 	@docker/make-env.sh $(VENV)
 
 docs: env ## renew the parts of docs/ that are made from code
