@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from slt.core.errors import SltError
     from slt.data.corpora.listing import Listing
     from slt.data.corpora.plan import Part, Plan
+    from slt.data.corpora.registry import Corpus
 
 app = typer.Typer(no_args_is_help=True, help="Convert a corpus into manifests for training and evaluation.")
 
@@ -22,6 +23,10 @@ Lists = Annotated[
     list[Path], typer.Option("--csv", metavar="FILE", help="The corpus's own list of sentences; may be repeated.")
 ]
 Videos = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder tree of its videos; without it, texts only.")]
+Clips = Annotated[
+    Path | None,
+    typer.Option("--clips", metavar="DIR", help="Folder of ready-made clips, one file per row; instead of --videos."),
+]
 NoCut = Annotated[
     bool, typer.Option("--no-cut", help="Refer to segments of the long videos; nothing is encoded or copied.")
 ]
@@ -70,23 +75,27 @@ def synthetic(
 
 
 @app.command()
-def how2sign(csv: Lists, out: Out, videos: Videos = None, no_cut: NoCut = False, split: SplitName = None) -> None:
-    """Convert How2Sign (American Sign Language, English) into manifests, from its CSV files and full videos.
+def how2sign(
+    csv: Lists, out: Out, videos: Videos = None, clips: Clips = None, no_cut: NoCut = False, split: SplitName = None
+) -> None:
+    """Convert How2Sign (American Sign Language, English) into manifests, from its CSV files and its videos or clips.
 
-    Takes the realigned files, as they are downloaded, separated by tabs, or by commas as in some copies. Each sentence
-    becomes a clip: an H.264 file without sound, of exactly the frames from its start to before its end; with --no-cut,
-    a segment of the long video that is decoded when it is needed.
+    Takes the realigned files, as they are downloaded, separated by tabs, or by commas as in some copies. With --videos
+    (the full videos) each sentence becomes a clip: an H.264 file without sound, of exactly the frames from its start
+    to before its end; with --no-cut, a segment of the long video that is decoded when it is needed. With --clips the
+    manifests name the ready-made clips SENTENCE_NAME.mp4, front or side view; these are cut with the original stamps,
+    which lie beside the signing.
 
     Prints the manifest of every split. prepare.json in the folder has all counts, and every row that is in no
     manifest, with the reason.
 
     Example: slt prepare how2sign --csv how2sign_realigned_val.csv --videos raw_videos --out how2sign
+
+    Example: slt prepare how2sign --csv how2sign_realigned_val.csv --clips val_rgb_front_clips --out how2sign
     """
-    from slt.data.corpora.listing import read_listing
     from slt.data.corpora.registry import HOW2SIGN
 
-    listings = {path: read_listing(HOW2SIGN, path, split=split) for path in csv}
-    _prepare(HOW2SIGN.name, listings, videos, out, cut=not no_cut, split=split)
+    _prepare_cuttable(HOW2SIGN, csv, out, videos=videos, clips=clips, cut=not no_cut, split=split)
 
 
 @app.command()
@@ -101,7 +110,7 @@ def phoenix(csv: Lists, out: Out, videos: Videos = None, split: SplitName = None
     from slt.data.corpora.registry import PHOENIX
 
     listings = {path: read_listing(PHOENIX, path, split=split) for path in csv}
-    _prepare(PHOENIX.name, listings, videos, out, split=split)
+    _prepare(PHOENIX.name, listings, videos, out, options={"split": split})
 
 
 @app.command()
@@ -117,21 +126,38 @@ def dailymoth(csv: Lists, out: Out, videos: Videos = None, split: SplitName = No
     from slt.data.corpora.registry import DAILYMOTH
 
     listings = {path: read_listing(DAILYMOTH, path, split=split) for path in csv}
-    _prepare(DAILYMOTH.name, listings, videos, out, split=split)
+    _prepare(DAILYMOTH.name, listings, videos, out, options={"split": split})
 
 
 @app.command()
-def openasl(csv: Lists, out: Out, videos: Videos = None, no_cut: NoCut = False) -> None:
-    """Convert OpenASL (American Sign Language, English) into manifests, from its TSV file and videos.
+def openasl(csv: Lists, out: Out, videos: Videos = None, clips: Clips = None, no_cut: NoCut = False) -> None:
+    """Convert OpenASL (American Sign Language, English) into manifests, from its TSV file and its videos or clips.
 
-    Videos are named by their YouTube ids. Clips become files, or segments, as for How2Sign.
+    Videos are named by their YouTube ids, clips by the column vid. With --videos, clips become files, or segments, as
+    for How2Sign.
 
     Example: slt prepare openasl --csv openasl-v1.0.tsv --videos raw --no-cut --out openasl
     """
-    from slt.data.corpora.listing import read_listing
     from slt.data.corpora.registry import OPENASL
 
-    _prepare(OPENASL.name, {path: read_listing(OPENASL, path) for path in csv}, videos, out, cut=not no_cut)
+    _prepare_cuttable(OPENASL, csv, out, videos=videos, clips=clips, cut=not no_cut)
+
+
+@app.command("youtube-asl")
+def youtube_asl(
+    csv: Lists, out: Out, videos: Videos = None, clips: Clips = None, no_cut: NoCut = False, split: SplitName = None
+) -> None:
+    """Convert YouTube-ASL (American Sign Language, English) into manifests, from a list of its clips.
+
+    The corpus itself is a list of video ids; two lists of clips made of it are in use. One has the columns vid_id,
+    start_frame, end_frame, fps and annotation, with clips named ID.START-END.mp4 by their frames; the other has
+    How2Sign's columns, with clips named by SENTENCE_NAME. For captions beside videos: slt prepare table --subtitles.
+
+    Example: slt prepare youtube-asl --csv metadata.csv --split train --clips clips --out youtube-asl
+    """
+    from slt.data.corpora.registry import YOUTUBE_ASL
+
+    _prepare_cuttable(YOUTUBE_ASL, csv, out, videos=videos, clips=clips, cut=not no_cut, split=split)
 
 
 @app.command()
@@ -176,13 +202,14 @@ def table(
     _check_lang(lang)
     if subtitles:
         listings = {subtitles: read_subtitles(subtitles, lang=lang, split=split)}
-        _prepare("subtitles", listings, videos, out, cut=not no_cut, split=split, lang=lang)
+        _prepare("subtitles", listings, videos, out, cut=not no_cut, options={"split": split, "lang": lang})
         return
     named = {"id": id_column, "video": video, "text": text, "start": start, "end": end, "split": split_column}
     columns = {what: name for what, name in named.items() if name is not None}
     corpus = own_table(columns, lang=lang, separator=separator)
     listings = {path: read_listing(corpus, path, split=split) for path in csv or ()}
-    _prepare(corpus.name, listings, videos, out, cut=not no_cut, split=split, lang=lang, **columns)
+    options = {"split": split, "lang": lang, **columns}
+    _prepare(corpus.name, listings, videos, out, cut=not no_cut, options=options)
 
 
 def _check_lang(lang: str | None) -> None:
@@ -192,6 +219,36 @@ def _check_lang(lang: str | None) -> None:
         check_languages([lang], tuple(LANGUAGE_NAMES))
 
 
+def _prepare_cuttable(
+    corpus: Corpus,
+    lists: list[Path],
+    out: Path,
+    *,
+    videos: Path | None,
+    clips: Path | None,
+    cut: bool,
+    split: str | None = None,
+) -> None:
+    """Prepare a corpus of long videos, or of the clips that somebody has cut of them already."""
+    from slt.core import log
+    from slt.core.errors import UserError
+    from slt.data.corpora.listing import read_listing
+    from slt.data.corpora.ready_made import as_ready_made, holds_ready_made
+
+    if clips and videos:
+        raise UserError("both --clips and --videos are given", fix="give the full videos, or the ready-made clips")
+    listings = {path: read_listing(corpus, path, split=split) for path in lists}
+    if videos and holds_ready_made(listings, corpus, videos):
+        log.say(f"{videos} holds ready-made clips and none of the full videos: they are taken as with --clips")
+        clips = videos
+    if not clips:
+        _prepare(corpus.name, listings, videos, out, cut=cut, options={"split": split})
+        return
+    listings = {path: as_ready_made(listing, corpus, clips) for path, listing in listings.items()}
+    options = {"split": split, "clips": "ready-made"}
+    _prepare(corpus.name, listings, clips, out, cut=False, options=options, clips_of=corpus)
+
+
 def _prepare(
     corpus: str,
     listings: Mapping[Path, Listing],
@@ -199,7 +256,8 @@ def _prepare(
     out: Path,
     *,
     cut: bool = True,
-    **options: str | None,
+    options: Mapping[str, str | None],
+    clips_of: Corpus | None = None,
 ) -> None:
     """Prepare what was read, print the manifests, and tell what was counted, what is missing and what failed."""
     from slt.core import log
@@ -210,16 +268,30 @@ def _prepare(
     plan = Plan(corpus=corpus, listings=listings, videos=videos, out=out, cut=cut, options=said)
     with log.bars() as bars:
         parts = prepare(plan, bars.update)
-    for listing in listings.values():
-        for warning in listing.warnings:
-            log.warn(warning)
+    for warning in dict.fromkeys(warning for listing in listings.values() for warning in listing.warnings):
+        log.warn(warning)
     for split, part in parts.items():
         log.say(_summary(split, part))
         log.result(str(out / f"{split}.tsv"))
     quirks = sum((Counter(listing.quirks) for listing in listings.values()), Counter())
     if quirks:
         log.say("in the lists: " + ", ".join(f"{what}: {n}" for what, n in quirks.items()))
-    _tell_failures(plan, parts)
+    missing = _not_as_published(clips_of, parts) if clips_of else {split: part.missing for split, part in parts.items()}
+    _tell_failures(plan, parts, sum(missing.values(), Counter()))
+
+
+def _not_as_published(corpus: Corpus, parts: Mapping[str, Part]) -> dict[str, Counter[str]]:
+    """Say which splits lack just the clips that were never published; return what else is missing."""
+    from slt.core import log
+    from slt.data.corpora.ready_made import missing_as_published
+
+    missing: dict[str, Counter[str]] = {}
+    for split, part in parts.items():
+        if explained := missing_as_published(corpus, split, part):
+            log.say(explained)
+        else:
+            missing[split] = part.missing
+    return missing
 
 
 def _summary(split: str, part: Part) -> str:
@@ -229,8 +301,8 @@ def _summary(split: str, part: Part) -> str:
     return f"{split}: {len(part.clips)} clips, {here} with video, {hours:.2f} h{done}"
 
 
-def _tell_failures(plan: Plan, parts: Mapping[str, Part]) -> None:
-    """Report missing videos; raise when rows failed, or videos that should be there are not.
+def _tell_failures(plan: Plan, parts: Mapping[str, Part], missing: Counter[str]) -> None:
+    """Report missing videos (→ how many clips are in them); raise when any should be there, or rows failed.
 
     Raises:
         ItemsFailed: each is listed.
@@ -242,7 +314,6 @@ def _tell_failures(plan: Plan, parts: Mapping[str, Part]) -> None:
 
     failures: list[tuple[str, SltError]] = [one for listing in plan.listings.values() for one in listing.failures]
     failures += [one for part in parts.values() for one in part.failures]
-    missing = sum((part.missing for part in parts.values()), Counter())
     if missing and plan.videos is None:
         clips = f"{missing.total()} clips have no video, since no --videos was given"
         log.warn(f"{clips}; {plan.out / NAME} lists the {len(missing)} videos they are in")

@@ -43,6 +43,13 @@ CHECKS = {
         Check(name="features", status="fail", expected="(N, one width), finite", fix="extract them again", drops=True),
         Check(name="decoding", status="fail", expected="videos can be read", fix=_CLEAN, drops=True),
         Check(name="oddities", status="warn", expected="nothing odd in videos", fix="look at these", drops=False),
+        Check(
+            name="no signing",
+            status="warn",
+            expected="somebody signs in every clip",
+            fix="leave them out of train; in a test set, say so beside your results",
+            drops=False,
+        ),
         Check(name="texts", status="warn", expected="a sentence each", fix=_CLEAN, drops=True),
         Check(
             name="long texts",

@@ -14,6 +14,7 @@ import numpy as np
 from slt.core.errors import SltError
 from slt.core.workers import workers
 from slt.data.corpora.listing import split_of
+from slt.data.corpora.registry import HOW2SIGN
 from slt.data.features.open import open_features
 from slt.data.features.store import Features
 from slt.data.findings import (
@@ -149,6 +150,8 @@ def _about_clip(entry: Entry) -> Iterator[Finding]:
         yield finding("video files", entry, f"{clip.video} is not there")
     if entry.video is None and not entry.has_features:
         yield finding("nothing to see", entry, "neither a video nor features")
+    if clip.id in HOW2SIGN.without_signing:
+        yield finding("no signing", entry, "this clip of How2Sign is known to show no signing")
     if not text and not clip.texts():
         yield finding("texts", entry, "no text")
     if len(text) > LONGEST_TEXT:

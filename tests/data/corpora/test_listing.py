@@ -4,7 +4,7 @@ import pytest
 
 from slt.core.errors import UserError
 from slt.data.corpora.listing import read_listing, read_subtitles, split_of
-from slt.data.corpora.registry import DAILYMOTH, HOW2SIGN, OPENASL, PHOENIX, own_table
+from slt.data.corpora.registry import DAILYMOTH, HOW2SIGN, OPENASL, PHOENIX, YOUTUBE_ASL, own_table
 
 H2S = "VIDEO_ID\tVIDEO_NAME\tSENTENCE_ID\tSENTENCE_NAME\tSTART_REALIGNED\tEND_REALIGNED\tSENTENCE\n"
 
@@ -209,3 +209,14 @@ def test_subtitles_become_clips(tmp_path):
 def test_a_folder_without_subtitles_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"there are no \.srt and no \.vtt files in"):
         read_subtitles(tmp_path, lang=None, split=None)
+
+
+def test_youtube_asl_counts_frames(listed):
+    header = "vid_id,start_frame,end_frame,annotation,nframes,fps,w,h,duration"
+    good = '-a1_b2c3d4E,150,270,"Well, hi.",120,25.0,1280,720,4.8'
+    listing = listed(YOUTUBE_ASL, "\n".join([header, good, "b,1,x,Hi.,1,25.0,1,1,1", "b,1,2,Hi.,1,0,1,1,1", ""]))
+    (clip,) = listing.clips
+    assert (clip.id, clip.video, clip.text) == ("-a1_b2c3d4E.000150-000270", "-a1_b2c3d4E", "Well, hi.")
+    assert (clip.start_s, clip.end_s) == (6.0, 10.8)
+    said = [error.message for _, error in listing.failures]
+    assert [one.startswith("its frame numbers or rate are none: ") for one in said] == [True, True]

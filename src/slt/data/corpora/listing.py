@@ -220,7 +220,10 @@ class _Reader:
         return cell[1:-1].replace('""', '"')
 
     def _clip(self, row: Mapping[str, str], quirks: Counter[str]) -> Clip:
-        cells = {what: row[name] for what, name in self._names.items()}
+        try:
+            cells = dict(self._corpus.cells({what: row[name] for what, name in self._names.items()}))
+        except ValueError as error:
+            raise UserError(f"its frame numbers or rate are none: {error}") from error
         start_s, end_s, _ = (self._seconds(what, cells.get(what, "")) for what in TIMES)
         if end_s is not None and end_s <= (start_s or 0.0):
             raise UserError(f"it ends at {end_s:g} s, and begins at {start_s or 0.0:g} s")

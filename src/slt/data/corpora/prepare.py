@@ -95,7 +95,7 @@ def _take(clip: Clip, place: Path | None, lengths: Mapping[Path, Length | SltErr
         if length and not _is_segment(clip):
             clip = replace(clip, extra={**clip.extra, "duration": repr(round(length.seconds, 6))})
         if not place:
-            part.missing[clip.extra["source"]] += 1
+            part.missing[clip.video or ""] += 1
         part.clips.append(replace(clip, video=str(place) if place else None))
     part.ids.add(clip.id)
 

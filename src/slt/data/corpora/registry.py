@@ -41,6 +41,11 @@ class Corpus:
         video_name: from the video's cell to the name of its file, without suffix, or of its folder of frames.
         merged: whether a row is several sentences in one, by its cells.
         old_columns: columns that are there in a file one had better not use, and why not.
+        cells: from what was found in a row (what is needed → cell) to what the other fields of this table expect.
+        clips_note: what to know of the clips that the corpus publishes ready-made.
+        n_clips: split → (clips published ready-made, rows of its list), where they differ.
+        other_view: from the end of a clip's name to that of the same moment seen by another camera.
+        without_signing: ids of clips that are known to show no signing.
     """
 
     name: str
@@ -53,12 +58,33 @@ class Corpus:
     video_name: Callable[[str], str] = stem
     merged: Callable[[Mapping[str, str]], bool] = field(default=lambda row: False)
     old_columns: Mapping[str, str] = field(default_factory=dict)
+    cells: Callable[[Mapping[str, str]], Mapping[str, str]] = field(default=lambda cells: cells)
+    clips_note: str = ""
+    n_clips: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    other_view: tuple[str, str] | None = None
+    without_signing: frozenset[str] = frozenset()
 
 
 def _several_how2sign_sentences(row: Mapping[str, str]) -> bool:
     """``8kAWy2YodzQ_16_17_18-1-rgb_front``: behind the video's id, which may hold anything, several numbers."""
     numbers = row["SENTENCE_NAME"].removeprefix(row.get("VIDEO_ID", ""))
     return re.match(r"(_\d+){2,}(-|$)", numbers) is not None
+
+
+def _frames_to_seconds(cells: Mapping[str, str]) -> Mapping[str, str]:
+    """Clips cut by frames: ``start`` and ``end`` are frame numbers at ``fps``, and name the clip's file.
+
+    Raises:
+        ValueError: one of them is not a number.
+    """
+    if "fps" not in cells:
+        return cells
+    start, end, fps = int(cells["start"]), int(cells["end"]), float(cells["fps"])
+    if not 0 < fps < 1000:
+        raise ValueError(f"{fps:g} frames per second")
+    name = f"{cells['video']}.{start:06d}-{end:06d}"
+    rest = {what: cell for what, cell in cells.items() if what != "fps"}
+    return {**rest, "id": name, "start": repr(start / fps), "end": repr(end / fps)}
 
 
 def _phoenix_folder(cell: str) -> str:
@@ -79,6 +105,13 @@ HOW2SIGN = Corpus(
     separators=("\t", ","),
     merged=_several_how2sign_sentences,
     old_columns={"START": "these are the original stamps, which lie beside the signing: better use the realigned file"},
+    clips_note="How2Sign's ready-made clips were cut with the original stamps, which lie beside the signing; "
+    "for clips that fit their sentences, cut the full videos by the realigned lists",
+    n_clips={"train": (31_048, 31_165), "val": (1_739, 1_741), "test": (2_343, 2_357)},
+    other_view=("-rgb_front", "-rgb_side"),
+    without_signing=frozenset(
+        {"fzrJBu2qsM8_11-8-rgb_front", "g3Cc_1-V31U_23-3-rgb_front", "FzoUVr98JmQ_0-8-rgb_front"}
+    ),
 )
 PHOENIX = Corpus(
     name="phoenix",
@@ -116,6 +149,21 @@ OPENASL = Corpus(
         "signer": ("signer_id",),
     },
     optional=("signer",),
+)
+YOUTUBE_ASL = Corpus(
+    name="youtube-asl",
+    lang="eng_Latn",
+    columns={
+        "id": ("SENTENCE_NAME", "vid_id"),
+        "video": ("VIDEO_NAME", "VIDEO_ID", "vid_id"),
+        "start": ("START_REALIGNED", "START", "start_frame"),
+        "end": ("END_REALIGNED", "END", "end_frame"),
+        "text": ("SENTENCE", "annotation"),
+        "fps": ("fps",),
+    },
+    optional=("fps",),
+    separators=("\t", ","),
+    cells=_frames_to_seconds,
 )
 
 
