@@ -33,6 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("train",),
     ("launch",),
     ("demo",),
+    ("serve",),
     ("slt_cli",),
 )
 
