@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import pytest
 from fastapi.testclient import TestClient
@@ -28,10 +28,11 @@ SENTENCE: dict[str, Any] = {
 class StandIn:
     """In place of a worker process: what it does depends on the video's name.
 
-    ``slow``: works until it is cancelled; ``crash``: its process dies; ``broken``: no video; ``stuck``: does not listen.
+    ``slow``: works until it is cancelled; ``stuck``: and does not listen; ``crash``: its process dies; ``broken``: it
+    fails.
     """
 
-    running: list[StandIn] = []
+    running: ClassVar[list[StandIn]] = []
 
     def __init__(self, settings: ServeSettings, device: str) -> None:
         self.loaded: list[str] = []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,8 @@ def test_a_translation_can_be_cancelled_while_it_waits_runs_or_does_not_listen(s
     assert client.post(f"{URL}/{waiting}/cancel").json()["state"] == "cancelled"
     assert client.post(f"{URL}/{slow}/cancel").json()["state"] == "cancelled"
     stuck = upload(client, "stuck.mp4").json()["id"]
-    until(client, stuck, "running")
+    while not any(request.get("id") == stuck for request in StandIn.running[0].requests):
+        time.sleep(0.005)
     client.post(f"{URL}/{stuck}/cancel")
     assert until(client, stuck)["state"] == "cancelled"
     assert StandIn.running[0].ended.is_set()

@@ -50,6 +50,7 @@ class Engine:
         }
         self._process: asyncio.subprocess.Process | None = None
         self._why_ended = ""
+        self._cancelled = ""
         self.loaded: list[str] = []
         self.restarts = -1
 
@@ -68,6 +69,8 @@ class Engine:
         watch = asyncio.create_task(self._watch(process))
         try:
             await self._send(process, request)
+            if self._cancelled and self._cancelled == request.get("id"):  # while the process was started
+                await self.cancel(self._cancelled)
             while line := await _line(process):
                 message = json.loads(line)
                 if message.get("id") != request.get("id"):
@@ -83,6 +86,7 @@ class Engine:
 
     async def cancel(self, job: str) -> None:
         """Ask the process to leave a video."""
+        self._cancelled = job
         if self._process and self.pid:
             await self._send(self._process, {"do": "cancel", "id": job})
 

@@ -153,13 +153,9 @@ class Scheduler:
             self._finish(job, State.cancelled)
         elif engine := self._running.get(job.id):
             await engine.cancel(job.id)
-            with suppress(asyncio.TimeoutError):
-                async with asyncio.timeout(GRACE_S):
-                    while not job.is_finished:
-                        await job.changed.wait()
-                return
-            if self._running.get(job.id) is engine:
+            if not await _ends(job) and self._running.get(job.id) is engine:
                 await engine.end("it was cancelled")
+                await _ends(job)
 
     async def delete(self, job: Job) -> None:
         """Stop a translation and remove all that is kept of it."""
@@ -264,6 +260,17 @@ class Scheduler:
                 if number < extra or now - job.finished_s > self.settings.keep_s:
                     await self.delete(job)
             await asyncio.sleep(min(CLEAN_EVERY_S, max(self.settings.keep_s / 4, 0.05)))
+
+
+async def _ends(job: Job) -> bool:
+    """Wait a moment for a translation to end; return whether it did."""
+    try:
+        async with asyncio.timeout(GRACE_S):
+            while not job.is_finished:
+                await job.changed.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 def as_problem(error: SltError) -> Problem:
