@@ -31,6 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("extract",),
     ("evaluate",),
     ("train",),
+    ("sharing",),
     ("launch",),
     ("demo",),
     ("serve",),

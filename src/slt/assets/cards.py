@@ -224,8 +224,13 @@ def write_card(folder: Path, card: BundleCard) -> BundleCard:
         raise UserError(f"{folder} lacks {', '.join(missing)}, which its card names")
     card = dataclasses.replace(card, sha256={file: sha256_of(folder / file) for file in card.files})
     with atomic_write(folder / CARD_NAME) as file:
-        file.write((json.dumps(dataclasses.asdict(card), indent=2, ensure_ascii=False) + "\n").encode())
+        file.write(card_text(card).encode())
     return card
+
+
+def card_text(card: BundleCard) -> str:
+    """Return a card as its file has it."""
+    return json.dumps(dataclasses.asdict(card), indent=2, ensure_ascii=False) + "\n"
 
 
 def sha256_of(path: Path) -> str:
