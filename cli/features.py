@@ -1,4 +1,4 @@
-"""``slt features``: inspect, import and export feature stores."""
+"""``slt features``: inspect, import, export and compact feature stores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from slt.core.errors import SltError
 
-app = typer.Typer(no_args_is_help=True, help="Inspect, import and export feature stores.")
+app = typer.Typer(no_args_is_help=True, help="Inspect, import, export and compact feature stores.")
 
 
 class Format(StrEnum):
@@ -89,6 +89,42 @@ def import_(
     with log.bars() as bars:
         failures = import_all(features, out, lambda done, total: bars.update("clips", done, total))
     _close(failures, len(features), f"{len(features) - len(failures)} clips are in {out}")
+
+
+@app.command()
+def compact(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="The store; readers may have it open.")],
+    shard_mb: Annotated[
+        int, typer.Option(metavar="MB", min=1, help="Size of a merged file; the disk needs so much free space.")
+    ] = 1024,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Also merge files of killed writers; only when nobody is writing.")
+    ] = False,
+) -> None:
+    """Merge the files of a store into few large ones, in place.
+
+    Every record is checked and copied as it stands. A merged file gets its name when it is whole, and only then the old
+    ones go: a kill at any moment loses nothing, and the same command goes on.
+
+    Example: slt features compact features
+    """
+    from slt.core import log
+    from slt.data.features.compact import compact
+    from slt_cli.failures import ItemsFailed
+
+    with log.bars() as bars:
+        merged = compact(
+            store,
+            shard_bytes=shard_mb << 20,
+            unfinished=unfinished,
+            progress=lambda done, total: bars.update("MB", done >> 20, total >> 20),
+        )
+    for path, why in merged.left.items():
+        log.warn(f"{path} is left as it is: {why}")
+    repeated = f"; {merged.n_repeated} repeated entries dropped" if merged.n_repeated else ""
+    log.say(f"{merged.n_clips} clips in {merged.n_after} files, before in {merged.n_before}{repeated}")
+    if merged.failures:
+        raise ItemsFailed(merged.failures, total=merged.n_clips + len(merged.failures), what="clips")
 
 
 def _close(failures: list[tuple[str, SltError]], total: int, done: str) -> None:
