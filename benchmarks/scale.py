@@ -12,6 +12,7 @@ and processor time are both printed: the first depends on what else the machine 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import random
@@ -28,7 +29,7 @@ WIDTH = 4
 READS = 200_000
 ROUNDS = 2
 SRC = Path(__file__).parents[1] / "src"
-WORDS = "the weather will be warm in north and south rain falls over night I like to go home now".split()
+WORDS = ["the", "weather", "will", "be", "warm", "in", "north", "and", "south", "rain", "falls", "over", "night"]
 
 
 def main() -> None:
@@ -36,7 +37,9 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, required=True, help="folder for the corpus; kept for the next run")
     parser.add_argument("--clips", type=int, default=1_000_000)
     parser.add_argument("--writers", type=int, default=1000)
-    parser.add_argument("--against", type=Path, metavar="SRC", help="src of another revision to measure beside this one")
+    parser.add_argument(
+        "--against", type=Path, metavar="SRC", help="src of another revision to measure beside this one"
+    )
     parser.add_argument("--only", nargs="*", choices=[*MEASUREMENTS], help="only these measurements")
     parser.add_argument("--measure", choices=[*MEASUREMENTS], help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -60,7 +63,8 @@ def print_row(name: str, revision: str, runs: list[dict[str, float] | None]) -> 
         print(f"| {name} | {revision} | - | - | - | |", flush=True)
         return
     best = min(found, key=lambda run: run["cpu"])
-    more = ", ".join(f"{key} {value:,.4g}" if value < 100 else f"{key} {value:,.0f}" for key, value in best.items() if key not in ("wall", "cpu", "mb"))
+    others = {key: value for key, value in best.items() if key not in ("wall", "cpu", "mb")}
+    more = ", ".join(f"{key} {value:,.3g}" if value < 100 else f"{key} {value:,.0f}" for key, value in others.items())
     print(f"| {name} | {revision} | {best['wall']:.2f} | {best['cpu']:.2f} | {best['mb']:,.0f} | {more} |", flush=True)
 
 
@@ -69,7 +73,7 @@ def measured(name: str, src: Path, options: argparse.Namespace) -> dict[str, flo
     command = [sys.executable, __file__, "--scratch", str(options.scratch), "--measure", name]
     command += ["--clips", str(options.clips), "--writers", str(options.writers)]
     environment = {**os.environ, "PYTHONPATH": str(src.absolute()), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         print(done.stderr.strip().splitlines()[-1], file=sys.stderr)
         return None
@@ -122,10 +126,8 @@ def resident() -> float:
 
 def imports() -> None:
     """Import what every process that reads data has, so that it is not counted."""
-    import pyarrow.parquet
-    import slt.data.features.open
-    import slt.data.manifest
-    import slt.train.batches
+    for module in ("pyarrow.parquet", "slt.data.features.open", "slt.data.manifest", "slt.train.batches"):
+        importlib.import_module(module)
 
 
 def open_store(folder: Path) -> dict[str, float]:

@@ -143,30 +143,32 @@ class _Died(BaseException):
     pass
 
 
+def dying_after(n_steps: int, patch: pytest.MonkeyPatch) -> None:
+    """Let this process die at the next step after so many: a file that gets its name, or one that goes."""
+    left = [n_steps]
+
+    def counted(real):
+        def step(*args, **options):
+            left[0] -= 1
+            if left[0] < 0:
+                raise _Died
+            return real(*args, **options)
+
+        return step
+
+    patch.setattr(os, "replace", counted(os.replace))
+    patch.setattr(Path, "unlink", counted(Path.unlink))
+
+
 def test_death_at_any_step_leaves_every_clip_readable_and_the_next_run_ends(tmp_path, monkeypatch):
-    """At each file that gets its name or goes: before it, and with nothing done after."""
-    n_steps, at = 0, 0
-    while True:
-        folder = tmp_path / f"s{at}"
+    for n_steps in range(100):
+        folder = tmp_path / f"s{n_steps}"
         clips = make(folder, n_writers=5, n_clips=3)
-        size = sum(path.stat().st_size for path in shard_paths(folder))
-        n_steps = 0
-
-        def step(real):
-            def dying(*args, **options):
-                nonlocal n_steps
-                n_steps += 1
-                if n_steps > at:
-                    raise _Died
-                return real(*args, **options)
-
-            return dying
-
+        size = sum(path.stat().st_size for path in shard_paths(folder)) * 41 // 100
         with monkeypatch.context() as patch:
-            patch.setattr(os, "replace", step(os.replace))
-            patch.setattr(Path, "unlink", step(Path.unlink))
+            dying_after(n_steps, patch)
             try:
-                compact(folder, shard_bytes=size * 41 // 100)
+                compact(folder, shard_bytes=size)
             except _Died:
                 died = True
             else:
@@ -174,16 +176,13 @@ def test_death_at_any_step_leaves_every_clip_readable_and_the_next_run_ends(tmp_
         assert_holds(folder, clips)
         if not died:
             break
-        assert compact(folder, shard_bytes=size * 41 // 100).n_clips == len(clips)
+        assert compact(folder, shard_bytes=size).n_clips == len(clips)
         assert_holds(folder, clips)
         shards = shard_paths(folder)  # the part of a file that was begun goes with this process
         assert len(shards) < 5
-        assert {path.name for path in folder.glob("[!.]*")} == {
-            "store.json",
-            *(path.with_suffix(suffix).name for path in shards for suffix in (DATA, INDEX)),
-        }
-        at += 1
-    assert at > 8
+        names = {path.with_suffix(suffix).name for path in shards for suffix in (DATA, INDEX)}
+        assert {path.name for path in folder.glob("[!.]*")} == {"store.json", *names}
+    assert n_steps > 8
 
 
 def test_an_open_store_reads_on_while_its_files_are_merged(tmp_path, monkeypatch):

@@ -157,12 +157,12 @@ class FeatureStore:
         stored = np.empty((index.n_rows[number], self.header.feature_dim), self._row_type)
         try:
             shard = self._open(index.shard[number])
-            n_bytes = os.preadv(shard.descriptor, [stored], index.start[number])
+            n_bytes = os.preadv(shard.descriptor, [stored.data], index.start[number])
         except FileNotFoundError:
             raise
         except OSError as error:
             raise _cannot_read(error, self._shards[index.shard[number]]) from error
-        if n_bytes != stored.nbytes or zlib.crc32(stored) != index.crc32[number]:
+        if n_bytes != stored.nbytes or zlib.crc32(stored.data) != index.crc32[number]:
             path = self._shards[index.shard[number]]
             raise SltError(
                 f"the features of {id} in {path} are damaged: their checksum is not the one they were written with",
