@@ -23,12 +23,14 @@ ENCODERS: Mapping[str, str] = {
     "mlp": "slt.models.mlp:Mlp",
     "fusion": "slt.models.fusion:Fusion",
     "transformer": "slt.models.transformer:Transformer",
+    "stgcn": "slt.models.stgcn:Stgcn",
 }
 SHAPES: Mapping[str, str] = {
     "sonar-t5": "slt.models.config:SonarT5Config",
     "mlp": "slt.models.config:MlpConfig",
     "fusion": "slt.models.config:FusionConfig",
     "transformer": "slt.models.config:TransformerConfig",
+    "stgcn": "slt.models.config:StgcnConfig",
 }
 """What describes each encoder's shape, where that can be imported without torch."""
 SONAR = "sonar"
@@ -37,8 +39,13 @@ SONAR = "sonar"
 DECODERS: Mapping[str, str] = {
     SONAR: "slt.text.sonar.model:SonarText",
     "t5": "slt.text.hf.decoder:HfText",
+    "mt5": "slt.text.hf.decoder:HfText",
+    "byt5": "slt.text.hf.decoder:HfText",
     "mbart": "slt.text.hf.decoder:HfText",
+    "nllb": "slt.text.hf.decoder:HfText",
 }
+T5_FAMILY = ("t5", "mt5", "byt5")
+"""Decoders whose own encoder reads the sign encoder's states, without language tokens, and that exceed float16."""
 
 
 def resolve(table: Mapping[str, str], name: str, *, what: str) -> Any:

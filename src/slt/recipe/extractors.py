@@ -46,6 +46,17 @@ class KeypointExtractor:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WholebodyExtractor:
+    """RTMW's 133 points of body, feet, face and hands of every frame, for the encoder that takes them.
+
+    Attributes:
+        kind: its name.
+    """
+
+    kind: Literal["wholebody"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SiglipExtractor:
     """SigLIP's embedding of every second frame.
 
@@ -93,7 +104,12 @@ class OtherExtractor:
 
 
 Extractor: TypeAlias = (
-    SignHieraExtractor | KeypointExtractor | SiglipExtractor | KeypointSiglipExtractor | OtherExtractor
+    SignHieraExtractor
+    | KeypointExtractor
+    | WholebodyExtractor
+    | SiglipExtractor
+    | KeypointSiglipExtractor
+    | OtherExtractor
 )
 
 
@@ -101,6 +117,7 @@ ON_NUMBERS = ("sonar-t5", "mlp")
 ENCODERS_OF = {
     "signhiera": (*ON_NUMBERS, ""),
     "keypoints": ("transformer",),
+    "wholebody": ("stgcn",),
     "keypoints+siglip": ("fusion",),
 }
 """Who takes which features: NaN, where a joint is not seen, means something to those on keypoints alone."""

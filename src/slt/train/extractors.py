@@ -8,7 +8,7 @@ from slt.assets.store import Bundle
 from slt.frontend.base import Frontend, Settings
 from slt.frontend.registry import make_frontend
 from slt.frontend.streams import Stream
-from slt.recipe.extractors import Extractor, KeypointExtractor, SignHieraExtractor
+from slt.recipe.extractors import Extractor, KeypointExtractor, SignHieraExtractor, WholebodyExtractor
 
 
 def choose_extractor(recipe: Extractor) -> Frontend:
@@ -17,7 +17,7 @@ def choose_extractor(recipe: Extractor) -> Frontend:
     Raises:
         UserError: no such bundle or folder, or it holds another extractor.
     """
-    if isinstance(recipe, KeypointExtractor):
+    if isinstance(recipe, KeypointExtractor | WholebodyExtractor):
         return make_frontend(recipe.kind, Settings())
     if isinstance(recipe, SignHieraExtractor):
         return make_frontend(recipe.kind, Settings(model=recipe.bundle))

@@ -11,7 +11,7 @@ from slt.core.errors import UserError
 from slt.core.files import atomic_write
 from slt.core.runs import Run
 from slt.data.manifest import Manifest, read_manifest
-from slt.models.config import KEYPOINTS_DIM
+from slt.models.config import KEYPOINT_DIMS
 from slt.recipe.data import Data, Split
 from slt.recipe.parts import ON_KEYPOINTS
 from slt.recipe.schema import FEWEST_TO_CONTRAST, Recipe
@@ -204,9 +204,9 @@ def _source(recipe: Recipe, manifest: Manifest, split: Split, data: Data) -> Sou
         if chosen is None:
             raise UserError("features from videos need an extractor in the recipe")
         return VideoSource(manifest, chosen)
-    on_keypoints = recipe.encoder.kind in ON_KEYPOINTS
-    source = FeatureSource(split, keypoints=on_keypoints)
-    _check_kinds(source, split, keypoints=on_keypoints)
+    keypoints = ON_KEYPOINTS.get(recipe.encoder.kind)
+    source = FeatureSource(split, keypoints=keypoints is not None)
+    _check_kinds(source, split, keypoints)
     if chosen is not None:
         for number, (stream, width) in enumerate(zip(wanted_streams(chosen), chosen.feature_dims, strict=True)):
             stream.check(
@@ -218,14 +218,14 @@ def _source(recipe: Recipe, manifest: Manifest, split: Split, data: Data) -> Sou
     return source
 
 
-def _check_kinds(source: FeatureSource, split: Split, *, keypoints: bool) -> None:
-    """Check that each store holds what the recipe says, or what the encoder takes."""
+def _check_kinds(source: FeatureSource, split: Split, keypoints: str | None) -> None:
+    """Check that each store holds what the recipe says, or what the encoder takes: of keypoints, these."""
     for number, (kind, path) in enumerate(split.streams):
-        first = keypoints and number == 0
-        wanted = "keypoints" if first else kind
+        first = keypoints if number == 0 else None
+        wanted = first or kind
         source.stores[number].header.check_fits(
             where=Path(path),
             fix=f"slt extract-features {split.manifest} --extractor {wanted} --out DIR",
             extractor=wanted,
-            feature_dim=KEYPOINTS_DIM if first else None,
+            feature_dim=KEYPOINT_DIMS[first] if first else None,
         )
