@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -157,9 +158,20 @@ def verify(
     _print_each(names or list(list_bundles() | list_fetched()), line)
 
 
+class Kind(StrEnum):
+    """Published systems that can be imported."""
+
+    sonar = "sonar"
+    uni_sign = "uni-sign"
+
+
 @app.command("import")
 def import_files(
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the model, for --model.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The checkpoint, where one file holds all: uni-sign.")
+    ] = None,
+    kind: Annotated[Kind, typer.Option(help="The system: SONAR's sign encoder, or pose-only Uni-Sign.")] = Kind.sonar,
     signhiera: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="SignHiera; default: the fetched one."),
@@ -179,6 +191,15 @@ def import_files(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSON of settings that differ from the published models.")
     ] = None,
+    text_model: Annotated[
+        str, typer.Option(metavar="NAME|DIR", help="uni-sign: the mT5 whose config.json and spiece.model are taken.")
+    ] = "mt5-base",
+    lang: Annotated[
+        str, typer.Option(metavar="CODE", help="uni-sign: the language that it writes, eng_Latn or zho_Hans.")
+    ] = "eng_Latn",
+    licence: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="uni-sign: of the weights; default: as recorded when fetched.")
+    ] = None,
 ) -> None:
     """Import published checkpoint files, in any of their layouts, as a model.
 
@@ -189,10 +210,24 @@ def import_files(
     Example: slt models import --name mine --signhiera dm_70h_ub_signhiera.pth
     --sign-encoder dm_70h_ub_sonar_encoder.pth --text-decoder sonar_text_decoder.pt
     --tokenizer sentencepiece.source.256000.model
+
+    Example: slt models import --kind uni-sign --name uni-sign how2sign_pose_only_slt.pth
     """
     from slt.bundle.convert import ImportConfig, find_sources, import_bundle, read_config
     from slt.core import log
 
+    parts = {
+        "--signhiera": signhiera,
+        "--sign-encoder": sign_encoder,
+        "--text-encoder": text_encoder,
+        "--text-decoder": text_decoder,
+        "--tokenizer": tokenizer,
+        "--config": config,
+    }
+    _check_import(kind, file, [option for option, path in parts.items() if path])
+    if file is not None:
+        _import_unisign(name, file, text_model, lang, licence)
+        return
     settings = read_config(config) if config else ImportConfig()
     sources = find_sources(
         signhiera=signhiera,
@@ -256,6 +291,39 @@ def push(
     commit = upload(parcel, private=private)
     log.say(f"translate with: slt translate VIDEO --model {hub}")
     log.result(f"{hub.at(commit)}\t{endpoint()}/{hub.repo}")
+
+
+def _check_import(kind: Kind, file: Path | None, given: Sequence[str]) -> None:
+    """Check that the files given are those that the kind is imported from."""
+    from slt.core.errors import UserError
+
+    if kind is Kind.uni_sign:
+        if file is None:
+            raise UserError(
+                "no checkpoint given; expected the file that holds all of a pose-only Uni-Sign",
+                fix="slt models import --kind uni-sign --name NAME FILE",
+            )
+        if given:
+            raise UserError(f"{', '.join(given)}: parts of a SONAR model, found beside --kind uni-sign")
+    elif file is not None:
+        raise UserError(
+            f"found the file {file} without an option that says which part it is",
+            fix="give --signhiera, --sign-encoder, --text-decoder and --tokenizer; or --kind uni-sign",
+        )
+
+
+def _import_unisign(name: str, file: Path, text_model: str, lang: str, licence: str | None) -> None:
+    from slt.assets.store import find_bundle
+    from slt.assets.text_models import find_text_model
+    from slt.bundle.unisign import import_unisign
+    from slt.core import log
+
+    folder = find_text_model(text_model, weights=False)
+    log.say(f"checkpoint: {file}; configuration and tokenizer: {folder}")
+    with log.bars() as bars:
+        made = import_unisign(name, file, folder, lang=lang, licence=licence, progress=bars.update)
+    log.say(f"licence: {find_bundle(made).card.licence}; translate with: slt translate VIDEO --model {name}")
+    log.result(f"{name}\t{made}")
 
 
 def _print_each(names: Sequence[str], line: Callable[[str], str]) -> None:

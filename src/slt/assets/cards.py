@@ -51,6 +51,10 @@ class PreprocessCard:
         return dataclasses.replace(self, detector=detector or self.detector)
 
 
+EVERY_FRAME = PreprocessCard(num_frames=1, sampling_rate=1, stride_frames=1, detector="none")
+"""For keypoints, which move too fast for a lower rate."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _ModelCard:
     """One model of a bundle.

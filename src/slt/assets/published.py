@@ -128,7 +128,35 @@ PUBLISHED_DETECTORS: Mapping[str, PublishedModel] = MappingProxyType(
 )
 """What finds faces and comes as a file of its own; no bundle is made of it."""
 
-_HUB = "https://huggingface.co"
+WHOLEBODY = "wholebody"
+_MMPOSE = "https://download.openmmlab.com/mmpose/v1/projects"
+
+PUBLISHED_POSE: Mapping[str, PublishedModel] = MappingProxyType(
+    {
+        WHOLEBODY: PublishedModel(
+            summary="133 whole-body points, for --extractor wholebody: YOLOX-tiny and RTMW-l-m, as Uni-Sign uses them",
+            licence="Apache-2.0",
+            notice="Apache 2.0, by OpenMMLab, as its repositories say; https://www.apache.org/licenses/LICENSE-2.0",
+            files=(
+                PublishedFile(
+                    name="yolox_tiny_8xb8-300e_humanart-6f3252f9.zip",
+                    url=f"{_MMPOSE}/rtmposev1/onnx_sdk/yolox_tiny_8xb8-300e_humanart-6f3252f9.zip",
+                    about_bytes=19_000_000,
+                    summary="people in a picture",
+                ),
+                PublishedFile(
+                    name="rtmw-dw-l-m_simcc-cocktail14_270e-256x192_20231122.zip",
+                    url=f"{_MMPOSE}/rtmw/onnx_sdk/rtmw-dw-l-m_simcc-cocktail14_270e-256x192_20231122.zip",
+                    about_bytes=120_000_000,
+                    summary="their points",
+                ),
+            ),
+        )
+    }
+)
+"""What finds keypoints and comes as files of its own, in the order detector, points; no bundle is made of it."""
+
+HUB = "https://huggingface.co"
 
 PUBLISHED_JUDGES: Mapping[str, PublishedModel] = MappingProxyType(
     {
@@ -140,13 +168,13 @@ PUBLISHED_JUDGES: Mapping[str, PublishedModel] = MappingProxyType(
             files=(
                 PublishedFile(
                     name="blaser-2.0-ref.pt",
-                    url=f"{_HUB}/facebook/blaser-2.0-ref/resolve/main/model.pt",
+                    url=f"{HUB}/facebook/blaser-2.0-ref/resolve/main/model.pt",
                     about_bytes=23_600_000 * _BYTES_PER_PARAMETER,
                     summary="with a reference translation",
                 ),
                 PublishedFile(
                     name="blaser-2.0-qe.pt",
-                    url=f"{_HUB}/facebook/blaser-2.0-qe/resolve/main/model.pt",
+                    url=f"{HUB}/facebook/blaser-2.0-qe/resolve/main/model.pt",
                     about_bytes=17_300_000 * _BYTES_PER_PARAMETER,
                     summary="without one",
                 ),
@@ -171,7 +199,7 @@ def _text_model(path: str, licence: str, notice: str, n_parameters: int, summary
         licence=licence,
         notice=notice,
         files=tuple(
-            PublishedFile(name=file, url=f"{_HUB}/{path}/resolve/main/{file}", about_bytes=size, summary=what)
+            PublishedFile(name=file, url=f"{HUB}/{path}/resolve/main/{file}", about_bytes=size, summary=what)
             for file, (size, what) in files.items()
         ),
     )
@@ -213,7 +241,7 @@ PUBLISHED_TEXT: Mapping[str, PublishedModel] = MappingProxyType(
 """What text decoders can begin with, and comes as a folder of files."""
 
 FETCHABLE: Mapping[str, PublishedModel] = MappingProxyType(
-    {**PUBLISHED, **PUBLISHED_DETECTORS, **PUBLISHED_JUDGES, **PUBLISHED_TEXT}
+    {**PUBLISHED, **PUBLISHED_DETECTORS, **PUBLISHED_POSE, **PUBLISHED_JUDGES, **PUBLISHED_TEXT}
 )
 
 

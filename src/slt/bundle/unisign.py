@@ -32,6 +32,7 @@ from slt.text.hf.config import HfTextConfig
 from slt.text.hf.folder import published_pieces, published_shape
 from slt.text.hf.kinds import KINDS
 from slt.text.languages import check_languages
+from slt.video.detect import RTMW
 
 PROMPTS: Mapping[str, str] = {"eng_Latn": "English", "zho_Hans": "Chinese"}
 """Languages of the published checkpoints, as their prompt names them."""
@@ -143,13 +144,9 @@ def _card(name: str, config: HfTextConfig, licence: str, made: dict[str, Any]) -
         summary="Sign language to text: whole-body keypoints, Uni-Sign's pose encoder and mT5.",
         licence=licence,
         languages=config.languages,
-        preprocess=EVERY_FRAME,
+        preprocess=EVERY_FRAME.with_detector(RTMW),
         extractor=ExtractorCard(kind="wholebody", config={}, weights=None),
-        encoder=EncoderCard(
-            kind="stgcn", config=dataclasses.asdict(StgcnConfig()), weights=FILES["sign_encoder"]
-        ),
-        decoder=DecoderCard(
-            kind=config.kind, config=text, weights=FILES["text_decoder"], tokenizer=FILES["tokenizer"]
-        ),
+        encoder=EncoderCard(kind="stgcn", config=dataclasses.asdict(StgcnConfig()), weights=FILES["sign_encoder"]),
+        decoder=DecoderCard(kind=config.kind, config=text, weights=FILES["text_decoder"], tokenizer=FILES["tokenizer"]),
         made=made,
     )

@@ -12,6 +12,7 @@ from slt.core.errors import UserError
 FRONTENDS: Mapping[str, str] = {
     "signhiera": "slt.frontend.signhiera:SignHieraFrontend",
     "keypoints": "slt.frontend.keypoints:KeypointFrontend",
+    "wholebody": "slt.frontend.wholebody:WholebodyFrontend",
     "siglip": "slt.frontend.siglip:SiglipFrontend",
     "timesformer": "slt.frontend.timesformer:TimesformerFrontend",
     "keypoints+siglip": "slt.frontend.combined:KeypointSiglipFrontend",

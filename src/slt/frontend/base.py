@@ -23,6 +23,7 @@ from slt.video.base import Frame, Video
 from slt.video.cache import CACHE_BYTES, CachedVideo
 from slt.video.crop import SignerBox, find_signer
 from slt.video.detect import load_detector
+from slt.video.keypoints import Holistic
 from slt.video.pose_file import keypoints_of, open_with_pose, pose_beside
 from slt.video.rate import to_working_rate
 from slt.video.stream import cropped_frames
@@ -128,7 +129,7 @@ class OpenClip:
         with closing(cropped_frames(self.video, self.signer, size)) as frames:
             yield from self._counted(frames)
 
-    def keypoints(self, holistic: Any) -> Generator[NDArray[np.float32], None, None]:
+    def keypoints(self, holistic: Any = Holistic) -> Generator[NDArray[np.float32], None, None]:
         """Yield the keypoints of each frame, (225,) float32, NaN where not detected; see ``keypoints_of``."""
         with closing(keypoints_of(self.video, holistic)) as keypoints:
             yield from self._counted(keypoints)
@@ -175,8 +176,8 @@ class Frontend(ABC):
 
     unit: ClassVar[str] = "frames"
     uses_crops: ClassVar[bool] = False
-    uses_keypoints: ClassVar[bool] = False
-    uses_pictures: ClassVar[bool] = True
+    uses_keypoints: bool = False
+    uses_pictures: bool = True
     batch_size: int = 1
     card: ExtractorCard
     weights: Path | None = None
@@ -201,6 +202,11 @@ class Frontend(ABC):
         return self.streams_of(self.card, self.preprocess, self.weights_sha256)
 
     @property
+    def face_detector(self) -> str:
+        """What finds the signer's box, a key of ``slt.video.detect.DETECTORS``."""
+        return self.preprocess.detector
+
+    @property
     def headers(self) -> tuple[StoreHeader, ...]:
         """The header of a feature store of each stream."""
         return tuple(
@@ -214,7 +220,7 @@ class Frontend(ABC):
         Raises:
             UserError: weights that do not fit, or no such detector.
         """
-        load_detector(self.preprocess.detector)
+        load_detector(self.face_detector)
         if self._model is None:
             self._model = self.load_model()
         return self
@@ -254,7 +260,8 @@ class Frontend(ABC):
         )
         if self.uses_keypoints and clip.pose_was_found:
             opened.warn(POSE_BESIDE)
-        return at_rate(opened, self.preprocess, signer=signer, cache_bytes=cache_bytes)
+        preprocess = self.preprocess.with_detector(self.face_detector)
+        return at_rate(opened, preprocess, signer=signer, cache_bytes=cache_bytes)
 
     @abstractmethod
     def inputs(self, clip: OpenClip, n_readings: int = 1) -> Generator[FrameInput, None, None]:

@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 import torch
 
-from slt.assets.cards import ExtractorCard, PreprocessCard
+from slt.assets.cards import EVERY_FRAME, ExtractorCard, PreprocessCard
 from slt.assets.store import find_bundle
 from slt.core.errors import UserError
 from slt.frontend.base import FrameInput, Frontend, OpenClip, Settings, Streams
@@ -18,9 +18,6 @@ from slt.models.config import KEYPOINTS_DIM
 from slt.video.keypoints import Holistic
 
 KIND = "keypoints"
-EVERY_FRAME = PreprocessCard(num_frames=1, sampling_rate=1, stride_frames=1, detector="none")
-"""Keypoints move too fast for a lower rate."""
-
 FRAMES_PER_INPUT = 32
 
 

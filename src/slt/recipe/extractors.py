@@ -47,13 +47,15 @@ class KeypointExtractor:
 
 @dataclass(frozen=True, kw_only=True)
 class WholebodyExtractor:
-    """RTMW's 133 points of body, feet, face and hands of every frame, for the encoder that takes them.
+    """133 points of body, feet, face and hands of every frame, for the encoder that takes them.
 
     Attributes:
         kind: its name.
+        detector: where they come from: "rtmw", or "pose-file", joints that MediaPipe found or that were drawn.
     """
 
     kind: Literal["wholebody"]
+    detector: Literal["rtmw", "pose-file"] = "rtmw"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,10 @@ def choose_extractor(recipe: Extractor) -> Frontend:
     Raises:
         UserError: no such bundle or folder, or it holds another extractor.
     """
-    if isinstance(recipe, KeypointExtractor | WholebodyExtractor):
+    if isinstance(recipe, KeypointExtractor):
         return make_frontend(recipe.kind, Settings())
+    if isinstance(recipe, WholebodyExtractor):
+        return make_frontend(recipe.kind, Settings(detector=recipe.detector))
     if isinstance(recipe, SignHieraExtractor):
         return make_frontend(recipe.kind, Settings(model=recipe.bundle))
     return make_frontend(recipe.kind, Settings(model=recipe.model, detector=recipe.detector))
@@ -39,5 +41,5 @@ def extract_command(frontend: Frontend, stream: Stream, manifest: str) -> str:
     """Return the command that makes the features of one stream."""
     kind = f" --extractor {stream.kind}" if stream.kind != "signhiera" else ""
     model = f" --model {frontend.settings.model}" if frontend.settings.model and not stream.has_gaps else ""
-    detector = f" --detector {frontend.preprocess.detector}" if stream.kind == "siglip" else ""
+    detector = f" --detector {frontend.preprocess.detector}" if stream.kind in ("siglip", "wholebody") else ""
     return f"slt extract-features {manifest}{kind}{model}{detector} --out DIR"
