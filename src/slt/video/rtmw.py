@@ -167,7 +167,7 @@ def _unpacked(path: Path) -> Iterator[Path]:
                 if inside.file_size > MOST_BYTES:
                     raise UserError(f"{path} unpacks to {inside.file_size} bytes, expected at most {MOST_BYTES}")
                 file.write(packed.read(inside))
-        except (ValueError, OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        except (ValueError, OSError, zipfile.BadZipFile, RuntimeError) as error:
             raise UserError(f"{path} is not the archive of one {INSIDE}: {error}", fix=FETCH) from error
         file.flush()
         yield Path(file.name)
