@@ -84,6 +84,6 @@ KINDS: Mapping[str, HfKind] = {
         tokens=NllbTokens,
         tokenizer=_BPE,
         # A layer that is dropped has no gradient, which keeps several processes from training together.
-        defaults={"encoder_layerdrop": 0.0, "decoder_layerdrop": 0.0},
+        defaults={"encoder_layerdrop": 0.0, "decoder_layerdrop": 0.0, "attention_dropout": 0.0},
     ),
 }
