@@ -11,8 +11,7 @@ from slt.core.errors import UserError
 from slt.core.registry import SHAPES, resolve
 
 FOLLOWS = ("feature_dim", "visual_dim", "output_dim")  # of a shape: from the features, and from the decoder
-ON_KEYPOINTS: Mapping[str, str] = {"fusion": "keypoints", "transformer": "keypoints", "stgcn": "wholebody"}
-"""Encoders whose features, or first stream of them, are keypoints, and the extractor that makes these."""
+ON_KEYPOINTS = ("fusion", "transformer")  # encoders whose features, or first stream of them, are keypoints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,14 +165,7 @@ class CrossEntropy:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class StgcnEncoder(_Encoder):
-    """Uni-Sign's pose encoder, on the points of ``wholebody``."""
-
-    kind: Literal["stgcn"]
-
-
-Encoder: TypeAlias = SonarT5Encoder | MlpEncoder | FusionEncoder | TransformerEncoder | StgcnEncoder
+Encoder: TypeAlias = SonarT5Encoder | MlpEncoder | FusionEncoder | TransformerEncoder
 Objective: TypeAlias = SonarSpace | CrossEntropy | Contrastive
 
 

@@ -154,8 +154,7 @@ def output_widths(encoder: nn.Module | None) -> dict[str, int]:
     if encoder is None:
         return {}
     config: Any = encoder.config
-    states = getattr(config, "d_model", config.output_dim)
-    return {"sequence": states, "sentence": config.output_dim or states}
+    return {"sequence": getattr(config, "d_model", config.output_dim), "sentence": config.output_dim}
 
 
 def leave_alone(encoder: nn.Module) -> None:
