@@ -76,5 +76,5 @@ docs: env ## renew the parts of docs/ that are made from code
 	@$(VENV)/bin/python docs/house.py
 
 clean: ## remove the environment and everything that tools left behind
-	@rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache
+	@rm -rf $(VENV) $(VENV)-uv build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

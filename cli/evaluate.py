@@ -30,7 +30,8 @@ class UnicodeForm(StrEnum):
 
 def evaluate(
     model: Annotated[
-        str | None, typer.Option(metavar="NAME|DIR", help="A model, or a bundle's folder; with --manifest.")
+        str | None,
+        typer.Option(metavar="NAME|DIR", help="A model, a bundle's folder, or hf:OWNER/NAME; with --manifest."),
     ] = None,
     manifest: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Manifest of the clips and their references.")

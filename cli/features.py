@@ -1,4 +1,4 @@
-"""``slt features``: inspect, import and export feature stores."""
+"""``slt features``: inspect, import, export and compact feature stores."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import typer
 
 if TYPE_CHECKING:
     from slt.core.errors import SltError
-    from slt.data.features.store import Features
 
-app = typer.Typer(no_args_is_help=True, help="Inspect, import and export feature stores.")
+app = typer.Typer(no_args_is_help=True, help="Inspect, import, export and compact feature stores.")
 
 
 class Format(StrEnum):
@@ -77,71 +76,55 @@ def import_(
         typer.Argument(metavar="DIR", help="A folder of <id>.npy or <id>.pt, folders below it too; or a store."),
     ],
     out: Annotated[Path, typer.Option(metavar="STORE", help="The store; clips in it are kept.")],
-    layout: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Keypoint files: openpose, uni-sign, mediapipe-75, mediapipe-543, mediapipe-543-kaggle, pose.",
-        ),
-    ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SKELETON",
-            help="Convert keypoints: mediapipe-75, mediapipe-543, openpose-137, coco-wholebody-133.",
-        ),
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="WxH", help="Pictures' size, where keypoints are in pixels: 1280x720.")
-    ] = None,
-    fps: Annotated[
-        float | None, typer.Option(min=1, max=1000, help="Frames per second, where keypoint files do not say.")
-    ] = None,
 ) -> None:
     """Import one file per clip into a store, or a store into another, which merges its files.
 
-    With --layout the files are keypoints as other programs wrote them; docs/keypoints.md describes the layouts. The
-    store's header says which skeleton it holds, and in which unit.
-
     Example: slt features import files --out features
-
-    Example: slt features import openpose_output/json --layout openpose --to mediapipe-75 --size 1280x720 --out joints
     """
     from slt.core import log
-    from slt.data.features.keypoints import ConvertedKeypoints, KeypointFolder, Reading
     from slt.data.features.open import open_features
     from slt.data.features.transfer import import_all
 
-    features: Features
-    if layout:
-        features = KeypointFolder(files, Reading(layout=layout, to=to, size=_size(size), fps=fps))
-    else:
-        _refuse_without_layout(size=size, fps=fps)
-        features = open_features(files)
-        features = ConvertedKeypoints(features, to) if to else features
+    features = open_features(files)
     with log.bars() as bars:
         failures = import_all(features, out, lambda done, total: bars.update("clips", done, total))
-    for warning, count in (features.warnings if isinstance(features, KeypointFolder) else {}).items():
-        log.warn(f"{count} {'clip' if count == 1 else 'clips'}: {warning}")
     _close(failures, len(features), f"{len(features) - len(failures)} clips are in {out}")
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
-    from slt.core.errors import UserError
+@app.command()
+def compact(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="The store; readers may have it open.")],
+    shard_mb: Annotated[
+        int, typer.Option(metavar="MB", min=1, help="Size of a merged file; the disk needs so much free space.")
+    ] = 1024,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Also merge files of killed writers; only when nobody is writing.")
+    ] = False,
+) -> None:
+    """Merge the files of a store into few large ones, in place.
 
-    if text is None:
-        return None
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise UserError(f"--size {text} is no size of a picture, expected width and height", fix="--size 1280x720")
-    return int(width), int(height)
+    Every record is checked and copied as it stands. A merged file gets its name when it is whole, and only then the old
+    ones go: a kill at any moment loses nothing, and the same command goes on.
 
+    Example: slt features compact features
+    """
+    from slt.core import log
+    from slt.data.features.compact import compact
+    from slt_cli.failures import ItemsFailed
 
-def _refuse_without_layout(**options: object) -> None:
-    from slt.core.errors import UserError
-
-    if given := [name for name, value in options.items() if value is not None]:
-        raise UserError(f"--{given[0]} is about keypoint files, and no --layout says that they are any", fix="--layout")
+    with log.bars() as bars:
+        merged = compact(
+            store,
+            shard_bytes=shard_mb << 20,
+            unfinished=unfinished,
+            progress=lambda done, total: bars.update("MB", done >> 20, total >> 20),
+        )
+    for path, why in merged.left.items():
+        log.warn(f"{path} is left as it is: {why}")
+    repeated = f"; {merged.n_repeated} repeated entries dropped" if merged.n_repeated else ""
+    log.say(f"{merged.n_clips} clips in {merged.n_after} files, before in {merged.n_before}{repeated}")
+    if merged.failures:
+        raise ItemsFailed(merged.failures, total=merged.n_clips + len(merged.failures), what="clips")
 
 
 def _close(failures: list[tuple[str, SltError]], total: int, done: str) -> None:

@@ -27,6 +27,7 @@ from slt_cli import (
     models,
     prepare,
     report,
+    serve,
     train,
     translate,
 )
@@ -50,6 +51,7 @@ app.command()(evaluate.evaluate)
 app.command()(compare.compare)
 app.command()(compare_embeddings.compare_embeddings)
 app.command()(report.report)
+app.command()(serve.serve)
 for verb in train.TRAINERS:
     app.command(verb)(train.trainer(verb))
 app.command()(extract.extract_features)

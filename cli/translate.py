@@ -43,7 +43,7 @@ def translate(
         ),
     ],
     model: Annotated[
-        str, typer.Option(metavar="NAME|DIR", help="A model from slt models list, or a bundle's folder.")
+        str, typer.Option(metavar="NAME|DIR", help="A model from slt models list, a bundle's folder, or hf:OWNER/NAME.")
     ] = "demo",
     lang: Annotated[
         list[str] | None, typer.Option(metavar="LANG", help="A FLORES-200 code, eng_Latn if none; may be repeated.")

@@ -1,6 +1,6 @@
 """Cuts environment.lock into the parts that the image installs one upon the other, each a layer of its own.
 
-    python3.11 docker/lock_parts.py FOLDER      # writes 1-cuda.lock, 2-torch.lock, 3-run.lock and others
+    python3 docker/lock_parts.py FOLDER      # writes 1-cuda.lock, 2-torch.lock, 3-run.lock and others
 
 Each numbered part holds the one before it, so each can be given to ``uv pip sync``; 3-cpu.lock alone does without CUDA.
 A layer is made anew only when its part has changed: a new small package costs neither the download nor the transfer of

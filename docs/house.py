@@ -11,7 +11,6 @@ from pathlib import Path
 
 from slt.env.matrix import table
 from slt.evaluate.results import schema
-from slt.video.skeletons import conversion_table
 
 ROOT = Path(__file__).parents[1]
 # A module imports only from rooms on floors below its own, or from its own room. A room is a package of src/slt, or the
@@ -32,8 +31,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("extract",),
     ("evaluate",),
     ("train",),
+    ("sharing",),
     ("launch",),
     ("demo",),
+    ("serve",),
     ("slt_cli",),
 )
 
@@ -75,7 +76,6 @@ PARTS = {
     "compatibility.md": ("matrix", table),
     "modules.md": ("modules", module_list),
     "evaluation.md": ("results", schema),
-    "keypoints.md": ("skeletons", conversion_table),
 }
 
 

@@ -29,6 +29,10 @@ class FileServer(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.set_up()
+
+    def set_up(self) -> None:
+        """Begin with no file and no fault."""
         self.files: dict[str, bytes] = {}
         self.faults: dict[str, list[Fault]] = {}
         self.seen: list[tuple[str, str | None]] = []

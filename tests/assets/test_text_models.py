@@ -29,7 +29,7 @@ def test_a_published_name_is_its_folder_once_its_files_are_there(name):
     folder = put(name)
     assert find_text_model(name) == folder
     assert find_published(name).files[0].url.startswith("https://")
-    assert licence_of(name) in ("Apache-2.0", "MIT")
+    assert licence_of(name) in ("Apache-2.0", "MIT", "CC-BY-NC-4.0")
 
 
 def test_a_file_that_changed_since_it_was_fetched_is_refused():

@@ -17,13 +17,14 @@ from slt.core.errors import SltError, UserError
 from slt_cli import main as front
 
 VERBS = [[], ["doctor"], ["demo"], ["translate"], ["models"], ["models", "list"], ["models", "verify"], ["prepare"]]
+VERBS += [["models", "fetch"], ["models", "push"]]
 VERBS += [["models", "import"], ["prepare", "synthetic"], ["train-features"], ["train-encoder"], ["train-decoder"]]
 VERBS += [["train-translator"], ["train-vlp"]]
 VERBS += [["launch"], ["launch", "slurm"], ["launch", "torchrun"], ["launch", "apptainer"]]
-VERBS += [["evaluate"], ["compare"], ["check-manifest"], ["report"], ["compare-embeddings"]]
+VERBS += [["evaluate"], ["compare"], ["check-manifest"], ["report"], ["serve"], ["compare-embeddings"]]
 VERBS += [["prepare", corpus] for corpus in ("how2sign", "phoenix", "dailymoth", "openasl", "table")]
 VERBS += [["extract-features"], ["embed-text"], *(["features", *one] for one in ([], ["info"], ["export"], ["import"]))]
-HEAVY = {"torch", "av", "cv2", "numpy", "fairseq2", "sonar", "transformers", "timm", "dlib"}
+HEAVY = {"torch", "av", "cv2", "numpy", "fairseq2", "sonar", "transformers", "timm", "dlib", "huggingface_hub"}
 
 
 @pytest.fixture

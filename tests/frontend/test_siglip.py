@@ -183,7 +183,9 @@ def test_another_model_is_refused(timesformer, tmp_path, content, said):
 
 
 def test_unknown_kinds_and_detectors_are_refused(siglip):
-    with pytest.raises(UserError, match="unknown extractor 'siglib'; known: signhiera, keypoints, siglip, timesformer"):
+    with pytest.raises(
+        UserError, match="unknown extractor 'siglib'; known: signhiera, keypoints, wholebody, siglip, timesformer"
+    ):
         load_frontend("siglib", Settings())
     with pytest.raises(UserError, match="unknown face detector 'x'"):
         load_frontend("siglip", Settings(model=str(siglip), detector="x"))

@@ -21,7 +21,7 @@ MBART = "decoder={kind: mbart}"
         (["decoder={kind: mbart, shape: {decoder_layers: 0}}"], "decoder_layers 0, expected at least 1"),
         (["decoder={kind: mbart, shape: {d_model: 100}}"], "d_model 100, expected a multiple of (16, 16) heads"),
         (["decoder={kind: mbart, dropout: -1}"], "dropout -1.0, expected 0 or more, below 1"),
-        (["decoder={kind: bart}"], "decoder.kind: unknown 'bart', known: sonar, t5, mbart"),
+        (["decoder={kind: bart}"], "decoder.kind: unknown 'bart', known: sonar, t5, mt5, byt5, mbart, nllb"),
     ],
 )
 def test_impossible_decoders_are_refused(changes, said):
@@ -40,7 +40,7 @@ def test_impossible_decoders_are_refused(changes, said):
         (["objective.noise=0.1"], "noise is on SONAR's embeddings, which a t5 does not read; set objective.noise=0"),
         (["trainer.monitor=cosine"], "monitor cosine is a figure of embeddings beside those of the texts"),
         (["data.embeddings=targets"], "data.embeddings are targets in SONAR's space, of which a t5 has no use"),
-        (["data.langs=[eng_Latn, deu_Latn]"], "names eng_Latn, deu_Latn, but a T5 writes one language; take mbart"),
+        (["data.langs=[eng_Latn, deu_Latn]"], "names eng_Latn, deu_Latn, but a t5 writes one language; take mbart"),
         (["extractor.frozen=0.5"], "train-translator leaves the extractor as it is"),
         (["decoder={kind: sonar, bundle: demo}"], "train-translator needs a t5 or mbart decoder"),
     ],

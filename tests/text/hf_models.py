@@ -1,4 +1,4 @@
-"""Tiny T5s and mBARTs at random, and what sign encoders might give them."""
+"""Tiny text decoders of transformers at random, and what sign encoders might give them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from slt.text.hf.decoder import HfText
 from slt.text.hf.folder import new_decoder
 
 TEXTS = ("the weather is nice today", "we go hiking in the mountains", "das Wetter ist heute schön")
-SHAPES: dict[str, dict[str, Any]] = {
-    "t5": {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2},
-    "mbart": {
-        "d_model": 16,
-        "encoder_layers": 1,
-        "decoder_layers": 1,
-        "encoder_attention_heads": 2,
-        "decoder_attention_heads": 2,
-        "encoder_ffn_dim": 32,
-        "decoder_ffn_dim": 32,
-        "max_position_embeddings": 64,
-        "scale_embedding": True,
-        "init_std": 0.5,  # surer of itself than at 0.02, so that texts differ
-    },
+_T5: dict[str, Any] = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2}
+_BART: dict[str, Any] = {
+    "d_model": 16,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 32,
+    "decoder_ffn_dim": 32,
+    "max_position_embeddings": 64,
+    "scale_embedding": True,
+    "init_std": 0.5,  # surer of itself than at 0.02, so that texts differ
 }
+SHAPES: dict[str, dict[str, Any]] = {"t5": _T5, "mt5": _T5, "byt5": _T5, "mbart": _BART, "nllb": _BART}
 KINDS = tuple(SHAPES)
-LANGS = {"t5": ("eng_Latn",), "mbart": ("eng_Latn", "deu_Latn")}
+_ONE, _TWO = ("eng_Latn",), ("eng_Latn", "deu_Latn")
+LANGS = {"t5": _ONE, "mt5": _ONE, "byt5": _ONE, "mbart": _TWO, "nllb": _TWO}
 WIDTH = 8
 
 

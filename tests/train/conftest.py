@@ -16,20 +16,19 @@ from slt.data.features.header import StoreHeader
 from slt.data.features.open import open_features
 from slt.data.features.writer import FeatureWriter
 from slt.data.manifest import Clip, write_manifest
-from slt.models.config import KEYPOINTS_DIM
+from slt.models.config import KEYPOINTS_DIM, WHOLEBODY_DIM
 from slt.recipe.schema import Recipe
 from tests.bundles import FEATURE_DIM, bundle  # noqa: F401 - fixture
 
 WORDS = ("we", "is"), ("go", "the", "nice"), ("hiking", "weather", "today")
 VISUAL_DIM = 12
 SHAPE = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
-HF = {
-    "t5": {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2},
-    "mbart": {
-        **{"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32},
-        **{"encoder_attention_heads": 2, "decoder_attention_heads": 2, "max_position_embeddings": 64},
-    },
+_T5 = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
+_BART = {
+    **{"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32},
+    **{"encoder_attention_heads": 2, "decoder_attention_heads": 2, "max_position_embeddings": 64},
 }
+HF = {"t5": _T5, "mt5": _T5, "byt5": _T5, "mbart": _BART, "nllb": _BART}
 
 
 def write_corpus(folder: Path, split: str, n_clips: int, *, seed: int) -> dict[str, str]:
@@ -56,12 +55,14 @@ def write_corpus(folder: Path, split: str, n_clips: int, *, seed: int) -> dict[s
 def write_streams(folder: Path, split: str, manifest: str) -> dict[str, Any]:
     """Write keypoints and embeddings of pictures that say what a split's features say, each in part."""
     rng = np.random.default_rng(7)
+    points = rng.random(WHOLEBODY_DIM) + 0.3
     figure, moves = rng.random(KEYPOINTS_DIM), 0.05 * rng.standard_normal((FEATURE_DIM, KEYPOINTS_DIM))
     looks = rng.standard_normal((FEATURE_DIM, VISUAL_DIM))
     features = open_features(folder / split)
     headers = {
         "keypoints": StoreHeader(feature_dim=KEYPOINTS_DIM, dtype="float32", extractor="keypoints"),
         "siglip": StoreHeader(feature_dim=VISUAL_DIM, dtype="float32", extractor="siglip"),
+        "wholebody": StoreHeader(feature_dim=WHOLEBODY_DIM, dtype="float32", extractor="wholebody"),
     }
     with ExitStack() as stack:
         stores = {
@@ -74,7 +75,10 @@ def write_streams(folder: Path, split: str, manifest: str) -> dict[str, Any]:
             joints[rng.random(len(rows)) < 0.2, 99:162] = np.nan  # a hand that is not always seen
             stores["keypoints"].add(name, joints)
             stores["siglip"].add(name, (rows[::2] @ looks).astype(np.float32))
-    return {"manifest": manifest, "features": {name: str(folder / f"{split}-{name}") for name in reversed(headers)}}
+            moved = 0.05 * np.pad(rows @ moves, ((0, 0), (0, WHOLEBODY_DIM - KEYPOINTS_DIM)))
+            stores["wholebody"].add(name, (points + moved).astype(np.float32))
+    streams = {name: str(folder / f"{split}-{name}") for name in ("siglip", "keypoints")}
+    return {"manifest": manifest, "features": streams}
 
 
 @pytest.fixture(scope="session")
@@ -94,9 +98,9 @@ def two_streams(splits: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
     return {name: write_streams(folder, name, split["manifest"]) for name, split in splits.items()}
 
 
-def only_keypoints(split: dict[str, Any]) -> dict[str, Any]:
-    """Leave the pictures of a split away."""
-    return {**split, "features": split["features"]["keypoints"]}
+def only_keypoints(split: dict[str, Any], kind: str = "keypoints") -> dict[str, Any]:
+    """Leave the pictures of a split away; its keypoints are those of an extractor."""
+    return {**split, "features": split["features"]["keypoints"].replace("-keypoints", f"-{kind}")}
 
 
 MakeRecipe = Callable[..., Recipe]

@@ -25,6 +25,7 @@ SHAPES = {
     "mlp": {"hidden_dim": 8},
     "fusion": {**SMALL, "num_visual_layers": 1, "num_blocks": 1, "kernel_size": 3},
     "transformer": {**SMALL, "num_layers": 1},
+    "stgcn": {"max_frames": 4},
 }
 TERMS = ("mse", "cosine", "contrastive", "cross_entropy", "auto_encoding")
 SETTINGS = {"sonar-space": dict.fromkeys(TERMS, 1.0), "cross-entropy": {"noise": 0.1}, "contrastive": {}}
@@ -61,7 +62,10 @@ def step(recipe):
 
 def reading(encoder, two_streams):
     """Return what a recipe says of an encoder of this kind and its features."""
-    splits = two_streams if encoder == "fusion" else {name: only_keypoints(one) for name, one in two_streams.items()}
+    kind = ON_KEYPOINTS.get(encoder, "keypoints")
+    splits = two_streams
+    if encoder != "fusion":
+        splits = {name: only_keypoints(one, kind) for name, one in two_streams.items()}
     on_keypoints = {"extractor": None, "data": splits} if encoder in ON_KEYPOINTS else {}
     return {**on_keypoints, "encoder": {"kind": encoder, "shape": SHAPES[encoder]}}
 

@@ -13,19 +13,17 @@ from slt.core.runs import open_run
 from slt.models.checkpoint import read_weights
 from slt.pipeline.translator import Translator
 from slt.recipe.load import check_verb, to_yaml
-from slt.text.hf.folder import TOKENIZER_NAMES
+from slt.text.hf.kinds import KINDS as HF_KINDS
 from slt.train.decoders import Given, build_hf
 from slt.train.dry_run import random_targets
 from slt.train.loggers import read_figures
 from slt.train.prepare import prepare
 from slt.train.run import build_module, train
 from tests.bundles import write_clip
-from tests.text.hf_models import TEXTS, WIDTH, make_output, make_text
+from tests.text.hf_models import LANGS, TEXTS, WIDTH, make_output, make_text
 from tests.train.conftest import HF
 from tests.train.drawn import write_drawn
 from tests.train.whole import figures_of, finish
-
-LANGS = {"t5": ("eng_Latn",), "mbart": ("eng_Latn", "deu_Latn")}
 
 
 @pytest.fixture
@@ -52,7 +50,7 @@ def published(tmp_path):
     folder = tmp_path / "tiny-t5"
     text = make_text("t5")
     text.model.save_pretrained(folder)
-    (folder / TOKENIZER_NAMES["t5"]).write_bytes(text.tokens.proto)
+    (folder / HF_KINDS["t5"].tokenizer).write_bytes(text.tokens.proto)
     return folder
 
 
@@ -73,7 +71,7 @@ def kept_and_gradients(make_translator, kind, *, checkpointing):
     return sum(kept), {name: weight.grad for name, weight in text.named_parameters() if weight.grad is not None}
 
 
-@pytest.mark.parametrize("kind", LANGS)
+@pytest.mark.parametrize("kind", DEEP)
 def test_a_decoder_that_recomputes_keeps_less_and_changes_no_gradient(make_translator, kind):
     kept, gradients = kept_and_gradients(make_translator, kind, checkpointing=False)
     less, same = kept_and_gradients(make_translator, kind, checkpointing=True)
@@ -108,7 +106,7 @@ def test_it_leaves_a_bundle_that_translates_and_that_training_goes_on_with(make_
     found = translator.translate(write_clip(tmp_path / "clip.mp4"), LANGS[kind])
     assert set(found.texts) == set(translator.load().decoder.languages) == set(LANGS[kind])
     if kind == "t5":
-        with pytest.raises(UserError, match="float16 for a T5's text: its feed-forward layers exceed float16's 65,504"):
+        with pytest.raises(UserError, match="float16 for a t5's text: its feed-forward layers exceed float16's 65,504"):
             Translator(run.folder, text_dtype="float16").load()
     weights = read_weights(run.bundle / "text_decoder.safetensors")
     begun = built(make_translator(kind, decoder={"kind": kind, "weights": str(run.folder)})).decoder.state_dict()

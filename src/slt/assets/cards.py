@@ -51,13 +51,17 @@ class PreprocessCard:
         return dataclasses.replace(self, detector=detector or self.detector)
 
 
+EVERY_FRAME = PreprocessCard(num_frames=1, sampling_rate=1, stride_frames=1, detector="none")
+"""For keypoints, which move too fast for a lower rate."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _ModelCard:
     """One model of a bundle.
 
     Attributes:
         kind: its name in the table of its kind.
-        config: what its configuration class takes; of keypoints, the skeleton that they are converted from.
+        config: what its configuration class takes.
         weights: the file of its weights, a path inside the bundle.
     """
 
@@ -72,7 +76,7 @@ class ExtractorCard:
 
     Attributes:
         kind: its name in the table of its kind.
-        config: what its configuration class takes; of keypoints, the skeleton that they are converted from.
+        config: what its configuration class takes.
         weights: the file of its weights, a path inside the bundle; None: it has none, as keypoints, whose model is
             MediaPipe's own.
     """
@@ -83,8 +87,8 @@ class ExtractorCard:
 
     def __post_init__(self) -> None:
         _check_kind(self.kind, FRONTENDS)
-        if self.kind == WITHOUT_WEIGHTS and (self.weights is not None or set(self.config) - {"skeleton"}):
-            raise UserError(f"{self.kind} have no model here: expected no weights, and no config but their skeleton")
+        if self.kind == WITHOUT_WEIGHTS and (self.weights is not None or self.config):
+            raise UserError(f"{self.kind} come from MediaPipe Holistic: expected no weights and an empty config")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,8 +228,13 @@ def write_card(folder: Path, card: BundleCard) -> BundleCard:
         raise UserError(f"{folder} lacks {', '.join(missing)}, which its card names")
     card = dataclasses.replace(card, sha256={file: sha256_of(folder / file) for file in card.files})
     with atomic_write(folder / CARD_NAME) as file:
-        file.write((json.dumps(dataclasses.asdict(card), indent=2, ensure_ascii=False) + "\n").encode())
+        file.write(card_text(card).encode())
     return card
+
+
+def card_text(card: BundleCard) -> str:
+    """Return a card as its file has it."""
+    return json.dumps(dataclasses.asdict(card), indent=2, ensure_ascii=False) + "\n"
 
 
 def sha256_of(path: Path) -> str:

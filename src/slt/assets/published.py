@@ -128,7 +128,35 @@ PUBLISHED_DETECTORS: Mapping[str, PublishedModel] = MappingProxyType(
 )
 """What finds faces and comes as a file of its own; no bundle is made of it."""
 
-_HUB = "https://huggingface.co"
+WHOLEBODY = "wholebody"
+_MMPOSE = "https://download.openmmlab.com/mmpose/v1/projects"
+
+PUBLISHED_POSE: Mapping[str, PublishedModel] = MappingProxyType(
+    {
+        WHOLEBODY: PublishedModel(
+            summary="133 whole-body points, for --extractor wholebody: YOLOX-tiny and RTMW-l-m, as Uni-Sign uses them",
+            licence="Apache-2.0",
+            notice="Apache 2.0, by OpenMMLab, as its repositories say; https://www.apache.org/licenses/LICENSE-2.0",
+            files=(
+                PublishedFile(
+                    name="yolox_tiny_8xb8-300e_humanart-6f3252f9.zip",
+                    url=f"{_MMPOSE}/rtmposev1/onnx_sdk/yolox_tiny_8xb8-300e_humanart-6f3252f9.zip",
+                    about_bytes=19_000_000,
+                    summary="people in a picture",
+                ),
+                PublishedFile(
+                    name="rtmw-dw-l-m_simcc-cocktail14_270e-256x192_20231122.zip",
+                    url=f"{_MMPOSE}/rtmw/onnx_sdk/rtmw-dw-l-m_simcc-cocktail14_270e-256x192_20231122.zip",
+                    about_bytes=120_000_000,
+                    summary="their points",
+                ),
+            ),
+        )
+    }
+)
+"""What finds keypoints and comes as files of its own, in the order detector, points; no bundle is made of it."""
+
+HUB = "https://huggingface.co"
 
 PUBLISHED_JUDGES: Mapping[str, PublishedModel] = MappingProxyType(
     {
@@ -140,13 +168,13 @@ PUBLISHED_JUDGES: Mapping[str, PublishedModel] = MappingProxyType(
             files=(
                 PublishedFile(
                     name="blaser-2.0-ref.pt",
-                    url=f"{_HUB}/facebook/blaser-2.0-ref/resolve/main/model.pt",
+                    url=f"{HUB}/facebook/blaser-2.0-ref/resolve/main/model.pt",
                     about_bytes=23_600_000 * _BYTES_PER_PARAMETER,
                     summary="with a reference translation",
                 ),
                 PublishedFile(
                     name="blaser-2.0-qe.pt",
-                    url=f"{_HUB}/facebook/blaser-2.0-qe/resolve/main/model.pt",
+                    url=f"{HUB}/facebook/blaser-2.0-qe/resolve/main/model.pt",
                     about_bytes=17_300_000 * _BYTES_PER_PARAMETER,
                     summary="without one",
                 ),
@@ -158,24 +186,33 @@ PUBLISHED_JUDGES: Mapping[str, PublishedModel] = MappingProxyType(
 
 
 def _text_model(path: str, licence: str, notice: str, n_parameters: int, summary: str) -> PublishedModel:
-    """Return a T5 or an mBART as transformers' hub has it; an mBART's weights are a torch checkpoint there."""
-    is_t5 = "t5" in path
+    """Return a text model as transformers' hub has it; all but the T5 of the first version are torch checkpoints."""
+    name = path.partition("/")[2]
+    is_t5 = name.startswith(("t5", "flan-t5"))
     files = {
         "config.json": (1_300, "its shape"),
         "model.safetensors" if is_t5 else "pytorch_model.bin": (n_parameters * _BYTES_PER_PARAMETER, "its weights"),
-        "spiece.model" if is_t5 else "sentencepiece.bpe.model": (792_000 if is_t5 else 5_069_000, "its tokenizer"),
+        **_TOKENIZERS[name.partition("-")[0]],
     }
     return PublishedModel(
         summary=summary,
         licence=licence,
         notice=notice,
         files=tuple(
-            PublishedFile(name=name, url=f"{_HUB}/{path}/resolve/main/{name}", about_bytes=size, summary=what)
-            for name, (size, what) in files.items()
+            PublishedFile(name=file, url=f"{HUB}/{path}/resolve/main/{file}", about_bytes=size, summary=what)
+            for file, (size, what) in files.items()
         ),
     )
 
 
+_TOKENIZERS: Mapping[str, Mapping[str, tuple[int, str]]] = {
+    "t5": {"spiece.model": (792_000, "its tokenizer")},
+    "flan": {"spiece.model": (792_000, "its tokenizer")},
+    "mt5": {"spiece.model": (4_309_000, "its tokenizer")},
+    "byt5": {},  # it reads bytes
+    "mbart": {"sentencepiece.bpe.model": (5_069_000, "its tokenizer")},
+    "nllb": {"sentencepiece.bpe.model": (4_852_000, "its tokenizer")},
+}
 _APACHE = ("Apache-2.0", "Apache 2.0, by Google; https://www.apache.org/licenses/LICENSE-2.0")
 _MIT = ("MIT", "MIT, by Meta, as fairseq says of its pre-trained models; https://opensource.org/license/mit")
 
@@ -185,14 +222,26 @@ PUBLISHED_TEXT: Mapping[str, PublishedModel] = MappingProxyType(
         "t5-base": _text_model("google-t5/t5-base", *_APACHE, 222_900_000, "T5 base, for slt train-translator"),
         "flan-t5-small": _text_model("google/flan-t5-small", *_APACHE, 77_000_000, "T5 small, tuned to follow orders"),
         "flan-t5-base": _text_model("google/flan-t5-base", *_APACHE, 247_600_000, "T5 base, tuned to follow orders"),
+        "mt5-small": _text_model("google/mt5-small", *_APACHE, 300_200_000, "mT5 small, of 101 languages"),
+        "mt5-base": _text_model("google/mt5-base", *_APACHE, 582_400_000, "mT5 base, of 101 languages; Uni-Sign's"),
+        "byt5-small": _text_model("google/byt5-small", *_APACHE, 299_600_000, "ByT5 small, which writes bytes"),
+        "byt5-base": _text_model("google/byt5-base", *_APACHE, 581_700_000, "ByT5 base, which writes bytes"),
         "mbart-large-cc25": _text_model("facebook/mbart-large-cc25", *_MIT, 610_900_000, "mBART of 25 languages"),
         "mbart-large-50": _text_model("facebook/mbart-large-50", *_MIT, 610_900_000, "mBART of 52 languages"),
+        "nllb-200-distilled-600M": _text_model(
+            "facebook/nllb-200-distilled-600M",
+            "CC-BY-NC-4.0",
+            "CC-BY-NC 4.0, by Meta: name the authors, and not for commercial use;"
+            " https://creativecommons.org/licenses/by-nc/4.0/",
+            615_100_000,
+            "NLLB of 202 languages",
+        ),
     }
 )
 """What text decoders can begin with, and comes as a folder of files."""
 
 FETCHABLE: Mapping[str, PublishedModel] = MappingProxyType(
-    {**PUBLISHED, **PUBLISHED_DETECTORS, **PUBLISHED_JUDGES, **PUBLISHED_TEXT}
+    {**PUBLISHED, **PUBLISHED_DETECTORS, **PUBLISHED_POSE, **PUBLISHED_JUDGES, **PUBLISHED_TEXT}
 )
 
 

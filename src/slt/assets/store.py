@@ -8,6 +8,8 @@ from importlib import resources
 from pathlib import Path
 
 from slt.assets.cards import CARD_NAME, BundleCard, read_card, sha256_of
+from slt.assets.hub_fetch import card_of, find_or_fetch
+from slt.assets.hub_names import HubName, forget_revision, list_hub_models, parse_hub_name
 from slt.assets.lock import folder_lock
 from slt.assets.lockfile import RECORD_NAME, check_file, read_records, verify_files
 from slt.assets.published import FETCHABLE, PUBLISHED, files_folder, is_fetched
@@ -66,11 +68,11 @@ class Bundle:
 
 
 def find_bundle(name_or_path: str | Path) -> Bundle:
-    """Find a bundle, and see that its files are there.
+    """Find a bundle, and see that its files are there; one on the hub is fetched on first use.
 
     Args:
-        name_or_path: ``demo``, a name in ``SLT_HOME/bundles``, the folder of a bundle, or a run's folder, in which
-            its bundle lies under ``bundle``.
+        name_or_path: ``demo``, a name in ``SLT_HOME/bundles``, ``hf:OWNER/NAME[@REVISION]``, the folder of a bundle,
+            or a run's folder, in which its bundle lies under ``bundle``.
 
     Raises:
         UserError: no such bundle, or one that is not whole.
@@ -83,8 +85,20 @@ def find_bundle(name_or_path: str | Path) -> Bundle:
     return bundle
 
 
+def find_card(name_or_path: str | Path) -> BundleCard:
+    """Return the card of a bundle; of one on the hub that is not here, nothing else is fetched.
+
+    Raises:
+        UserError, SltError: as for ``find_bundle``.
+    """
+    hub = parse_hub_name(name_or_path)
+    return card_of(hub) if hub else find_bundle(name_or_path).card
+
+
 def is_bundle(name_or_path: str | Path) -> bool:
     """Return whether ``find_bundle`` would look for a bundle there; whether it is whole is not checked."""
+    if parse_hub_name(name_or_path):
+        return True
     path = Path(name_or_path).expanduser()
     here = any((folder / CARD_NAME).is_file() for folder in (path, path / "bundle"))
     return here or str(name_or_path) in list_bundles()
@@ -93,9 +107,8 @@ def is_bundle(name_or_path: str | Path) -> bool:
 def list_bundles() -> dict[str, Path]:
     """Return the folders of the bundles that can be named, by name; whether they are whole is not checked."""
     fetched = sorted(card.parent for card in slt_home().glob(f"bundles/*/{CARD_NAME}"))
-    return ({DEMO: demo_folder()} if (demo_folder() / CARD_NAME).is_file() else {}) | {
-        folder.name: folder for folder in fetched if folder.name != DEMO
-    }
+    own = {folder.name: folder for folder in fetched if folder.name != DEMO}
+    return ({DEMO: demo_folder()} if (demo_folder() / CARD_NAME).is_file() else {}) | own | list_hub_models()
 
 
 def list_copies(folder: Path) -> dict[str, int]:
@@ -139,6 +152,8 @@ def verify_model(name_or_path: str) -> int:
         UserError: no such model, or some of its files are absent or changed.
         SltError: this installation came without its demo.
     """
+    if parse_hub_name(name_or_path):
+        return verify_files(find_folder(name_or_path))
     fetched = list_fetched().get(name_or_path, Path(name_or_path).expanduser())
     n_fetched = verify_files(fetched) if read_records(fetched) else 0
     if n_fetched and name_or_path not in list_bundles() and not (Path(name_or_path) / CARD_NAME).is_file():
@@ -156,7 +171,9 @@ def find_folder(name: str) -> Path:
     """
     known = {name: files_folder(name) for name in FETCHABLE if is_fetched(name)} | list_bundles()
     if name not in known:
-        can_be = f"fetch it: slt models fetch {name}" if name in FETCHABLE else did_you_mean(name, [*known, *FETCHABLE])
+        can_be = did_you_mean(name, [*known, *FETCHABLE])
+        if name in FETCHABLE or parse_hub_name(name):
+            can_be = f"fetch it: slt models fetch {name}"
         raise UserError(f"no model {name!r} is here; here are: {', '.join(known) or 'none'}", fix=can_be)
     return known[name]
 
@@ -173,6 +190,8 @@ def remove_model(name: str) -> list[Path]:
     """
     if name == DEMO:
         raise UserError(f"{DEMO} comes with the package and cannot be removed alone")
+    if hub := parse_hub_name(name):
+        return _remove_hub_model(hub)
     places = [list_bundles().get(name), files_folder(name) if name in FETCHABLE else None]
     here = [folder for folder in places if folder and folder.is_dir()]
     for folder in here or [find_folder(name)]:
@@ -187,12 +206,26 @@ def remove_model(name: str) -> list[Path]:
     return here
 
 
+def _remove_hub_model(name: HubName) -> list[Path]:
+    find_folder(str(name))
+    try:
+        with folder_lock(name.folder):
+            gone = forget_revision(name)
+    except OSError as error:
+        raise SltError(f"cannot remove {name}: {error.strerror or error}") from error
+    if gone is None:
+        log.say(f"{name} is forgotten; its files stay, as another revision is the same commit")
+    return [gone] if gone else []
+
+
 def demo_folder() -> Path:
     """Return where the package keeps its own bundle."""
     return Path(str(resources.files("slt"))) / "demo" / "bundle"
 
 
 def _folder(name_or_path: str | Path) -> Path:
+    if hub := parse_hub_name(name_or_path):
+        return find_or_fetch(hub)
     known = list_bundles()
     if str(name_or_path) in known:
         return known[str(name_or_path)]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from slt.assets.hub_page import is_page, page_folder
 from slt.assets.published import PUBLISHED_TEXT, files_folder
 from slt.assets.store import fetched_file
 from slt.core.errors import UserError
 from slt.core.registry import did_you_mean
 
 
-def find_text_model(name_or_path: str) -> Path:
+def find_text_model(name_or_path: str, *, weights: bool = True) -> Path:
     """Return the folder of a text model; files that were fetched are as they first came.
 
     Args:
-        name_or_path: a key of ``PUBLISHED_TEXT``, or a folder.
+        name_or_path: a key of ``PUBLISHED_TEXT``, a folder, or a page ``OWNER/NAME`` of the hub from which files were
+            fetched.
+        weights: the weights must be there too.
 
     Raises:
         UserError: there is none, or its files changed since they were fetched.
@@ -22,12 +25,15 @@ def find_text_model(name_or_path: str) -> Path:
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         return path
+    if is_page(name_or_path) and (page := page_folder(name_or_path)).is_dir():
+        return page
     if name_or_path not in PUBLISHED_TEXT:
         raise UserError(
             f"no text model {name_or_path!r}: neither a folder, nor one of {', '.join(PUBLISHED_TEXT)}",
             fix=did_you_mean(name_or_path, PUBLISHED_TEXT),
         )
-    folder, files = files_folder(name_or_path), [file.name for file in PUBLISHED_TEXT[name_or_path].files]
+    folder = files_folder(name_or_path)
+    files = [file.name for file in PUBLISHED_TEXT[name_or_path].files if weights or not is_weights(file.name)]
     for file in files:
         fetched_file(name_or_path, file)
     if missing := [file for file in files if not (folder / file).is_file()]:
@@ -37,6 +43,11 @@ def find_text_model(name_or_path: str) -> Path:
             "publish them",
         )
     return folder
+
+
+def is_weights(name: str) -> bool:
+    """Return whether a published file of this name holds weights."""
+    return name.endswith((".safetensors", ".bin", ".pt", ".pth"))
 
 
 def licence_of(name_or_path: str) -> str:

@@ -13,7 +13,7 @@ from slt.assets.cards import BundleCard, DomainCard, EncoderCard, ExtractorCard,
 from slt.assets.store import Bundle, find_bundle
 from slt.core.config import parse
 from slt.core.errors import UserError
-from slt.core.registry import DECODERS, ENCODERS, SONAR, resolve
+from slt.core.registry import DECODERS, ENCODERS, SONAR, T5_FAMILY, resolve
 from slt.models.checkpoint import read_weights
 from slt.models.cpu_kernels import use_cpu_kernels
 from slt.models.fitting import build_model
@@ -190,7 +190,7 @@ def choose_dtype(name: str, *, text: bool = False) -> torch.dtype:
 
 
 def read_hf_config(bundle: Bundle) -> HfTextConfig:
-    """Return the shape of a bundle's T5 or mBART."""
+    """Return the configuration of a bundle's text decoder of transformers."""
     where = f"the text decoder in the card of {bundle.card.name}"
     return parse(HfTextConfig, {**bundle.card.decoder.config, "languages": bundle.card.languages}, where=where)
 
@@ -200,9 +200,9 @@ def _load_decoder(bundle: Bundle, device: torch.device, dtype: torch.dtype, *, t
     kind = resolve(DECODERS, card.kind, what="text decoder")
     decoder: TextDecoder
     if card.kind != SONAR:
-        if card.kind == "t5" and dtype == torch.float16:
+        if card.kind in T5_FAMILY and dtype == torch.float16:
             raise UserError(
-                "float16 for a T5's text: its feed-forward layers exceed float16's 65,504",
+                f"float16 for a {card.kind}'s text: its feed-forward layers exceed float16's 65,504",
                 fix="give --text-dtype bfloat16 or float32",
             )
         weights = read_weights_as(bundle, card.weights, dtype)

@@ -1,14 +1,16 @@
-"""Make a named model available: published models are fetched and imported on first use."""
+"""Make a named model available: published models and models on the hub are fetched on first use."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from slt.assets.cards import BundleCard
+from slt.assets.hub_fetch import find_or_fetch
+from slt.assets.hub_names import parse_hub_name
 from slt.assets.lock import folder_lock
 from slt.assets.models import Progress, fetch_model
 from slt.assets.published import PUBLISHED
-from slt.assets.store import find_bundle, list_bundles
+from slt.assets.store import find_bundle, find_card, list_bundles
 from slt.core import log
 from slt.core.errors import UserError
 from slt.core.home import slt_home
@@ -17,12 +19,12 @@ from slt.text.languages import LANGUAGE_NAMES
 
 
 def make_available(name_or_path: str | Path, *, text_encoder: bool = False, progress: Progress | None = None) -> None:
-    """Make a model available; fetch and import a published one, after showing its size and licence.
+    """Make a model available; fetch a published one or one on the hub, after showing its size and licence.
 
     A killed call is resumed by the next one. Of two processes, one waits.
 
     Args:
-        name_or_path: as for ``slt.assets.store.find_bundle``; only a published name can be obtained.
+        name_or_path: as for ``slt.assets.store.find_bundle``; or a published name.
         text_encoder: the model must have what turns text into embeddings.
         progress: called with what is fetched and imported.
 
@@ -32,6 +34,8 @@ def make_available(name_or_path: str | Path, *, text_encoder: bool = False, prog
         SltError: a server does not give a file, or the disk is full.
     """
     name = str(name_or_path)
+    if hub := parse_hub_name(name):
+        find_or_fetch(hub, progress)
     if name in PUBLISHED and name not in list_bundles() and not Path(name).is_dir():
         with folder_lock(slt_home() / "bundles"):
             if name not in list_bundles():  # whoever held the lock before may have made it
@@ -42,7 +46,7 @@ def make_available(name_or_path: str | Path, *, text_encoder: bool = False, prog
 
 
 def languages_of(name_or_path: str | Path) -> tuple[str, ...]:
-    """Return the languages a model writes, of a published one that is not here yet too.
+    """Return the languages a model writes, without fetching its weights.
 
     Raises:
         UserError: no such model.
@@ -50,7 +54,7 @@ def languages_of(name_or_path: str | Path) -> tuple[str, ...]:
     name = str(name_or_path)
     if name in PUBLISHED and name not in list_bundles():
         return tuple(LANGUAGE_NAMES)
-    return find_bundle(name_or_path).card.languages
+    return find_card(name_or_path).languages
 
 
 def check_embeds(name_or_path: str | Path) -> None:
@@ -62,7 +66,7 @@ def check_embeds(name_or_path: str | Path) -> None:
     name = str(name_or_path)
     if name in PUBLISHED and name not in list_bundles():
         return
-    decoder = find_bundle(name_or_path).card.decoder
+    decoder = find_card(name_or_path).decoder
     if decoder.kind != SONAR and decoder.config.get("source", "sequence") == "sequence":
         raise UserError(
             f"the model {name} has no embeddings of videos: its {decoder.kind} reads the sign encoder's states, one "

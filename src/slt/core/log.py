@@ -19,6 +19,7 @@ ROOMY = 100  # columns of a terminal
 RED, YELLOW, RESET = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
 _shown: RichProgress | None = None
+_bars: Bars | None = None
 
 
 def result(line: str) -> None:
@@ -118,10 +119,28 @@ class Bars:
 
 @contextmanager
 def bars() -> Iterator[Bars]:
-    """Show progress while the block runs; what the block prints with `result`, `say` and `warn` stays readable."""
+    """Show progress while the block runs; what the block prints with `result`, `say` and `warn` stays readable.
+
+    A block within a block shows its progress on the bars of the outer one.
+    """
+    global _bars
+    if _bars is not None:
+        yield _bars
+        return
+    with _drawn() as drawn:
+        _bars = Bars(drawn)
+        try:
+            yield _bars
+        finally:
+            _bars = None
+
+
+@contextmanager
+def _drawn() -> Iterator[RichProgress | None]:
+    """Yield what draws bars on the terminal while the block runs; None where there is no terminal."""
     global _shown
     if not sys.stderr.isatty():
-        yield Bars(None)
+        yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
@@ -138,7 +157,7 @@ def bars() -> Iterator[Bars]:
     with drawn:
         _shown = drawn
         try:
-            yield Bars(drawn)
+            yield drawn
         finally:
             _shown = None
 

@@ -12,6 +12,7 @@ from slt.core.errors import UserError
 FRONTENDS: Mapping[str, str] = {
     "signhiera": "slt.frontend.signhiera:SignHieraFrontend",
     "keypoints": "slt.frontend.keypoints:KeypointFrontend",
+    "wholebody": "slt.frontend.wholebody:WholebodyFrontend",
     "siglip": "slt.frontend.siglip:SiglipFrontend",
     "timesformer": "slt.frontend.timesformer:TimesformerFrontend",
     "keypoints+siglip": "slt.frontend.combined:KeypointSiglipFrontend",
@@ -23,12 +24,14 @@ ENCODERS: Mapping[str, str] = {
     "mlp": "slt.models.mlp:Mlp",
     "fusion": "slt.models.fusion:Fusion",
     "transformer": "slt.models.transformer:Transformer",
+    "stgcn": "slt.models.stgcn:Stgcn",
 }
 SHAPES: Mapping[str, str] = {
     "sonar-t5": "slt.models.config:SonarT5Config",
     "mlp": "slt.models.config:MlpConfig",
     "fusion": "slt.models.config:FusionConfig",
     "transformer": "slt.models.config:TransformerConfig",
+    "stgcn": "slt.models.config:StgcnConfig",
 }
 """What describes each encoder's shape, where that can be imported without torch."""
 SONAR = "sonar"
@@ -37,8 +40,13 @@ SONAR = "sonar"
 DECODERS: Mapping[str, str] = {
     SONAR: "slt.text.sonar.model:SonarText",
     "t5": "slt.text.hf.decoder:HfText",
+    "mt5": "slt.text.hf.decoder:HfText",
+    "byt5": "slt.text.hf.decoder:HfText",
     "mbart": "slt.text.hf.decoder:HfText",
+    "nllb": "slt.text.hf.decoder:HfText",
 }
+T5_FAMILY = ("t5", "mt5", "byt5")
+"""Decoders whose own encoder reads the sign encoder's states, without language tokens, and that exceed float16."""
 
 
 def resolve(table: Mapping[str, str], name: str, *, what: str) -> Any:

@@ -53,37 +53,45 @@ def recognise(path: Path, lines: Sequence[tuple[int, str]]) -> Layout:
 
     Args:
         path: the file; what lies beside it tells where videos and features are.
-        lines: (number, text) of its lines that are not blank; at least one.
+        lines: (number, text) of its lines that are not blank; of a file with a header, it is enough.
 
     Raises:
         UserError: an unknown layout, or a header that contradicts itself.
     """
-    first = lines[0][1].split("\t") if lines else [""]
-    names = tuple(name.strip() for name in first)
-    if "id" in names:
-        return _with_header(path, lines[0][0], names)
+    if has_header(lines):
+        return _with_header(path, lines[0][0], _names(lines))
     rows = [line.split("\t") for _, line in lines[:_LOOKED_AT]]
     fitting = [row for row in rows if len(row) == 3 and _NUMBER.fullmatch(row[1])]
     if 2 * len(fitting) > len(rows):
         whole = all(row[1].isdecimal() for _, line in lines if len(row := line.split("\t")) == 3)
         return _with_features(path) if whole else _with_durations(path)
     raise UserError(
-        f"{path} is no manifest of a known layout: its first line is {', '.join(map(shown, names[:8]))}; "
+        f"{path} is no manifest of a known layout: its first line is {', '.join(map(shown, _names(lines)[:8]))}; "
         f"expected a header with a column named id, separated by tabs, such as: {' '.join(COLUMNS)}",
         fix="tell which column is which: slt prepare table --help; for a downloaded corpus: slt prepare --help",
     )
 
 
+def has_header(lines: Sequence[tuple[int, str]]) -> bool:
+    """Return whether the first of a manifest's lines names its columns."""
+    return "id" in _names(lines)
+
+
+def _names(lines: Sequence[tuple[int, str]]) -> tuple[str, ...]:
+    first = lines[0][1].split("\t") if lines else [""]
+    return tuple(name.strip() for name in first)
+
+
 def split_cells(
     number: int, line: str, columns: tuple[str, ...], mistakes: list[Mistake], *, separator: str = "\t"
-) -> dict[str, str] | None:
-    """Return a line's cells by column, without blanks around them; or note that there are too many or too few."""
+) -> list[str] | None:
+    """Return a line's cells, without blanks around them; or note that there are too many or too few."""
     cells = line.split(separator)
     if len(cells) != len(columns):
         why = ", perhaps a tab within a text" if separator == "\t" and len(cells) > len(columns) else ""
         mistakes.append(Mistake(line=number, found=f"{len(cells)} cells{why}", expected=f"{len(columns)}"))
         return None
-    return dict(zip(columns, map(str.strip, cells), strict=True))
+    return [cell.strip() for cell in cells]
 
 
 def _with_header(path: Path, line: int, names: tuple[str, ...]) -> Layout:

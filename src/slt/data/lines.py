@@ -80,18 +80,30 @@ def read_lines(path: Path, mistakes: list[Mistake], *, blank: bool = False) -> I
     Raises:
         UserError: no such file, no permission, nothing in it, or another encoding altogether.
     """
-    data = read_bytes(path)
-    for mark, encoding in _OTHER_ENCODINGS.items():
-        if data.startswith(mark):
-            fix = f"iconv -f {encoding} -t UTF-8 IN > OUT"
-            raise UserError(f"{path} is text in {encoding}, expected UTF-8", fix=fix)
-    data = data.removeprefix(codecs.BOM_UTF8)
-    if not data.strip():
-        raise UserError(f"{path} is empty, expected a table", fix="copy or make it again")
-    for number, raw in enumerate(data.split(b"\n"), 1):
-        line = _decoded(number, raw.removesuffix(b"\r"), mistakes)
+    is_empty = True
+    for number, raw in enumerate(_raw_lines(path), 1):
+        if number == 1:
+            for mark, encoding in _OTHER_ENCODINGS.items():
+                if raw.startswith(mark):
+                    fix = f"iconv -f {encoding} -t UTF-8 IN > OUT"
+                    raise UserError(f"{path} is text in {encoding}, expected UTF-8", fix=fix)
+            raw = raw.removeprefix(codecs.BOM_UTF8)
+        is_empty = is_empty and not raw.strip()
+        line = _decoded(number, raw.removesuffix(b"\n").removesuffix(b"\r"), mistakes)
         if line is not None and (blank or line.strip()):
             yield number, line
+    if is_empty:
+        raise UserError(f"{path} is empty, expected a table", fix="copy or make it again")
+
+
+def _raw_lines(path: Path) -> Iterator[bytes]:
+    try:
+        with open(path, "rb") as file:
+            yield from file
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder, expected a file", fix="give the file itself") from None
+    except (OSError, ValueError) as error:
+        raise explain_os_error(path, error) from error
 
 
 def _decoded(number: int, raw: bytes, mistakes: list[Mistake]) -> str | None:

@@ -10,21 +10,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from math import isfinite
+from operator import itemgetter
 from pathlib import Path
 
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
-from slt.data.layouts import COLUMNS, Layout, place, recognise, split_cells
+from slt.core.memory import without_collection
+from slt.data.layouts import COLUMNS, Layout, has_header, place, recognise, split_cells
 from slt.data.lines import Mistake, read_lines, refusal, shown
 
 LANG = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
 LONGEST_ID = 200  # bytes: ids name files, and no file system here takes more than 255
+_PLAIN_ID = re.compile(r"(?!\.{1,2}$)[\w.-]{1,50}")  # what most ids are, and complaint_about_id has nothing against
 _NUMBER = re.compile(r"\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 _FEATURES = (".npy", ".pt")
+_KEPT_AT_MOST = 100_000
+_SECONDS = "seconds from the video's beginning, such as 12.48, or nothing"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Clip:
     """One signed sentence.
 
@@ -120,22 +126,31 @@ def scan_manifest(path: Path, *, lang: str | None = None) -> tuple[Manifest, lis
     if path.is_dir():
         return _scan_folder(path)
     mistakes: list[Mistake] = []
-    lines = list(read_lines(path, mistakes))
-    layout = recognise(path, lines)
+    layout, lines = _layout(path, read_lines(path, mistakes))
+    reader = _Rows(layout, lang, mistakes)
     seen: dict[str, int] = {}
     clips: list[Clip] = []
-    for number, line in lines[layout.n_header_lines :]:
-        row = split_cells(number, line, layout.columns, mistakes)
-        clip = None if row is None else _clip(number, row, layout, lang, mistakes)
-        if clip is None:
-            continue
-        first = seen.setdefault(clip.id, number)
-        if first != number:
-            expected = f"another id than on line {first}"
-            mistakes.append(Mistake(line=number, column="id", found=shown(clip.id), expected=expected))
-        else:
-            clips.append(clip)
+    with without_collection():
+        for number, line in lines:
+            clip = reader.read(number, line)
+            if clip is None:
+                continue
+            first = seen.setdefault(clip.id, number)
+            if first != number:
+                expected = f"another id than on line {first}"
+                mistakes.append(Mistake(line=number, column="id", found=shown(clip.id), expected=expected))
+            else:
+                clips.append(clip)
     return Manifest(path=path, clips=tuple(clips), columns=layout.columns), mistakes
+
+
+def _layout(path: Path, lines: Iterator[tuple[int, str]]) -> tuple[Layout, Iterator[tuple[int, str]]]:
+    """Return a file's layout, and its lines after the header; a file with a header is not held in memory."""
+    first = list(islice(lines, 1))
+    if not has_header(first):
+        first += lines
+    layout = recognise(path, first)
+    return layout, chain(first[layout.n_header_lines :], lines)
 
 
 def write_manifest(path: Path, clips: Sequence[Clip]) -> None:
@@ -151,13 +166,14 @@ def write_manifest(path: Path, clips: Sequence[Clip]) -> None:
     extras = list(dict.fromkeys(name for clip in clips for name in clip.extra))
     lines = ["\t".join([*COLUMNS, *extras])]
     mistakes: list[Mistake] = []
+    reader = _Rows(Layout(columns=(*COLUMNS, *extras), n_header_lines=1), None, mistakes)
     seen: dict[str, int] = {}
     for number, clip in enumerate(clips, 2):
         cells = _cells(clip, extras)
         for name, cell in cells.items():
             if re.search(r"[\t\r\n\0\ud800-\udfff]", cell):
                 mistakes.append(Mistake(line=number, column=name, found=shown(cell), expected="one line without tabs"))
-        _clip(number, cells, _OWN, None, mistakes)
+        reader.clip(number, [*cells.values()])
         if seen.setdefault(clip.id, number) != number:
             expected = f"another id than on line {seen[clip.id]}"
             mistakes.append(Mistake(line=number, column="id", found=shown(clip.id), expected=expected))
@@ -187,50 +203,89 @@ def complaint_about_id(name: str) -> str | None:
     return None
 
 
-_OWN = Layout(columns=COLUMNS, n_header_lines=1)
+class _Rows:
+    """Makes clips of the rows of one file, and notes what is wrong with them.
+
+    Cells that come again (videos, languages, signers) are kept once, as are equal sets of further columns: that halves
+    the memory of a large corpus.
+    """
+
+    def __init__(self, layout: Layout, lang: str | None, mistakes: list[Mistake]) -> None:
+        self._layout, self._assumed, self._mistakes = layout, lang, mistakes
+        self._names = {layout.meaning(name): name for name in layout.columns}
+        place = {layout.meaning(name): number for number, name in enumerate(layout.columns)}
+        # A column that is not there is the empty cell that is put behind the last.
+        self._six = itemgetter(*(place.get(name, -1) for name in COLUMNS))
+        self._extras = [(name, place[name]) for name in place if name not in COLUMNS]
+        self._numbers = [(name, place[name]) for name in layout.numbers if name in place]
+        self._once: dict[str, str] = {}
+        self._extras_once: dict[tuple[str, ...], dict[str, str]] = {}
+
+    def read(self, line: int, text: str) -> Clip | None:
+        """Return the clip of one line; or note at least one mistake."""
+        cells = split_cells(line, text, self._layout.columns, self._mistakes)
+        return None if cells is None else self.clip(line, cells)
+
+    def clip(self, line: int, cells: Sequence[str]) -> Clip | None:
+        """Return the clip of one row's cells; or note at least one mistake."""
+        cells = [*cells, ""]
+        clip_id, video, start_s, end_s, text, lang = self._six(cells)
+        wrong = _complaints(clip_id, start_s, end_s, lang)
+        wrong += [
+            (name, "a number, or nothing") for name, at in self._numbers if cells[at] and not _is_number(cells[at])
+        ]
+        if wrong:
+            self._note(line, cells, wrong)
+            return None
+        return Clip(
+            id=clip_id,
+            video=self._kept(video) if video else place(self._layout.video, clip_id),
+            start_s=float(start_s) if start_s else None,
+            end_s=float(end_s) if end_s else None,
+            text=text or None,
+            lang=self._kept(lang) if lang else (self._assumed if text else None),
+            extra=self._extra(cells, clip_id),
+        )
+
+    def _note(self, line: int, cells: Sequence[str], wrong: Sequence[tuple[str, str]]) -> None:
+        for meaning, expected in wrong:
+            column = self._names.get(meaning, meaning)
+            found = shown(cells[self._layout.columns.index(column)])
+            self._mistakes.append(Mistake(line=line, column=column, found=found, expected=expected))
+
+    def _extra(self, cells: Sequence[str], clip_id: str) -> dict[str, str]:
+        values = tuple([cells[at] for _, at in self._extras])
+        if (known := self._extras_once.get(values)) is not None and not self._layout.features:
+            return known
+        extra = {name: self._kept(value) for (name, _), value in zip(self._extras, values, strict=True) if value}
+        if features := place(self._layout.features, clip_id):
+            extra["features"] = features
+        elif len(self._extras_once) < _KEPT_AT_MOST:
+            self._extras_once[values] = extra
+        return extra
+
+    def _kept(self, value: str) -> str:
+        """Return the first string equal to ``value``, as long as there are not too many."""
+        if len(self._once) < _KEPT_AT_MOST:
+            return self._once.setdefault(value, value)
+        return self._once.get(value, value)
 
 
-def _clip(line: int, row: Mapping[str, str], layout: Layout, lang: str | None, mistakes: list[Mistake]) -> Clip | None:
-    """Return the clip of one row; or note at least one mistake."""
-    names = {layout.meaning(name): name for name in row}
-    cells = {meaning: row[name] for meaning, name in names.items()}
-    wrong = list(_complaints(cells, layout.numbers))
-    for column, expected in wrong:
-        name = names.get(column, column)
-        mistakes.append(Mistake(line=line, column=name, found=shown(row[name]), expected=expected))
-    if wrong:
-        return None
-    clip_id, text = cells["id"], cells.get("text") or None
-    start_s, end_s = (float(cells[name]) if cells.get(name) else None for name in ("start_s", "end_s"))
-    extra = {names[meaning]: value for meaning, value in cells.items() if meaning not in COLUMNS and value}
-    features = place(layout.features, clip_id)
-    return Clip(
-        id=clip_id,
-        video=cells.get("video") or place(layout.video, clip_id),
-        start_s=start_s,
-        end_s=end_s,
-        text=text,
-        lang=cells.get("lang") or (lang if text else None),
-        extra=extra | ({"features": features} if features else {}),
-    )
-
-
-def _complaints(cells: Mapping[str, str], numbers: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield (column, what is expected there) for everything that is wrong with a row."""
-    if expected := complaint_about_id(cells["id"]):
-        yield "id", expected
-    times = {name: cells[name] for name in ("start_s", "end_s") if cells.get(name)}
-    odd = [name for name, value in times.items() if not _is_number(value)]
-    for name in odd:
-        yield name, "seconds from the video's beginning, such as 12.48, or nothing"
-    start_s = times.get("start_s", "0")
-    if "end_s" in times and not odd and float(times["end_s"]) <= float(start_s):
-        yield "end_s", f"more than start_s, {start_s}"
-    if cells.get("lang") and not LANG.fullmatch(cells["lang"]):
-        yield "lang", "a FLORES-200 code such as eng_Latn, or nothing"
-    for name in numbers:
-        if cells[name] and not _is_number(cells[name]):
-            yield name, "a number, or nothing"
+def _complaints(clip_id: str, start_s: str, end_s: str, lang: str) -> list[tuple[str, str]]:
+    """Return (column, what is expected there) for everything that is wrong with a row."""
+    found = []
+    if not _PLAIN_ID.fullmatch(clip_id) and (expected := complaint_about_id(clip_id)):
+        found.append(("id", expected))
+    odd_start = bool(start_s) and not _is_number(start_s)
+    if odd_start:
+        found.append(("start_s", _SECONDS))
+    if end_s and not _is_number(end_s):
+        found.append(("end_s", _SECONDS))
+    elif end_s and not odd_start and float(end_s) <= float(start_s or 0):
+        found.append(("end_s", f"more than start_s, {start_s or 0}"))
+    if lang and not LANG.fullmatch(lang):
+        found.append(("lang", "a FLORES-200 code such as eng_Latn, or nothing"))
+    return found
 
 
 def _is_number(cell: str) -> bool:

@@ -12,29 +12,29 @@ from pathlib import Path
 from slt.env.checks import CheckResult
 from slt.env.isolate import Outcome
 
-PYTHON = (3, 11)
+PYTHONS = ((3, 11), (3, 12))  # those of requires-python in pyproject.toml
 GLIBC = (2, 28)  # the wheels are manylinux_2_28
 DRIVER = 525  # the oldest that runs programs of CUDA 12.x
 FAST_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
 def check_system(system: str | None = None, machine: str | None = None) -> CheckResult:
-    """Look for Linux on x86-64, the one platform fairseq2n has wheels of; by default this machine's."""
+    """Look for Linux on x86-64, the platform of environment.lock; by default look at this machine."""
     found = f"{system or platform.system()} {machine or platform.machine()}"
     if found == "Linux x86_64":
         return CheckResult(name="system", status="ok", found=found, expected=found)
-    fix = "use a Linux machine with an Intel or AMD processor: fairseq2 has no wheels for others"
+    fix = "use a Linux machine with an Intel or AMD processor: environment.lock is for no other (docs/compatibility.md)"
     return CheckResult(name="system", status="fail", found=found, expected="Linux x86_64", fix=fix)
 
 
 def check_python(version: tuple[int, ...] | None = None) -> CheckResult:
     """Look at a Python version, by default the running one."""
     version = version or sys.version_info[:3]
-    found, wanted = ".".join(map(str, version)), ".".join(map(str, PYTHON))
-    if version[:2] == PYTHON:
+    found, wanted = ".".join(map(str, version)), " or ".join(f"{major}.{minor}" for major, minor in PYTHONS)
+    if version[:2] in PYTHONS:
         return CheckResult(name="Python", status="ok", found=f"{found} ({sys.executable})", expected=wanted)
-    age = "new" if version[:2] > PYTHON else "old"
-    fix = f"put a python{wanted} on PATH, delete .venv and run `make env`"
+    age = "new" if version[:2] > PYTHONS[-1] else "old"
+    fix = "run `make env`: it finds or downloads a Python that fits, or takes the one that SLT_PYTHON names"
     return CheckResult(name="Python", status="fail", found=f"{found}, too {age}", expected=wanted, fix=fix)
 
 

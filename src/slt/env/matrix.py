@@ -16,7 +16,7 @@ class Row:
         cuda: the CUDA of torch's Linux wheel in the public registry; it runs on a CPU as well.
         torchaudio: its version.
         sonar_space: its version.
-        python: the Python it was run on.
+        python: the Pythons it was run on.
         note: anything else to know, for a person.
     """
 
@@ -37,7 +37,7 @@ PINNED = Row(
     cuda="12.8",
     torchaudio="2.9.1",
     sonar_space="0.5.0",
-    python="3.11",
+    python="3.11, 3.12",
     note="what `make env` installs",
 )
 ROWS = (

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt.assets.cards import CARD_NAME, sha256_of
+from slt.assets.hub_names import exact_name, parse_hub_name
 from slt.assets.store import find_bundle
 from slt.bundle.load import LoadedBundle, load_bundle
 from slt.core.errors import SltError, as_slt_error
@@ -61,6 +62,7 @@ class ModelSettings:
         check_languages([self.lang], bundle.card.languages)
         return {
             "model": bundle.card.name,
+            **({"hub": exact_name(self.model)} if parse_hub_name(self.model) else {}),
             "card_sha256": sha256_of(bundle.folder / CARD_NAME),
             "lang": self.lang,
             "beam": self.beam,

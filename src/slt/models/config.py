@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 from slt.core.errors import UserError
 from slt.video.keypoints import N_JOINTS
+from slt.video.wholebody_points import N_POINTS, WHOLEBODY_DIM
 
 KEYPOINTS_DIM = 3 * N_JOINTS  # x, y and z of each
+
+
+KEYPOINT_DIMS = {"keypoints": KEYPOINTS_DIM, "wholebody": WHOLEBODY_DIM}
+"""Numbers per frame, by extractor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +150,36 @@ class TransformerConfig:
     def __post_init__(self) -> None:
         sizes = {name: value for name, value in asdict(self).items() if name != "dropout_rate"}
         _refuse("transformer sign encoder", sizes, self.dropout_rate, _on_keypoints(sizes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StgcnConfig:
+    """Shape of Uni-Sign's pose encoder, whose inner widths are fixed.
+
+    Attributes:
+        feature_dim: width of a frame's points; only ``WHOLEBODY_DIM`` is allowed.
+        output_dim: width of a sentence embedding; 0: the mean of the states is the embedding.
+        max_frames: of a longer clip so many evenly spaced frames are read; 0: all.
+
+    Raises:
+        UserError: impossible sizes; all are listed.
+    """
+
+    feature_dim: int = WHOLEBODY_DIM
+    output_dim: int = 0
+    max_frames: int = 256
+
+    d_model: ClassVar[int] = 1024
+    """Width of the states: 256 of each of four parts."""
+
+    def __post_init__(self) -> None:
+        mistakes = [f"max_frames {self.max_frames}, expected 0 or more"] if self.max_frames < 0 else []
+        if self.feature_dim != WHOLEBODY_DIM:
+            found = f"feature_dim {self.feature_dim}, expected {WHOLEBODY_DIM} (x, y, score of {N_POINTS} points)"
+            mistakes.append(found)
+        if self.output_dim < 0:
+            mistakes.append(f"output_dim {self.output_dim}, expected 0 or more")
+        _refuse("stgcn sign encoder", {}, 0.0, mistakes)
 
 
 def _on_keypoints(sizes: dict[str, int]) -> list[str]:

@@ -136,6 +136,12 @@ def _warnings(bundle: LoadedBundle, found: ClipFeatures, texts: dict[str, list[H
     """Yield warnings about the texts, beyond those about the video."""
     if found.is_empty:
         yield NO_PERSON
+    most, n_frames = getattr(bundle.encoder.config, "max_frames", 0), len(found.readings[0][0])
+    if most and n_frames > most:
+        yield (
+            f"the model {bundle.card.name} reads at most {most} frames of a clip; of {n_frames}, evenly spaced ones "
+            "were taken: translate shorter clips, or --segment"
+        )
     if bundle.domain and bundle.card.domain and not bundle.domain.contains(found.readings[0][0]):
         yield (
             f"this video differs from the training data of the model {bundle.card.name}: {bundle.card.domain.summary}"

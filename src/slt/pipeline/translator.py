@@ -170,7 +170,8 @@ class Translator:
         settings: dict[str, Any] = {"beam_size": beam_size, "nbest": nbest, "rerank": rerank}
         clock = StageTimer()
         with clock("signer"):
-            whole = at_rate(open_with_pose(Path(video)), self.frontend.preprocess)
+            preprocess = self.frontend.preprocess.with_detector(self.frontend.face_detector)
+            whole = at_rate(open_with_pose(Path(video)), preprocess)
         fps, n_frames = whole.video.info.fps, whole.video.info.n_frames
         crops = prefetch(timed_crops(whole.video, whole.signer, bundle.card.preprocess.size), FRAMES_AHEAD)
         with closing(crops):

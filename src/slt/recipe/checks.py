@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from slt.core.registry import T5_FAMILY
 from slt.recipe.data import Data
 from slt.recipe.decoders import Decoder
 from slt.recipe.parts import Encoder, Objective
@@ -26,7 +27,7 @@ def decoder_mistakes(
     through = objective.kind == "cross-entropy" or bool(getattr(objective, "cross_entropy", 0))
     lands = encoder is not None and (decoder.kind == "sonar" or in_space)
     weighed = bool(getattr(objective, trainer.monitor, 0))
-    has_t5 = decoder.kind == "t5" or (encoder is not None and encoder.kind == "sonar-t5")
+    has_t5 = decoder.kind in T5_FAMILY or (encoder is not None and encoder.kind == "sonar-t5")
     yield trainer.precision == "fp16" and has_t5, f"precision fp16 with a T5: {TOO_LARGE}"
     yield (
         in_space and encoder is None,
@@ -62,6 +63,6 @@ def decoder_mistakes(
         f"data.embeddings are targets in SONAR's space, of which a {decoder.kind} has no use; remove them",
     )
     yield (
-        decoder.kind == "t5" and len(langs) > 1,
-        f"data.langs names {', '.join(langs)}, but a T5 writes one language; take mbart for several",
+        decoder.kind in T5_FAMILY and len(langs) > 1,
+        f"data.langs names {', '.join(langs)}, but a {decoder.kind} writes one language; take mbart or nllb for more",
     )

@@ -1,10 +1,11 @@
-"""Recipe: the text decoder, SONAR's or a T5 or mBART."""
+"""Recipe: the text decoder, SONAR's or one of transformers."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
+from slt.core.registry import T5_FAMILY
 from slt.recipe.parts import refuse
 
 
@@ -38,7 +39,7 @@ class SonarDecoder:
 
 @dataclass(frozen=True, kw_only=True)
 class T5Shape:
-    """The size of a T5 that begins at random; the defaults are t5-small's.
+    """The size of a T5, mT5 or ByT5 that begins at random; the defaults are t5-small's.
 
     Attributes:
         d_model: width of the transformer.
@@ -62,7 +63,7 @@ class T5Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class MBartShape:
-    """The size of an mBART that begins at random; the defaults are mbart-large's.
+    """The size of an mBART or NLLB that begins at random; the defaults are mbart-large's.
 
     Attributes:
         d_model: width of the transformer, a multiple of its attention heads.
@@ -92,21 +93,23 @@ class MBartShape:
 
 @dataclass(frozen=True, kw_only=True)
 class HfDecoder:
-    """What a T5 and an mBART are told alike.
+    """What all decoders of transformers are told alike.
 
     Attributes:
         kind: its name.
         weights: to start from: a name, a folder as transformers has them, or a bundle or run with such a decoder; none:
             random weights.
         shape: sizes of one that begins at random; the others have their own.
-        vocab_size: of the tokenizer that is then learnt from the training texts, at most.
+        vocab_size: of the tokenizer that is then learnt from the training texts, at most; a ByT5 learns none.
         source: what it reads of the encoder: its states, or the sentence embedding alone.
         train: "full"; or "frozen", all but the layers between it and the encoder stays as it is.
         dropout: of these layers and of itself.
         checkpointing: recompute its activations in the backward pass.
+        prefix: text that a T5, mT5 or ByT5 reads before the clip.
+        bridge: from the encoder's states to its width: "normed", the kind's own; or "linear", a linear layer alone.
     """
 
-    kind: Literal["t5", "mbart"]
+    kind: Literal["t5", "mt5", "byt5", "mbart", "nllb"]
     weights: str | None = None
     shape: T5Shape | MBartShape | None = None
     vocab_size: int = 8000
@@ -114,9 +117,12 @@ class HfDecoder:
     train: Literal["frozen", "full"] = "full"
     dropout: float = 0.1
     checkpointing: bool = False
+    prefix: str = ""
+    bridge: Literal["normed", "linear"] = "normed"
 
     def __post_init__(self) -> None:
         refuse(
+            (bool(self.prefix) and self.kind not in T5_FAMILY, f"prefix {self.prefix!r}, which no {self.kind} reads"),
             (bool(self.weights and self.shape), f"shape is that of the weights, {self.weights}: remove it"),
             (self.vocab_size < 1, f"vocab_size {self.vocab_size}, expected at least 1"),
             (not 0 <= self.dropout < 1, f"dropout {self.dropout}, expected 0 or more, below 1"),
@@ -135,6 +141,30 @@ class T5Decoder(HfDecoder):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MT5Decoder(HfDecoder):
+    """An mT5, which is used as a T5 is. By name there are mt5-small and mt5-base."""
+
+    kind: Literal["mt5"]
+    shape: T5Shape | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByT5Decoder(HfDecoder):
+    """A ByT5, which is used as a T5 is, and writes bytes. By name there are byt5-small and byt5-base."""
+
+    kind: Literal["byt5"]
+    shape: T5Shape | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NllbDecoder(HfDecoder):
+    """An NLLB's decoder, of 202 languages, which is used as an mBART's is. By name there is nllb-200-distilled-600M."""
+
+    kind: Literal["nllb"]
+    shape: MBartShape | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class MBartDecoder(HfDecoder):
     """An mBART's decoder, which attends to what an adapter makes of what the encoder returns.
 
@@ -145,7 +175,7 @@ class MBartDecoder(HfDecoder):
     shape: MBartShape | None = None
 
 
-Decoder: TypeAlias = SonarDecoder | T5Decoder | MBartDecoder
+Decoder: TypeAlias = SonarDecoder | T5Decoder | MT5Decoder | ByT5Decoder | MBartDecoder | NllbDecoder
 
 
 def _check_sizes(sizes: dict[str, int]) -> None:

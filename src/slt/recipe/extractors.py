@@ -40,11 +40,22 @@ class KeypointExtractor:
 
     Attributes:
         kind: its name.
-        skeleton: what the keypoints were detected as; others than MediaPipe's were converted when they were stored.
     """
 
     kind: Literal["keypoints"]
-    skeleton: Literal["mediapipe-75", "openpose-137", "coco-wholebody-133"] = "mediapipe-75"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholebodyExtractor:
+    """133 points of body, feet, face and hands of every frame, for the encoder that takes them.
+
+    Attributes:
+        kind: its name.
+        detector: where they come from: "rtmw", or "pose-file", joints that MediaPipe found or that were drawn.
+    """
+
+    kind: Literal["wholebody"]
+    detector: Literal["rtmw", "pose-file"] = "rtmw"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +106,12 @@ class OtherExtractor:
 
 
 Extractor: TypeAlias = (
-    SignHieraExtractor | KeypointExtractor | SiglipExtractor | KeypointSiglipExtractor | OtherExtractor
+    SignHieraExtractor
+    | KeypointExtractor
+    | WholebodyExtractor
+    | SiglipExtractor
+    | KeypointSiglipExtractor
+    | OtherExtractor
 )
 
 
@@ -103,6 +119,7 @@ ON_NUMBERS = ("sonar-t5", "mlp")
 ENCODERS_OF = {
     "signhiera": (*ON_NUMBERS, ""),
     "keypoints": ("transformer",),
+    "wholebody": ("stgcn",),
     "keypoints+siglip": ("fusion",),
 }
 """Who takes which features: NaN, where a joint is not seen, means something to those on keypoints alone."""

@@ -11,7 +11,8 @@ from slt.core.errors import UserError
 from slt.core.registry import SHAPES, resolve
 
 FOLLOWS = ("feature_dim", "visual_dim", "output_dim")  # of a shape: from the features, and from the decoder
-ON_KEYPOINTS = ("fusion", "transformer")  # encoders whose features, or first stream of them, are keypoints
+ON_KEYPOINTS: Mapping[str, str] = {"fusion": "keypoints", "transformer": "keypoints", "stgcn": "wholebody"}
+"""Encoders whose features, or first stream of them, are keypoints, and the extractor that makes these."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +166,14 @@ class CrossEntropy:
         )
 
 
-Encoder: TypeAlias = SonarT5Encoder | MlpEncoder | FusionEncoder | TransformerEncoder
+@dataclass(frozen=True, kw_only=True)
+class StgcnEncoder(_Encoder):
+    """Uni-Sign's pose encoder, on the points of ``wholebody``."""
+
+    kind: Literal["stgcn"]
+
+
+Encoder: TypeAlias = SonarT5Encoder | MlpEncoder | FusionEncoder | TransformerEncoder | StgcnEncoder
 Objective: TypeAlias = SonarSpace | CrossEntropy | Contrastive
 
 

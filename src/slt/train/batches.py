@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
 
 SPREAD = 1.1  # longest of a pool to its shortest: so much of a batch is padding at worst
 
@@ -55,25 +58,24 @@ class Batches:
 
     def padding(self) -> float:
         """Return the share of the first epoch's time steps that are padding."""
-        padded = sum(len(batch) * max(self.lengths[i] for i in batch) for batch in self.epoch(0))
+        padded = sum(len(batch) * max(map(self.lengths.__getitem__, batch)) for batch in self.epoch(0))
         return 1 - sum(self.lengths) / padded
 
     def _n_batches(self, pool: Sequence[int]) -> int:
-        fits = min(self.clips, self.rows // max(self.lengths[i] for i in pool))
+        fits = min(self.clips, self.rows // self.lengths[pool[-1]])  # the last is the longest
         n = -(-len(pool) // max(fits, 1))
         return max(1, min(n, len(pool) // self.multiple))
 
 
 def _pools(lengths: Sequence[int], least: int) -> tuple[tuple[int, ...], ...]:
     """Return the clips by length, each pool within ``SPREAD``, and of ``least`` clips where it can be."""
-    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
-    pools: list[list[int]] = []
-    for i in order:
-        if pools and (lengths[i] <= SPREAD * lengths[pools[-1][0]] or len(pools[-1]) < least):
-            pools[-1].append(i)
-        else:
-            pools.append([i])
-    if len(pools) > 1 and len(pools[-1]) < least:
-        last = pools.pop()
-        pools[-1] += last
-    return tuple(map(tuple, pools))
+    order = np.argsort(np.asarray(lengths), kind="stable")
+    ordered = np.asarray(lengths)[order]
+    begins = [0]
+    while begins[-1] < len(order):
+        begin = begins[-1]
+        beyond = int(np.searchsorted(ordered, SPREAD * ordered[begin], side="right"))
+        begins.append(min(max(beyond, begin + least), len(order)))
+    if len(begins) > 2 and begins[-1] - begins[-2] < least:
+        del begins[-2]
+    return tuple(tuple(order[begin:end].tolist()) for begin, end in pairwise(begins))

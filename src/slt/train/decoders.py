@@ -1,4 +1,4 @@
-"""Build the text decoder of a recipe: SONAR from a bundle; T5 or mBART from published or random weights."""
+"""Build the text decoder of a recipe: SONAR from a bundle; one of transformers from published or random weights."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from slt.assets.text_models import find_text_model, licence_of
 from slt.bundle.load import read_hf_config
 from slt.core import log
 from slt.core.errors import UserError
+from slt.core.registry import DECODERS as REGISTERED
+from slt.core.registry import SONAR, T5_FAMILY
 from slt.core.tensors import EncoderOutput
 from slt.models.checkpoint import read_weights
 from slt.models.fitting import load_strict
@@ -65,8 +67,8 @@ def check_decoder(recipe: Recipe) -> None:
         UserError: it is not, or does not.
     """
     decoder, bundle = recipe.decoder, text_bundle(recipe)
-    known = {"t5": FLORES_200, "mbart": tuple(MBART_LANGUAGES)}
-    check_languages(recipe.data.langs, bundle.card.languages if bundle else known[decoder.kind])
+    known = tuple(MBART_LANGUAGES) if decoder.kind == "mbart" else FLORES_200
+    check_languages(recipe.data.langs, bundle.card.languages if bundle else known)
     if isinstance(decoder, HfDecoder) and decoder.weights and not is_bundle(decoder.weights):
         files_of(find_text_model(decoder.weights), decoder.kind)
 
@@ -78,7 +80,7 @@ def reads_sentence(recipe: Recipe) -> bool:
 
 
 def text_files(decoder: HfDecoder) -> dict[str, str]:
-    """Return the hashes of the files that a T5 or mBART begins with, by name; none where it begins at random."""
+    """Return the hashes of the files that a decoder begins with, by name; none where it begins at random."""
     if decoder.weights is None:
         return {}
     if is_bundle(decoder.weights):
@@ -113,7 +115,7 @@ def build_sonar(recipe: SonarDecoder, given: Given) -> tuple[nn.Module, DecodeLo
 
 
 def make_hf(recipe: HfDecoder, given: Given, *, text_encoder: bool = False) -> HfText:
-    """Make a T5 or mBART and its bridge: of a folder, a bundle, or random; an mBART with its text encoder if asked."""
+    """Make a decoder of transformers and its bridge, of a folder, a bundle, or random; its text encoder if asked."""
     shape: dict[str, Any] = dataclasses.asdict(recipe.shape) if recipe.shape else {}
     config = HfTextConfig(
         kind=recipe.kind,
@@ -122,22 +124,24 @@ def make_hf(recipe: HfDecoder, given: Given, *, text_encoder: bool = False) -> H
         languages=given.langs,
         dropout=recipe.dropout,
         text_encoder=text_encoder,
-        model=shape | ({"scale_embedding": True} if recipe.kind == "mbart" else {}),
+        prefix=recipe.prefix,
+        bridge=recipe.bridge,
+        model=shape,
     )
     return _start(recipe, config, given.texts)
 
 
 def text_width(recipe: HfDecoder) -> int:
-    """Return the width of a T5 or mBART, without loading it."""
+    """Return the width of a decoder of transformers, without loading it."""
     if recipe.weights is None:
-        return (recipe.shape or (T5Shape() if recipe.kind == "t5" else MBartShape())).d_model
+        return (recipe.shape or (T5Shape() if recipe.kind in T5_FAMILY else MBartShape())).d_model
     if is_bundle(recipe.weights):
         return int(read_hf_config(find_bundle(recipe.weights)).model["d_model"])
     return int(published_shape(find_text_model(recipe.weights), recipe.kind)["d_model"])
 
 
 def build_hf(recipe: HfDecoder, given: Given) -> tuple[nn.Module, DecodeLoss]:
-    """Make a T5 or mBART to be trained: all of it, or the bridge alone."""
+    """Make a decoder of transformers to be trained: all of it, or the bridge alone."""
     text = make_hf(recipe, given).train()
     text.requires_grad_(True)
     text.model.requires_grad_(recipe.train == "full")
@@ -151,9 +155,7 @@ def build_hf(recipe: HfDecoder, given: Given) -> tuple[nn.Module, DecodeLoss]:
 
 
 DECODERS: Mapping[str, Callable[[Any, Given], tuple[nn.Module, DecodeLoss]]] = {
-    "sonar": build_sonar,
-    "t5": build_hf,
-    "mbart": build_hf,
+    kind: build_sonar if kind == SONAR else build_hf for kind in REGISTERED
 }
 
 
@@ -190,7 +192,7 @@ def _of_bundle(bundle: Bundle, config: HfTextConfig) -> HfText:
         read_proto(bundle.path(card.tokenizer)),
     )
     weights = {name: value.clone() for name, value in read_weights(source).items()}  # to be trained, so not mapped
-    if (before.feature_dim, before.source) != (config.feature_dim, config.source):
+    if (before.feature_dim, before.source, before.bridge) != (config.feature_dim, config.source, config.bridge):
         log.warn(f"the bridge to the {config.kind} begins at random: the one of {bundle.folder} reads something else")
         weights |= {f"bridge.{name}": value for name, value in text.bridge.state_dict().items()}
     load_strict(text, weights, source=source)

@@ -8,7 +8,7 @@ from slt.assets.store import Bundle
 from slt.frontend.base import Frontend, Settings
 from slt.frontend.registry import make_frontend
 from slt.frontend.streams import Stream
-from slt.recipe.extractors import Extractor, KeypointExtractor, SignHieraExtractor
+from slt.recipe.extractors import Extractor, KeypointExtractor, SignHieraExtractor, WholebodyExtractor
 
 
 def choose_extractor(recipe: Extractor) -> Frontend:
@@ -18,7 +18,9 @@ def choose_extractor(recipe: Extractor) -> Frontend:
         UserError: no such bundle or folder, or it holds another extractor.
     """
     if isinstance(recipe, KeypointExtractor):
-        return make_frontend(recipe.kind, Settings(skeleton=recipe.skeleton))
+        return make_frontend(recipe.kind, Settings())
+    if isinstance(recipe, WholebodyExtractor):
+        return make_frontend(recipe.kind, Settings(detector=recipe.detector))
     if isinstance(recipe, SignHieraExtractor):
         return make_frontend(recipe.kind, Settings(model=recipe.bundle))
     return make_frontend(recipe.kind, Settings(model=recipe.model, detector=recipe.detector))
@@ -39,6 +41,5 @@ def extract_command(frontend: Frontend, stream: Stream, manifest: str) -> str:
     """Return the command that makes the features of one stream."""
     kind = f" --extractor {stream.kind}" if stream.kind != "signhiera" else ""
     model = f" --model {frontend.settings.model}" if frontend.settings.model and not stream.has_gaps else ""
-    detector = f" --detector {frontend.preprocess.detector}" if stream.kind == "siglip" else ""
-    skeleton = f" --skeleton {frontend.skeleton}" if "skeleton" in frontend.card.config else ""
-    return f"slt extract-features {manifest}{kind}{model}{detector}{skeleton} --out DIR"
+    detector = f" --detector {frontend.preprocess.detector}" if stream.kind in ("siglip", "wholebody") else ""
+    return f"slt extract-features {manifest}{kind}{model}{detector} --out DIR"

@@ -154,7 +154,8 @@ def output_widths(encoder: nn.Module | None) -> dict[str, int]:
     if encoder is None:
         return {}
     config: Any = encoder.config
-    return {"sequence": getattr(config, "d_model", config.output_dim), "sentence": config.output_dim}
+    states = getattr(config, "d_model", config.output_dim)
+    return {"sequence": states, "sentence": config.output_dim or states}
 
 
 def leave_alone(encoder: nn.Module) -> None:

@@ -11,7 +11,7 @@ from slt.core.errors import UserError
 from slt.core.files import atomic_write
 from slt.core.runs import Run
 from slt.data.manifest import Manifest, read_manifest
-from slt.models.config import KEYPOINTS_DIM
+from slt.models.config import KEYPOINT_DIMS
 from slt.recipe.data import Data, Split
 from slt.recipe.parts import ON_KEYPOINTS
 from slt.recipe.schema import FEWEST_TO_CONTRAST, Recipe
@@ -24,7 +24,6 @@ from slt.train.parts import Widths
 from slt.train.sources import FeatureSource, Source, TextSource, VideoSource
 from slt.train.target_space import text_space
 from slt.train.targets import Targets, TextSpace, no_targets
-from slt.video.skeletons import MEDIAPIPE_75
 
 LEFT_OUT = "left-out.tsv"
 TargetsOf = Callable[[Iterable[tuple[str, str]], TextSpace], Targets]
@@ -180,24 +179,7 @@ def _splits(recipe: Recipe) -> tuple[Corpus, Corpus]:
             f"training features are {train_wide} wide, validation features {val_wide}",
             fix="extract both with the same extractor",
         )
-    _check_same_joints(train.source, val.source)
     return train, val
-
-
-def _check_same_joints(train: Source, val: Source) -> None:
-    """Refuse keypoints of one detector to train on and of another to validate with.
-
-    Raises:
-        UserError: their headers say so.
-    """
-    if not (isinstance(train, FeatureSource) and isinstance(val, FeatureSource)):
-        return
-    for path, one, other in zip(val.paths, train.stores, val.stores, strict=True):
-        if one.header.extractor == other.header.extractor == "keypoints":
-            geometry = {name: one.header.geometry.get(name) for name in ("detector", "model", "skeleton", "unit")}
-            other.header.check_fits(
-                where=Path(path), fix="take keypoints of one detector for all splits", geometry=geometry
-            )
 
 
 def _check_enough(train: Corpus, val: Corpus, processes: int) -> None:
@@ -222,9 +204,9 @@ def _source(recipe: Recipe, manifest: Manifest, split: Split, data: Data) -> Sou
         if chosen is None:
             raise UserError("features from videos need an extractor in the recipe")
         return VideoSource(manifest, chosen)
-    on_keypoints = recipe.encoder.kind in ON_KEYPOINTS
-    source = FeatureSource(split, keypoints=on_keypoints)
-    _check_kinds(source, split, keypoints=on_keypoints)
+    keypoints = ON_KEYPOINTS.get(recipe.encoder.kind)
+    source = FeatureSource(split, keypoints=keypoints is not None)
+    _check_kinds(source, split, keypoints)
     if chosen is not None:
         for number, (stream, width) in enumerate(zip(wanted_streams(chosen), chosen.feature_dims, strict=True)):
             stream.check(
@@ -236,17 +218,14 @@ def _source(recipe: Recipe, manifest: Manifest, split: Split, data: Data) -> Sou
     return source
 
 
-def _check_kinds(source: FeatureSource, split: Split, *, keypoints: bool) -> None:
-    """Check that each store holds what the recipe says, or what the encoder takes."""
+def _check_kinds(source: FeatureSource, split: Split, keypoints: str | None) -> None:
+    """Check that each store holds what the recipe says, or what the encoder takes: of keypoints, these."""
     for number, (kind, path) in enumerate(split.streams):
-        first = keypoints and number == 0
-        wanted = "keypoints" if first else kind
+        first = keypoints if number == 0 else None
+        wanted = first or kind
         source.stores[number].header.check_fits(
             where=Path(path),
-            fix=f"slt features import {path} --to {MEDIAPIPE_75.name} --out DIR"
-            if first and "skeleton" in source.stores[number].header.geometry
-            else f"slt extract-features {split.manifest} --extractor {wanted} --out DIR",
+            fix=f"slt extract-features {split.manifest} --extractor {wanted} --out DIR",
             extractor=wanted,
-            geometry={"skeleton": MEDIAPIPE_75.name} if first else None,
-            feature_dim=KEYPOINTS_DIM if first else None,
+            feature_dim=KEYPOINT_DIMS[first] if first else None,
         )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from slt.assets.cards import sha256_of
+from slt.assets.hub_names import exact_name
 from slt.assets.store import find_bundle
 from slt.bundle.load import choose_device
 from slt.core import log
@@ -125,7 +126,9 @@ def assets(recipe: Recipe) -> dict[str, Any]:
         "decoder": decoder.bundle if isinstance(decoder, SonarDecoder) else None,
     }
     noted: dict[str, Any] = {
-        part: {"bundle": name, "sha256": dict(find_bundle(name).card.sha256)} for part, name in named.items() if name
+        part: {"sha256": dict(find_bundle(name).card.sha256), "bundle": exact_name(name)}
+        for part, name in named.items()
+        if name
     }
     if extractor is not None and not isinstance(extractor, SignHieraExtractor):
         chosen = choose_extractor(extractor)
@@ -135,10 +138,14 @@ def assets(recipe: Recipe) -> dict[str, Any]:
                 "sha256": {chosen.weights.name: chosen.weights_sha256},
             }
     if not isinstance(decoder, SonarDecoder) and decoder.weights:
-        noted["decoder"] = {"weights": decoder.weights, "sha256": text_files(decoder)}
+        noted["decoder"] = {"sha256": text_files(decoder), "weights": exact_name(decoder.weights)}
     if recipe.encoder is not None and (start := start_of(recipe.encoder)):
         hashes = {start.path.name: start.sha256 or sha256_of(start.path)}
-        noted["encoder"] = {"weights": recipe.encoder.weights, "licence": start.licence, "sha256": hashes}
+        noted["encoder"] = {
+            "weights": exact_name(str(recipe.encoder.weights)),
+            "licence": start.licence,
+            "sha256": hashes,
+        }
     return noted
 
 

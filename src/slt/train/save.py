@@ -13,13 +13,15 @@ from typing import Any, cast
 from torch import Tensor
 
 from slt.assets.cards import BundleCard, DecoderCard, DomainCard, EncoderCard, ExtractorCard, write_card
+from slt.assets.hub_names import exact_name
 from slt.assets.store import Bundle, find_bundle
 from slt.core.errors import SltError
 from slt.core.files import atomic_write, flush_to_disk, publish_folder
 from slt.core.runs import ASSETS, Run
 from slt.frontend.base import Frontend
-from slt.models.checkpoint import save_weights
+from slt.models.checkpoint import read_weights, save_weights
 from slt.models.out_of_domain import fit_domain
+from slt.recipe.decoders import SonarDecoder
 from slt.recipe.extractors import SignHieraExtractor
 from slt.recipe.load import plain
 from slt.recipe.schema import Recipe
@@ -65,7 +67,8 @@ def save_bundle(
     domain = None
     if len(known) >= FEWEST_FOR_DOMAIN and chosen.card.kind in WITH_DOMAIN:
         save_weights(draft / "domain.safetensors", fit_domain(known))
-        summary = f"it was trained as {recipe.name}, on {recipe.data.train.manifest}"
+        manifest = "/".join(Path(recipe.data.train.manifest).parts[-2:])  # the rest is nobody else's concern
+        summary = f"it was trained as {recipe.name}, on {manifest}"
         domain = DomainCard(weights="domain.safetensors", summary=summary)
     card = BundleCard(
         name=recipe.name,
@@ -81,6 +84,7 @@ def save_bundle(
             "by": "slt training",
             "recipe": plain(dataclasses.asdict(recipe)),
             "figures": {name: round(value, 6) for name, value in figures.items()},
+            "made_of": _made_of(run, recipe, chosen),
         },
     )
     write_card(draft, card)
@@ -97,6 +101,21 @@ def save_encoder(run: Run, module: Training, recipe: Recipe) -> Path:
     notes = {"kind": recipe.encoder.kind, "config": config, "licence": _all_of(_encoder_licence(run))}
     save_weights(run.encoder, module.encoder.state_dict(), notes)
     return run.encoder
+
+
+def _made_of(run: Run, recipe: Recipe, chosen: Frontend) -> list[dict[str, str]]:
+    """Return the models a run began with, each with the part it became and its licence."""
+    decoder, extractor = recipe.decoder, recipe.extractor
+    named = {
+        "extractor": (getattr(extractor, "bundle", None) or getattr(extractor, "model", None), chosen.licence),
+        "encoder": (recipe.encoder and recipe.encoder.weights, _encoder_licence(run)),
+        "decoder": (decoder.bundle if isinstance(decoder, SonarDecoder) else decoder.weights, text_licence(recipe)),
+    }
+    return [
+        {"part": part, "from": exact_name(name), "licence": licence}
+        for part, (name, licence) in named.items()
+        if name and licence
+    ]
 
 
 def _all_of(*licences: str | None) -> str:
@@ -117,6 +136,9 @@ def _extractor(folder: Path, module: Training, chosen: Frontend) -> ExtractorCar
     name = "extractor.safetensors"
     if module.extractor is not None:
         save_weights(folder / name, module.extractor.state_dict())
+        return dataclasses.replace(chosen.card, weights=name)
+    if chosen.weights and chosen.weights.suffix != ".safetensors":  # a pickle that a transformers folder has
+        save_weights(folder / name, read_weights(chosen.weights))
         return dataclasses.replace(chosen.card, weights=name)
     weights = link_file(chosen.weights, folder, name) if chosen.weights else None
     return dataclasses.replace(chosen.card, weights=weights)

@@ -5,12 +5,32 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slt.core.errors import UserError
 from slt.video.base import Frame, Video, VideoInfo
 from slt.video.oserrors import explain_os_error
 
-__all__ = ["Frame", "Video", "VideoInfo", "open_video"]
+if TYPE_CHECKING:
+    from slt.video.isolated import DecoderLimits
+
+__all__ = ["Frame", "Video", "VideoInfo", "isolate_decoders", "open_video"]
+
+_limits: DecoderLimits | None = None
+
+
+def isolate_decoders(limits: DecoderLimits | None) -> None:
+    """Decode files in processes of their own from now on, or in this one again; folders of frames always in this one.
+
+    Args:
+        limits: what each of them may take; None: decode in this process.
+    """
+    global _limits
+    if limits is not None:
+        from slt.video.isolated import prepare_decoders
+
+        prepare_decoders()
+    _limits = limits
 
 
 def open_video(path: Path) -> Video:
@@ -40,4 +60,8 @@ def open_video(path: Path) -> Video:
     # FFmpeg calls an empty file invalid data; a person wants to hear that it is empty.
     if not first:
         raise UserError(f"{path} is empty (0 bytes), expected a video", fix="copy or download it again")
+    if _limits is not None:
+        from slt.video.isolated import open_isolated
+
+        return open_isolated(path, _limits)
     return open_file(path)

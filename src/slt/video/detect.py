@@ -29,6 +29,10 @@ DETECTORS: Mapping[str, str] = {
 CHAINS: Mapping[str, tuple[str, ...]] = {"auto": ("dlib-hog-fast", "mediapipe")}
 """What stands for several detectors: the next one looks where the one before saw nobody in the whole video."""
 
+RTMW, POSE_FILE = "rtmw", "pose-file"
+POINT_SOURCES = (RTMW, POSE_FILE)
+"""Where whole-body points come from; no face is detected for them."""
+
 FAST_SHORT_SIDE = 720
 """The height, or width if it is smaller, that `dlib-hog-fast` brings a picture to; none is enlarged more than twice."""
 
@@ -39,11 +43,13 @@ def chain_of(name: str) -> tuple[str, ...]:
 
 
 def check_detector(name: str) -> None:
-    """Check that there is a detector of this name, without loading anything.
+    """Check that there is a detector or a source of points of this name, without loading anything.
 
     Raises:
         UserError: there is none, or its file is absent.
     """
+    if name.partition("=")[0] in POINT_SOURCES:
+        return
     kind, file = _parsed(name)
     if kind == CNN:
         weights_of(file)

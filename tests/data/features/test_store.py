@@ -264,3 +264,50 @@ def test_a_killed_writer_loses_nothing_that_was_added(tmp_path):
     assert len(store) <= len(told) + 5  # one each may have been added and not told
     for id in store.ids:
         np.testing.assert_array_equal(store[id], features(1 + int(id) % 40, int(id)))
+
+
+def test_a_file_that_shrinks_under_an_open_store_is_an_error_of_one_clip(tmp_path):
+    clips = fill(tmp_path / "s", 0, 3)
+    store = FeatureStore.open(tmp_path / "s")
+    os.truncate(the_shard(tmp_path / "s"), 100)
+    with pytest.raises(SltError, match="are damaged: their checksum"):
+        store[[*clips][-1]]
+
+
+def test_a_file_that_cannot_be_read_is_said(tmp_path, monkeypatch):
+    (id,) = fill(tmp_path / "s", 0, 1)
+    store = FeatureStore.open(tmp_path / "s")
+
+    def failing(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "preadv", failing)
+    with pytest.raises(SltError, match=r"cannot read .*\.features: Input/output error"):
+        store[id]
+    monkeypatch.setattr("slt.data.features.store.read_entries", failing)
+    with pytest.raises(SltError, match=r"cannot read .*: Input/output error"):
+        FeatureStore.open(tmp_path / "s")
+
+
+def test_more_files_than_a_process_may_hold_open(tmp_path, monkeypatch):
+    clips = fill(tmp_path / "s", 0, 40, clips_per_shard=1)
+    monkeypatch.setattr("slt.data.features.store.resource.getrlimit", lambda _: (8, 8))
+    before = len(os.listdir("/proc/self/fd"))
+    store = FeatureStore.open(tmp_path / "s")
+    for _ in range(2):
+        for id, clip in clips.items():
+            np.testing.assert_array_equal(store[id], clip)
+    assert len(os.listdir("/proc/self/fd")) - before <= 8
+    del store
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_the_next_writer_indexes_what_a_killed_one_left(tmp_path):
+    clips = fill(tmp_path / "s", 0, 5)
+    shard = the_shard(tmp_path / "s")
+    shard.with_suffix(INDEX).unlink()
+    with open(shard, "ab") as file:
+        file.write(b"SLTF half a record")
+    FeatureWriter(tmp_path / "s", HEADER).close()
+    assert shard.with_suffix(INDEX).exists()
+    assert_holds(tmp_path / "s", clips)

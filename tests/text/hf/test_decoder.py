@@ -60,7 +60,7 @@ def test_search_and_scores_are_transformers_own(kind):
         decoder_input_ids=prompt,
         num_beams=3,
         num_return_sequences=3,
-        max_new_tokens=4,
+        max_new_tokens=4 * text.tokens.spread,
         suppress_tokens=list(text.tokens.forbidden),
         pad_token_id=text.tokens.pad,
         eos_token_id=text.tokens.end,

@@ -10,7 +10,8 @@ import torch
 from transformers.models.t5.tokenization_t5_fast import T5TokenizerFast
 
 from slt.core.errors import UserError
-from slt.text.hf.folder import TOKENIZER_NAMES, files_of, load_published
+from slt.text.hf.folder import files_of, load_published
+from slt.text.hf.kinds import KINDS as TABLE
 from tests.text.hf_models import KINDS, LANGS, TEXTS, make_output, make_text
 
 
@@ -21,7 +22,8 @@ def published(tmp_path):
     def write(kind, *, torch_file=False, **changed):
         text = make_text(kind, text_encoder=True, **changed)
         text.model.save_pretrained(tmp_path, safe_serialization=not torch_file)
-        (tmp_path / TOKENIZER_NAMES[kind]).write_bytes(text.tokens.proto)
+        if TABLE[kind].tokenizer:
+            (tmp_path / TABLE[kind].tokenizer).write_bytes(text.tokens.proto)
         return text, tmp_path
 
     return write
@@ -34,7 +36,7 @@ def test_a_folder_gives_the_model_that_was_put_there(published, kind, torch_file
     found = load_published(folder, replace(text.config, model={}, dropout=0.3)).eval()
     for name, value in text.model.state_dict().items():
         torch.testing.assert_close(found.model.state_dict()[name], value)
-    assert found.model.config.to_dict()["dropout_rate" if kind == "t5" else "dropout"] == 0.3
+    assert found.model.config.to_dict()[TABLE[kind].dropout] == 0.3
     assert all(value.is_contiguous() and not value.is_meta for value in found.state_dict().values())
     found.bridge.load_state_dict(text.bridge.state_dict())
     output = make_output(4, 2)
@@ -67,7 +69,7 @@ def test_a_tokenizer_as_json_will_do(published):
 def test_what_a_folder_lacks_is_told(published, tmp_path):
     text, folder = published("t5")
     config = replace(text.config, model={})
-    (folder / TOKENIZER_NAMES["mbart"]).write_bytes(b"")
+    (folder / TABLE["mbart"].tokenizer).write_bytes(b"")
     with pytest.raises(UserError, match=r"holds a model of type 't5', expected mbart"):
         load_published(folder, replace(config, kind="mbart"))
     described = json.loads((folder / "config.json").read_text())

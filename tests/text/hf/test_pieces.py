@@ -10,8 +10,8 @@ from transformers.models.mbart50.tokenization_mbart50_fast import MBart50Tokeniz
 from transformers.models.t5.tokenization_t5_fast import T5TokenizerFast
 
 from slt.core.errors import UserError
+from slt.text.hf.kinds import KINDS
 from slt.text.hf.pieces import sentencepiece_of
-from slt.text.hf.tokens import TOKENS
 from slt.text.tokenizer import learn_tokenizer
 from tests.text.hf_models import TEXTS
 
@@ -39,7 +39,7 @@ def test_the_ids_are_transformers(tmp_path, kind, prefixed):
         content["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}
     path.write_text(json.dumps(content))
     theirs = kind(tokenizer_file=str(path), **FAST[kind])
-    ours = TOKENS[name](sentencepiece_of(path, name), len(theirs))
+    ours = KINDS[name].tokens(sentencepiece_of(path, name), len(theirs))
     for text in (*TEXTS, ODD.strip()):
         ids = theirs(text).input_ids
         assert ours.source(text, "deu_Latn") == ids
@@ -52,7 +52,7 @@ def test_without_a_table_of_characters_none_is_replaced(tmp_path):
     known = T5TokenizerFast(tokenizer_file=str(path)).get_vocab()
     for normalizer in (None, {"type": "Strip", "strip_left": True, "strip_right": True}):
         path.write_text(json.dumps({**content, "normalizer": normalizer}))
-        tokens = TOKENS["t5"](sentencepiece_of(path, "t5"), len(known))
+        tokens = KINDS["t5"].tokens(sentencepiece_of(path, "t5"), len(known))
         assert tokens.target("ﬁ").count(2) == 1  # not taken apart, and as such not known
 
 

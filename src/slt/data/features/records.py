@@ -20,12 +20,18 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from slt.core.files import atomic_write
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DATA, INDEX = ".features", ".parquet"
 MAGIC = b"SLTF"
@@ -93,53 +99,121 @@ def _read_entry(file: BinaryIO, at: int) -> Entry | None:
     features = file.read(n_bytes)
     if len(features) < n_bytes or zlib.crc32(features) != features_crc32:
         return None
-    return Entry(id=name.decode(), start=start, n_bytes=n_bytes, n_rows=n_rows, crc32=features_crc32)
+    entry = Entry(id=name.decode(), start=start, n_bytes=n_bytes, n_rows=n_rows, crc32=features_crc32)
+    n_padding = entry.end - start - n_bytes
+    return entry if len(file.read(n_padding)) == n_padding else None
 
 
-def write_index(shard: Path, entries: list[Entry]) -> None:
+def shard_paths(folder: Path) -> list[Path]:
+    """Return the shards of a store, in the order in which they count; without those still being merged."""
+    return sorted(path for path in folder.glob(f"*{DATA}") if not path.name.startswith("."))
+
+
+def write_index(shard: Path, entries: Sequence[Entry] | pa.Table) -> None:
     """Write the index of a shard, in the shard's order."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {
-        "id": pa.array([entry.id for entry in entries], pa.string()),
-        "start": pa.array([entry.start for entry in entries], pa.uint64()),
-        "n_bytes": pa.array([entry.n_bytes for entry in entries], pa.uint64()),
-        "n_rows": pa.array([entry.n_rows for entry in entries], pa.uint32()),
-        "crc32": pa.array([entry.crc32 for entry in entries], pa.uint32()),
-    }
+    table = tabulate(entries) if isinstance(entries, Sequence) else entries
     with atomic_write(shard.with_suffix(INDEX)) as file:
-        pq.write_table(pa.table(columns), file, write_page_checksum=True)
+        pq.write_table(table, file, write_page_checksum=True)
 
 
-def read_entries(shard: Path) -> tuple[list[Entry], str | None]:
-    """Return what is in a shard, what came after its index was written included; and what has been lost, in words.
+def tabulate(entries: Sequence[Entry]) -> pa.Table:
+    """Return entries as an index has them: one column per field."""
+    import pyarrow as pa
+
+    return pa.table({name: pa.array([getattr(entry, name) for entry in entries], kind) for name, kind in _columns()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardEntries:
+    """What is in one shard.
+
+    Attributes:
+        table: columns `id`, `start`, `n_bytes`, `n_rows`, `crc32`, one row per clip, in the shard's order.
+        n_indexed: how many of the rows its index holds.
+        n_bytes: size of the shard.
+        lost: what has been lost, in words; empty: nothing.
+    """
+
+    table: pa.Table
+    n_indexed: int
+    n_bytes: int
+    lost: str = ""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its writer has finished it: the index holds all there is, to the last byte."""
+        return not self.lost and self.n_indexed == len(self.table) and self.end == self.n_bytes
+
+    @property
+    def end(self) -> int:
+        """Where the last whole record ends, in bytes."""
+        return _end(self.table)
+
+
+def read_entries(shard: Path) -> ShardEntries:
+    """Return what is in a shard, including what came after its index was written.
 
     Raises:
         OSError: the shard cannot be read.
     """
-    known = _read_index(shard.with_suffix(INDEX))
-    with open(shard, "rb") as file:
-        n_bytes = file.seek(0, 2)
-        whole = [entry for entry in known if entry.end <= n_bytes]
-        if len(whole) < len(known):
-            return whole, f"cut off: {len(known) - len(whole)} of its {len(known)} clips are gone"
-        return [*known, *scan(file, known[-1].end if known else 0)], None
+    table = _read_index(shard.with_suffix(INDEX))
+    n_bytes = shard.stat().st_size
+    n_known = len(table)
+    if (end := _end(table)) > n_bytes:
+        whole = table.slice(0, _n_within(table, n_bytes))
+        lost = f"cut off: {n_known - len(whole)} of its {n_known} clips are gone"
+        return ShardEntries(table=whole, n_indexed=len(whole), n_bytes=n_bytes, lost=lost)
+    if end < n_bytes:
+        import pyarrow as pa
+
+        with open(shard, "rb") as file:
+            table = pa.concat_tables([table, tabulate(list(scan(file, end)))])
+    return ShardEntries(table=table, n_indexed=n_known, n_bytes=n_bytes)
 
 
-def _read_index(path: Path) -> list[Entry]:
+def _read_index(path: Path) -> pa.Table:
     """Return what an index says; nothing where it is absent or damaged, as the shard says the same."""
-    if not path.exists():
-        return []
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    schema = pa.schema(_columns())
     try:
-        table = pq.ParquetFile(path, page_checksum_verification=True).read()
-        return [Entry(**row) for row in table.to_pylist()]
-    except (pa.ArrowException, OSError, TypeError):
-        return []
+        with open(path, "rb") as file:
+            # One thread: an index is small, and many are read at once.
+            table = pq.ParquetFile(file, page_checksum_verification=True).read(use_threads=False)
+        table = table.select(schema.names).cast(schema)
+        if not any(column.null_count for column in table.columns):
+            return table
+    except (pa.ArrowException, OSError, KeyError):
+        pass
+    return schema.empty_table()
 
 
-def _aligned(n: int) -> int:
+def record_ends(table: pa.Table) -> NDArray[np.int64]:
+    """Return where each record of a shard ends, (N,) int64, in bytes from its beginning; the next begins there."""
+    ends: NDArray[np.int64] = _aligned(table["start"].to_numpy().astype(int) + table["n_bytes"].to_numpy().astype(int))
+    return ends
+
+
+def _columns() -> list[tuple[str, pa.DataType]]:
+    import pyarrow as pa
+
+    whole = [("start", pa.uint64()), ("n_bytes", pa.uint64()), ("n_rows", pa.uint32()), ("crc32", pa.uint32())]
+    return [("id", pa.string()), *whole]
+
+
+def _end(table: pa.Table) -> int:
+    if not len(table):
+        return 0
+    return _aligned(table["start"][-1].as_py() + table["n_bytes"][-1].as_py())
+
+
+def _n_within(table: pa.Table, n_bytes: int) -> int:
+    """Return how many records of a shard lie within its first ``n_bytes``."""
+    return int(np.searchsorted(record_ends(table), n_bytes, side="right"))
+
+
+def _aligned(n: Any) -> Any:
     return -(-n // ALIGNED) * ALIGNED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.core.errors import UserError
+from slt.core.errors import SltError, UserError
 from slt.core.files import atomic_write, cannot_write, flush_to_disk, publish_folder
 from slt.core.leftovers import release, remove_leftovers, temporary
 from slt.data.features.header import HEADER_NAME, StoreHeader, header_bytes, read_header
@@ -55,7 +56,9 @@ class FeatureWriter:
         self.header = header
         self._prefix = "{:05d}-of-{:05d}".format(*shard)
         self._clips_per_shard = clips_per_shard
-        self._known = set(FeatureStore.open(self.folder))
+        self._before = FeatureStore.open(self.folder)
+        self._added: set[str] = set()
+        self._index_unfinished()
         self._path: Path | None = None
         self._file = -1
         self._entries: list[Entry] = []
@@ -68,7 +71,7 @@ class FeatureWriter:
         self.close()
 
     def __contains__(self, id: object) -> bool:
-        return id in self._known
+        return id in self._added or id in self._before
 
     def add(self, id: str, features: NDArray[Any]) -> None:
         """Append the features of a clip.
@@ -81,8 +84,8 @@ class FeatureWriter:
             UnfitError: no id, or the id is in the store; features of another shape, or too large for the store's dtype.
             SltError: the disk failed; what was added before stays.
         """
-        if not id or id in self._known or len(id.encode()) > LONGEST_ID:
-            why = "the store has some of that id" if id in self._known else "an id has 1 to 65536 bytes"
+        if not id or id in self or len(id.encode()) > LONGEST_ID:
+            why = "the store has some of that id" if id in self else "an id has 1 to 65536 bytes"
             raise UnfitError(f"cannot add features as {id!r:.80}: {why}")
         if features.ndim != 2 or features.shape[1] != self.header.feature_dim or not len(features):
             raise UnfitError(
@@ -93,7 +96,7 @@ class FeatureWriter:
         record, entry = encode(id, len(features), _as_bytes(id, features, self.header.dtype), self._size)
         self._write(record)
         self._entries.append(entry)
-        self._known.add(id)
+        self._added.add(id)
         if len(self._entries) == self._clips_per_shard:
             self.close()
 
@@ -109,6 +112,16 @@ class FeatureWriter:
         else:
             path.unlink()  # the disk was full before the first clip
         self._entries, self._size = [], 0
+
+    def _index_unfinished(self) -> None:
+        """Write the index of files that have none, which killed writers left: to read them through is slow.
+
+        Where a writer is still at work on one, it will write a longer index, and until then readers look behind this.
+        """
+        for shard, found in self._before.unfinished.items():
+            if len(found.table) > found.n_indexed:
+                with contextlib.suppress(SltError):  # it may belong to somebody else
+                    write_index(shard, found.table)
 
     def _begin(self) -> None:
         path = self.folder / f"{self._prefix}-{uuid.uuid4().hex[:12]}{DATA}"

@@ -7,33 +7,41 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from slt.core.errors import UserError
+from slt.core.registry import T5_FAMILY
 from slt.text.languages import FLORES_200, check_languages
 
 
 @dataclass(frozen=True, kw_only=True)
 class HfTextConfig:
-    """Configuration of a T5 or mBART decoder and of the bridge from the sign encoder.
+    """Configuration of a text decoder of transformers and of the bridge from the sign encoder.
 
     Attributes:
         kind: architecture.
         feature_dim: input width of the bridge.
         source: input of the bridge: the encoder's states, one per time step, or its sentence embedding.
-        languages: FLORES-200 codes of the output languages; exactly one for T5, which has no language tokens.
+        languages: FLORES-200 codes of the output languages; exactly one for the T5 family, which has no language
+            tokens.
         dropout: probability of every dropout in bridge and model except in attention.
-        text_encoder: keep mBART's own text encoder, which is not needed for translation. T5 always has one, because
-            the bridge's output passes through it.
-        model: arguments of transformers' ``T5Config`` or ``MBartConfig``; absent keys take its defaults.
+        text_encoder: keep the text encoder of an mBART or NLLB, which is not needed for translation. The T5 family
+            always has one, because the bridge's output passes through it.
+        prefix: text that a T5, mT5 or ByT5 reads before the clip.
+        bridge: "normed" for the kind's own; "linear", a linear layer alone, as Uni-Sign has it.
+        max_tokens: maximum number of tokens of a text; 0: limited by the clip's duration alone.
+        model: arguments of the configuration class of transformers; absent keys take its defaults.
 
     Raises:
         UserError: impossible sizes or unknown languages; all are listed.
     """
 
-    kind: Literal["t5", "mbart"]
+    kind: Literal["t5", "mt5", "byt5", "mbart", "nllb"]
     feature_dim: int
     source: Literal["sequence", "sentence"] = "sequence"
     languages: tuple[str, ...]
     dropout: float = 0.1
     text_encoder: bool = False
+    prefix: str = ""
+    bridge: Literal["normed", "linear"] = "normed"
+    max_tokens: int = 0
     model: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -42,8 +50,12 @@ class HfTextConfig:
             mistakes.append(f"dropout {self.dropout}, expected 0 or more, less than 1")
         if not self.languages or len(set(self.languages)) < len(self.languages):
             mistakes.append(f"languages {', '.join(self.languages) or 'absent'}, expected at least one, each once")
-        if self.kind == "t5" and len(self.languages) > 1:
-            mistakes.append(f"languages {', '.join(self.languages)}, expected one for T5")
+        if self.kind in T5_FAMILY and len(self.languages) > 1:
+            mistakes.append(f"languages {', '.join(self.languages)}, expected one for {self.kind}")
+        if self.prefix and self.kind not in T5_FAMILY:
+            mistakes.append(f"prefix {self.prefix!r}, which only {', '.join(T5_FAMILY)} read")
+        if self.max_tokens < 0:
+            mistakes.append(f"max_tokens {self.max_tokens}, expected 0 or more")
         if mistakes:
             raise UserError(f"bad {self.kind} text decoder configuration: {'; '.join(mistakes)}")
         check_languages(self.languages, FLORES_200)

@@ -1,4 +1,4 @@
-"""T5 and mBART from transformers as text decoders, behind a bridge from the sign encoder."""
+"""Text decoders of transformers: T5, mT5, ByT5, mBART and NLLB, behind a bridge from the sign encoder."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from torch.nn import functional as F
 
 from slt.core.errors import SltError
 from slt.core.log import warn
+from slt.core.registry import T5_FAMILY
 from slt.core.tensors import EncoderOutput
 from slt.models.fitting import build_empty, load_strict
 from slt.text.decoder import Hypothesis, by_length, check_search
 from slt.text.decoding_flags import evaluation_mode
 from slt.text.hf.config import HfTextConfig
+from slt.text.hf.kinds import KINDS
 from slt.text.hf.model import IGNORED, make_bridge, make_model, pad_rows, teacher_forced
 from slt.text.hf.search import BeamSearch
-from slt.text.hf.tokens import TOKENS, Tokens, read_proto
+from slt.text.hf.tokens import Tokens, read_proto
 from slt.text.languages import check_languages
 from slt.text.repetition import is_repetitive
 
 TEXTS_PER_BATCH = 64
 MAX_T5_TOKENS = 512
-"""Maximum number of tokens of a T5, which has no position limit; that of an mBART is its number of positions."""
+"""Maximum number of subwords of a T5, which has no position limit; that of an mBART is its number of positions."""
 
 
 class HfText(nn.Module):
@@ -50,8 +52,8 @@ class HfText(nn.Module):
         super().__init__()
         self.config = config
         self.model = make_model(config)
-        self.tokens: Tokens = TOKENS[config.kind](proto, self.model.config.vocab_size)
-        if config.kind == "mbart":
+        self.tokens: Tokens = KINDS[config.kind].tokens(proto, self.model.config.vocab_size)
+        if config.kind not in T5_FAMILY:
             check_languages(config.languages, self.tokens.languages)
         self.bridge = make_bridge(config, self.width)
         self.n_cut = 0
@@ -158,7 +160,8 @@ class HfText(nn.Module):
             states, mask = states.repeat_interleave(len(langs), 0), mask.repeat_interleave(len(langs), 0)
             prompts = [self.tokens.prompt(lang) for _ in output.sentence for lang in langs]
             limit = self._max_tokens - len(prompts[0])
-            limit = limit if max_tokens is None else min(limit, max_tokens)
+            limit = limit if max_tokens is None else min(limit, max_tokens * self.tokens.spread)
+            limit = min(limit, self.config.max_tokens or limit)
             search = BeamSearch(self.model, self.tokens, (states, mask), prompts, beam_size=beam_size, limit=limit)
             rows = list(range(len(prompts)))
             found = dict(zip(rows, search(rows), strict=True))
@@ -177,12 +180,12 @@ class HfText(nn.Module):
 
         Raises:
             UserError: an unsupported language.
-            SltError: this mBART has no text encoder.
+            SltError: this mBART or NLLB has no text encoder.
         """
         check_languages([lang], self.languages)
         encoder = self.model.get_encoder()
         if encoder is None:
-            raise SltError("found an mBART without its text encoder, expected one to embed text")
+            raise SltError(f"found an {self.config.kind} without its text encoder, expected one to embed text")
         embeddings = torch.empty(len(texts), self.width, device=self.device, dtype=self.dtype)
         with evaluation_mode(self), torch.no_grad():
             for part in by_length(texts, TEXTS_PER_BATCH):
@@ -196,7 +199,7 @@ class HfText(nn.Module):
     @property
     def _max_tokens(self) -> int:
         """Maximum number of tokens, including the prompt."""
-        return int(getattr(self.model.config, "max_position_embeddings", MAX_T5_TOKENS))
+        return int(getattr(self.model.config, "max_position_embeddings", MAX_T5_TOKENS * self.tokens.spread))
 
     def _states(self, output: EncoderOutput) -> tuple[Tensor, Tensor]:
         """Return the (B, N, d_model) context of the decoder and its (B, N) mask, True = real."""
@@ -207,9 +210,18 @@ class HfText(nn.Module):
             mask = output.mask.to(self.device)
             source = output.sequence.masked_fill(~output.mask[:, :, None], 0)
         states: Tensor = self.bridge(source.to(self.device, self.dtype))
-        if self.config.kind == "t5":
+        if self.config.kind in T5_FAMILY:
+            states, mask = self._after_prefix(states, mask)
             states = self.model.get_encoder()(inputs_embeds=states, attention_mask=mask).last_hidden_state
         return states, mask
+
+    def _after_prefix(self, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the context and its mask with the embedded prefix in front, if there is one."""
+        if not self.config.prefix:
+            return states, mask
+        ids = torch.tensor(self.tokens.target(self.config.prefix), device=self.device)
+        prefix = self.model.get_input_embeddings()(ids).expand(len(states), -1, -1)  # (B, P, d_model)
+        return torch.cat([prefix, states], 1), torch.cat([mask.new_ones(prefix.shape[:2]), mask], 1)
 
     def _targets(self, texts: Sequence[str]) -> list[list[int]]:
         return [self._truncate(self.tokens.target(text), text) for text in texts]

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from transformers.models.mbart.configuration_mbart import MBartConfig
-from transformers.models.t5.configuration_t5 import T5Config
-
 from slt.core.errors import UserError
+from slt.core.registry import T5_FAMILY
 from slt.models.checkpoint import read_weights
 from slt.models.fitting import build_empty, load_strict
 from slt.text.hf.config import HfTextConfig
 from slt.text.hf.decoder import HfText
+from slt.text.hf.kinds import KINDS
 from slt.text.hf.model import make_bridge
 from slt.text.hf.pieces import sentencepiece_of
-from slt.text.hf.tokens import n_tokens, read_proto
+from slt.text.hf.tokens import ByT5Tokens, read_proto
 from slt.text.tokenizer import learn_tokenizer
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAMES = ("model.safetensors", "pytorch_model.bin")
-TOKENIZER_NAMES = {"t5": "spiece.model", "mbart": "sentencepiece.bpe.model"}
 TOKENIZER_AS_JSON = "tokenizer.json"
-SETTINGS: Mapping[str, Any] = {"t5": T5Config, "mbart": MBartConfig}
 UNUSED_T5_WEIGHT = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
 """Present in files of the first T5 models, but not used."""
 
@@ -41,9 +38,9 @@ def load_published(folder: Path, config: HfTextConfig) -> HfText:
     Raises:
         UserError: files are missing, the folder holds another model, or weights and configuration do not match.
     """
-    _, weights, tokenizer = files_of(folder, config.kind)
+    _, weights, *_ = files_of(folder, config.kind)
     shape = published_shape(folder, config.kind)
-    proto = sentencepiece_of(tokenizer, config.kind) if tokenizer.name == TOKENIZER_AS_JSON else read_proto(tokenizer)
+    proto = published_pieces(folder, config.kind)
     try:
         text = build_empty(lambda: HfText(replace(config, model=shape), proto))
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # not checked by transformers
@@ -54,10 +51,17 @@ def load_published(folder: Path, config: HfTextConfig) -> HfText:
     own = {
         name: value.clone() for name, value in read_weights(weights).items()
     }  # copied from the memory map, for training
-    ignored = [UNUSED_T5_WEIGHT] if config.text_encoder else [UNUSED_T5_WEIGHT, "model.encoder.*"]
-    load_strict(text.model, own, unused=ignored, source=weights)
+    load_strict(text.model, own, unused=unused_weights(config), source=weights)
     text.bridge = make_bridge(text.config, text.width)
     return text.float()
+
+
+def unused_weights(config: HfTextConfig) -> list[str]:
+    """Return patterns of weights that published files of a kind may have, and that the decoder does not use."""
+    if config.kind in T5_FAMILY:
+        return [UNUSED_T5_WEIGHT]
+    positions = ["model.*.embed_positions.weights"] if config.kind == "nllb" else []  # computed, not learnt
+    return positions if config.text_encoder else [*positions, "model.encoder.*"]
 
 
 def new_decoder(texts: Sequence[str], vocab_size: int, config: HfTextConfig) -> HfText:
@@ -71,26 +75,48 @@ def new_decoder(texts: Sequence[str], vocab_size: int, config: HfTextConfig) -> 
     Raises:
         UserError: no tokenizer can be trained on the texts.
     """
-    proto = learn_tokenizer(texts, vocab_size, padding_first=config.kind == "t5")
-    return HfText(replace(config, model={**config.model, "vocab_size": n_tokens(config.kind, proto)}), proto)
+    kind, proto = KINDS[config.kind], ByT5Tokens.NO_PIECES
+    if kind.tokenizer is not None:
+        proto = learn_tokenizer(texts, vocab_size, padding_first=config.kind in T5_FAMILY)
+    model = {**kind.defaults, **config.model, "vocab_size": kind.tokens.n_tokens(proto)}
+    return HfText(replace(config, model=model), proto)
 
 
-def files_of(folder: Path, kind: str) -> tuple[Path, Path, Path]:
-    """Return the paths of the configuration, weights and tokenizer of a published model.
+def files_of(folder: Path, kind: str) -> tuple[Path, ...]:
+    """Return the paths of the configuration and weights of a published model, and of its tokenizer if it has one.
 
     Raises:
         UserError: files are missing.
     """
-    wanted = ((CONFIG_NAME,), WEIGHTS_NAMES, (TOKENIZER_NAMES[kind], TOKENIZER_AS_JSON))
+    return _find(folder, kind, (CONFIG_NAME,), WEIGHTS_NAMES, *_tokenizer_names(kind))
+
+
+def published_pieces(folder: Path, kind: str) -> bytes:
+    """Return the serialised sentencepiece model in a folder; of a ByT5, what stands in for it.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    found = _find(folder, kind, *_tokenizer_names(kind))
+    if not found:
+        return ByT5Tokens.NO_PIECES
+    return sentencepiece_of(found[0], kind) if found[0].name == TOKENIZER_AS_JSON else read_proto(found[0])
+
+
+def _tokenizer_names(kind: str) -> tuple[tuple[str, ...], ...]:
+    name = KINDS[kind].tokenizer
+    return ((name, TOKENIZER_AS_JSON),) if name else ()
+
+
+def _find(folder: Path, kind: str, *wanted: tuple[str, ...]) -> tuple[Path, ...]:
+    """Return the first file of each group of names that is in a folder."""
     found = [next((folder / name for name in names if (folder / name).is_file()), None) for names in wanted]
-    missing = [" or ".join(names) for names, path in zip(wanted, found, strict=True) if path is None]
-    config, weights, tokenizer = found
-    if config is None or weights is None or tokenizer is None:
+    if missing := [" or ".join(names) for names, path in zip(wanted, found, strict=True) if path is None]:
         raise UserError(
             f"{folder} is not the folder of a {kind} of transformers: it lacks {', '.join(missing)}",
             fix="copy these files there as published, with the weights in one file",
         )
-    return config, weights, tokenizer
+    return tuple(path for path in found if path)
 
 
 def published_shape(folder: Path, kind: str) -> dict[str, Any]:
@@ -105,7 +131,8 @@ def published_shape(folder: Path, kind: str) -> dict[str, Any]:
         found = content.get("model_type") if isinstance(content, dict) else None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not JSON: {error}") from error
-    if found != kind:
-        raise UserError(f"{path.parent} holds a model of type {found!r}, expected {kind}")
-    known = {*inspect.signature(SETTINGS[kind].__init__).parameters, "tie_word_embeddings"} - {"self", "kwargs"}
+    if found != (expected := KINDS[kind].model_type):
+        raise UserError(f"{path.parent} holds a model of type {found!r}, expected {expected}")
+    settings = KINDS[kind].settings
+    known = {*inspect.signature(settings.__init__).parameters, "tie_word_embeddings"} - {"self", "kwargs"}
     return {name: value for name, value in content.items() if name in known}

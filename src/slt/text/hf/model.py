@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers.generation.configuration_utils import GenerationConfig
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.models.mbart.configuration_mbart import MBartConfig
-from transformers.models.mbart.modeling_mbart import MBartForConditionalGeneration
-from transformers.models.t5.configuration_t5 import T5Config
-from transformers.models.t5.modeling_t5 import T5ForConditionalGeneration
+from transformers.models.m2m_100.modeling_m2m_100 import M2M100SinusoidalPositionalEmbedding
 
+from slt.core.registry import T5_FAMILY
 from slt.text.hf.config import HfTextConfig
+from slt.text.hf.kinds import KINDS
 from slt.text.hf.tokens import Tokens
 
 IGNORED = -100
@@ -22,14 +21,21 @@ IGNORED = -100
 
 
 class Projection(nn.Sequential):
-    """Bridge of a T5: projects to the width of its token embeddings, which its encoder then processes."""
+    """Bridge of the T5 family: projects to the width of its token embeddings, which its encoder then processes."""
 
     def __init__(self, feature_dim: int, d_model: int, dropout: float) -> None:
         super().__init__(nn.LayerNorm(feature_dim), nn.Linear(feature_dim, d_model), nn.Dropout(dropout))
 
 
+class LinearBridge(nn.Sequential):
+    """Uni-Sign's bridge: one linear layer."""
+
+    def __init__(self, feature_dim: int, d_model: int, dropout: float) -> None:
+        super().__init__(nn.Linear(feature_dim, d_model))
+
+
 class Adapter(nn.Sequential):
-    """Bridge of an mBART: a two-layer MLP from the sign encoder's states to the decoder's context."""
+    """Bridge of an mBART or NLLB: a two-layer MLP from the sign encoder's states to the decoder's context."""
 
     def __init__(self, feature_dim: int, d_model: int, dropout: float) -> None:
         super().__init__(
@@ -43,21 +49,32 @@ class Adapter(nn.Sequential):
 
 def make_bridge(config: HfTextConfig, d_model: int) -> nn.Module:
     """Build the bridge to a model of width ``d_model``, randomly initialised."""
-    kind = Projection if config.kind == "t5" else Adapter
+    own = Projection if config.kind in T5_FAMILY else Adapter
+    kind = LinearBridge if config.bridge == "linear" else own
     return kind(config.feature_dim, d_model, config.dropout)
 
 
 def make_model(config: HfTextConfig) -> Any:
     """Build the transformers model, randomly initialised, on torch's default device."""
-    if config.kind == "t5":
-        model: Any = T5ForConditionalGeneration(T5Config(**{**config.model, "dropout_rate": config.dropout}))
-    else:
-        model = MBartForConditionalGeneration(MBartConfig(**{**config.model, "dropout": config.dropout}))
-        if not config.text_encoder:
-            model.model.encoder = None
+    kind = KINDS[config.kind]
+    model: Any = kind.model(kind.settings(**{**config.model, kind.dropout: config.dropout}))
+    if config.kind not in T5_FAMILY and not config.text_encoder:
+        model.model.encoder = None
+    parts: list[Any] = list(model.modules())
+    for part in parts:
+        if isinstance(part, M2M100SinusoidalPositionalEmbedding) and part.weights.is_meta:
+            _fill_positions(part)
     # Otherwise search settings of the model's configuration apply as well, such as a forced end token.
     model.generation_config = GenerationConfig()
     return model
+
+
+def _fill_positions(part: Any) -> None:
+    """Compute the position embeddings of a model that was built empty: no weight file has them."""
+    n_positions, width = part.weights.shape
+    del part.weights
+    with torch.device("cpu"):
+        part.make_weights(n_positions, width, part.padding_idx)
 
 
 def teacher_forced(
@@ -128,10 +145,11 @@ def _log_probabilities(logits: Tensor, ids: Tensor) -> Tensor:
 
 def _logits(model: Any, states: Tensor) -> Tensor:
     """Return the (…, V) logits of decoder states, as in the model's forward pass."""
-    if not isinstance(model, T5ForConditionalGeneration):
+    if hasattr(model, "final_logits_bias"):  # an mBART
         return model.lm_head(states) + model.final_logits_bias[0]
-    scale = model.model_dim**-0.5 if model.config.tie_word_embeddings else 1.0
-    return model.lm_head(states * scale)
+    if hasattr(model, "model_dim") and model.config.tie_word_embeddings:  # a T5 of the first version
+        states = states * model.model_dim**-0.5
+    return model.lm_head(states)
 
 
 def _teacher_inputs(

@@ -16,10 +16,12 @@ VOCABULARY_START: Mapping[str, tuple[str, ...]] = {
     "mbart": ("<s>", "<pad>", "</s>", "<unk>"),
 }
 PIECES_START: Mapping[str, tuple[str, ...]] = {"t5": ("<pad>", "</s>", "<unk>"), "mbart": ("<unk>", "<s>", "</s>")}
+LIKE: Mapping[str, str] = {"mt5": "t5", "nllb": "mbart"}
+"""Kinds whose vocabulary begins as another's."""
 
 
 def sentencepiece_of(path: Path, kind: str) -> bytes:
-    """Return the serialised sentencepiece model of a T5's or mBART's ``tokenizer.json``.
+    """Return the serialised sentencepiece model of a ``tokenizer.json``, of any kind that has pieces with scores.
 
     Raises:
         UserError: the file cannot be read, or holds another kind of tokenizer.
@@ -28,11 +30,12 @@ def sentencepiece_of(path: Path, kind: str) -> bytes:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the tokenizer {path}: {error}") from error
+    start_of = LIKE.get(kind, kind)
     try:
-        return _build_proto(content, kind)
+        return _build_proto(content, start_of)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path} is not the tokenizer of a {kind}: found no pieces with scores after {VOCABULARY_START[kind]}",
+            f"{path} is not the tokenizer of a {kind}: found no pieces with scores after {VOCABULARY_START[start_of]}",
             fix="give the published sentencepiece model instead",
         ) from error
 

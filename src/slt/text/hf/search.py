@@ -55,6 +55,14 @@ class BeamSearch:
         return found
 
     def _search(self, rows: list[int], *, forbid_repeats: bool) -> list[list[Hypothesis]]:
+        prompts, states, mask = self._prompts[rows], self._states[rows], self._mask[rows]
+        texts = self.ids(rows, forbid_repeats=forbid_repeats)
+        scores = self._scores(states, mask, prompts, texts)
+        made = [self._hypothesis(ids, score) for ids, score in zip(texts, scores, strict=True)]
+        return [made[start : start + self._beam_size] for start in range(0, len(made), self._beam_size)]
+
+    def ids(self, rows: list[int], *, forbid_repeats: bool = False) -> list[list[int]]:
+        """Return the token ids of ``beam_size`` texts per row, best first, up to and including the end token."""
         tokens, prompts = self._tokens, self._prompts[rows]
         states, mask = self._states[rows], self._mask[rows]
         written: Tensor = self._model.generate(
@@ -69,16 +77,13 @@ class BeamSearch:
                 max_new_tokens=self._limit,
                 length_penalty=1.0,  # rank by the mean over tokens
                 no_repeat_ngram_size=NO_REPEAT_NGRAM if forbid_repeats else 0,
-                suppress_tokens=list(tokens.forbidden),
+                suppress_tokens=list(tokens.forbidden) or None,
                 pad_token_id=tokens.pad,
                 eos_token_id=tokens.end,
                 decoder_start_token_id=int(prompts[0, 0]),
             ),
         )[:, prompts.shape[1] :]
-        texts = [self._until_end(row) for row in written.tolist()]
-        scores = self._scores(states, mask, prompts, texts)
-        made = [self._hypothesis(ids, score) for ids, score in zip(texts, scores, strict=True)]
-        return [made[start : start + self._beam_size] for start in range(0, len(made), self._beam_size)]
+        return [self._until_end(row) for row in written.tolist()]
 
     def _until_end(self, ids: list[int]) -> list[int]:
         end = self._tokens.end

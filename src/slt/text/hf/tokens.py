@@ -1,7 +1,7 @@
-"""Tokenizers of T5 and mBART on their sentencepiece models; languages as FLORES-200 codes.
+"""Tokenizers of T5, mT5, ByT5, mBART and NLLB; languages as FLORES-200 codes.
 
-Reference: Raffel et al. 2020, arXiv 1910.10683; Liu et al. 2020, arXiv 2001.08210 (mBART); Tang et al. 2020, arXiv
-2008.00401 (mBART-50).
+Reference: Raffel et al. 2020, arXiv 1910.10683; Xue et al. 2022, arXiv 2105.13626 (ByT5); Liu et al. 2020, arXiv
+2001.08210 (mBART); Tang et al. 2020, arXiv 2008.00401 (mBART-50); NLLB Team 2022, arXiv 2207.04672.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from slt.core.errors import UserError
+from slt.text.languages import LANGUAGE_NAMES
 
 _TABLE = """
 arb_Arab ar_AR   ces_Latn cs_CZ   deu_Latn de_DE   eng_Latn en_XX   spa_Latn es_XX   est_Latn et_EE
@@ -26,15 +27,18 @@ urd_Arab ur_PK   xho_Latn xh_ZA   glg_Latn gl_ES   slv_Latn sl_SI
 MBART_LANGUAGES: Mapping[str, str] = dict(zip(_TABLE.split()[::2], _TABLE.split()[1::2], strict=True))
 """FLORES-200 code → mBART code, in the order of the language tokens' ids; mbart-large-cc25 has the first 25."""
 
+NLLB_LANGUAGES = tuple(LANGUAGE_NAMES)
+"""In the order of NLLB's language tokens."""
 CC25, MBART50 = 25, 52
 MASK = 1
 """Number of tokens after the languages."""
 
 
 class Tokens(Protocol):
-    """Tokenizer of a text decoder.
+    """Tokenizer of a text decoder, made of a serialised sentencepiece model and the model's number of embedding rows.
 
     Attributes:
+        spread: tokens in the place of one subword of the others: 1, or several for bytes.
         pad: padding id.
         end: id of the end token.
         size: number of ids.
@@ -42,6 +46,7 @@ class Tokens(Protocol):
         proto: serialised sentencepiece model.
     """
 
+    spread: int
     pad: int
     end: int
     size: int
@@ -66,7 +71,7 @@ class Tokens(Protocol):
 
 
 class T5Tokens:
-    """T5 tokenizer: padding, end and unknown are the first sentencepiece pieces; no language tokens.
+    """T5 and mT5 tokenizer: padding, end and unknown are the first sentencepiece pieces; no language tokens.
 
     Args:
         proto: serialised sentencepiece model.
@@ -75,6 +80,8 @@ class T5Tokens:
     Raises:
         UserError: not a sentencepiece model, other ids of control tokens, or more pieces than rows.
     """
+
+    spread = 1
 
     def __init__(self, proto: bytes, size: int) -> None:
         self.proto, self.size = proto, size
@@ -86,6 +93,11 @@ class T5Tokens:
         if n_pieces > size:
             raise UserError(f"the tokenizer has {n_pieces} pieces, expected at most {size}, the T5's embedding rows")
         self.forbidden = (0, 2, *range(n_pieces, size))
+
+    @classmethod
+    def n_tokens(cls, proto: bytes) -> int:
+        """Return the number of embedding rows of a new model."""
+        return int(_open(proto).get_piece_size())
 
     def source(self, text: str, lang: str) -> list[int]:
         """See ``Tokens``."""
@@ -104,6 +116,51 @@ class T5Tokens:
         return str(self._pieces.decode([one for one in ids if one > 2 and one < self._pieces.get_piece_size()]))
 
 
+class ByT5Tokens:
+    """ByT5 tokenizer: padding, end and unknown, then the 256 bytes of UTF-8; no sentencepiece model.
+
+    Args:
+        proto: stands in for a sentencepiece model; not read.
+        size: rows of the model's embedding table; rows beyond the bytes are unused.
+
+    Raises:
+        UserError: fewer rows than tokens.
+    """
+
+    spread = 4
+    FIRST, N_TOKENS, N_ROWS = 3, 259, 384
+    NO_PIECES = b"ByT5 reads UTF-8 bytes and has no sentencepiece model.\n"
+
+    def __init__(self, proto: bytes, size: int) -> None:
+        self.proto, self.size = proto, size
+        self.pad, self.end = 0, 1
+        if size < self.N_TOKENS:
+            raise UserError(f"found {size} embedding rows, expected at least {self.N_TOKENS}, a ByT5's tokens")
+        self.forbidden = (0, 2, *range(self.N_TOKENS, size))
+
+    @classmethod
+    def n_tokens(cls, proto: bytes) -> int:
+        """Return the number of embedding rows of a new model."""
+        return cls.N_ROWS
+
+    def source(self, text: str, lang: str) -> list[int]:
+        """See ``Tokens``."""
+        return self.target(text)
+
+    def prompt(self, lang: str) -> list[int]:
+        """See ``Tokens``."""
+        return [self.pad]
+
+    def target(self, text: str) -> list[int]:
+        """See ``Tokens``."""
+        return [*(byte + self.FIRST for byte in text.encode()), self.end]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """See ``Tokens``; bytes that are no UTF-8 are left out."""
+        kept = bytes(one - self.FIRST for one in ids if self.FIRST <= one < self.N_TOKENS)
+        return kept.decode(errors="ignore")
+
+
 class MBartTokens:
     """mBART tokenizer: four control tokens, pieces, languages and a mask token.
 
@@ -115,33 +172,44 @@ class MBartTokens:
         UserError: not a sentencepiece model, other ids of control tokens, or another number of rows.
     """
 
+    spread = 1
+    WHOSE, N_LANGUAGES = "mBART", MBART50
+
     def __init__(self, proto: bytes, size: int) -> None:
         self.proto, self.size = proto, size
         self._pieces = _open(proto)
         self.pad, self.end = 1, 2
         found = (self._pieces.unk_id(), self._pieces.bos_id(), self._pieces.eos_id())
-        _check_ids(found, (0, 1, 2), "unknown, start and end", "mBART")
+        _check_ids(found, (0, 1, 2), "unknown, start and end", self.WHOSE)
         self._first = self._pieces.get_piece_size() + 1  # id of the first language: pieces are shifted by one
-        n_langs = size - self._first - MASK
-        if n_langs not in (CC25, MBART50):
+        self.languages = self._find_languages(size - self._first - MASK)
+        self._language_first = len(self.languages) != CC25
+        self.forbidden = (0, self.pad, 3, *range(self._first, size))
+
+    @classmethod
+    def n_tokens(cls, proto: bytes) -> int:
+        """Return the number of embedding rows of a new model."""
+        return int(_open(proto).get_piece_size()) + 1 + cls.N_LANGUAGES + MASK
+
+    def _find_languages(self, n_rows: int) -> tuple[str, ...]:
+        """Return the languages of a model that has so many rows between the pieces and the mask."""
+        if n_rows not in (CC25, MBART50):
             cc25, mbart50 = self._first + CC25 + MASK, self._first + MBART50 + MASK
             raise UserError(
-                f"found {size} embedding rows for {self._first - 1} pieces, expected {cc25} (mbart-large-cc25) or "
-                f"{mbart50} (mbart-large-50)",
+                f"found {self.size} embedding rows for {self._first - 1} pieces, expected {cc25} (mbart-large-cc25) "
+                f"or {mbart50} (mbart-large-50)",
                 fix="give the tokenizer and the weights of the same mBART",
             )
-        self._is_50 = n_langs == MBART50
-        self.languages = tuple(MBART_LANGUAGES)[:n_langs]
-        self.forbidden = (0, self.pad, 3, *range(self._first, size))
+        return tuple(MBART_LANGUAGES)[:n_rows]
 
     def source(self, text: str, lang: str) -> list[int]:
         """See ``Tokens``."""
         code = self._code(lang)
-        return [code, *self.target(text)] if self._is_50 else [*self.target(text), code]
+        return [code, *self.target(text)] if self._language_first else [*self.target(text), code]
 
     def prompt(self, lang: str) -> list[int]:
         """See ``Tokens``."""
-        return [self.end, self._code(lang)] if self._is_50 else [self._code(lang)]
+        return [self.end, self._code(lang)] if self._language_first else [self._code(lang)]
 
     def target(self, text: str) -> list[int]:
         """See ``Tokens``."""
@@ -156,13 +224,23 @@ class MBartTokens:
         return self._first + self.languages.index(lang)
 
 
-TOKENS: Mapping[str, Any] = {"t5": T5Tokens, "mbart": MBartTokens}
+class NllbTokens(MBartTokens):
+    """NLLB tokenizer: as mBART-50's, with 202 languages; rows beyond the mask token are unused.
 
+    Raises:
+        UserError: not a sentencepiece model, other ids of control tokens, or too few rows.
+    """
 
-def n_tokens(kind: str, proto: bytes) -> int:
-    """Return the number of embedding rows of a new model; an mBART has 52 languages."""
-    pieces: int = _open(proto).get_piece_size()
-    return pieces if kind == "t5" else pieces + 1 + MBART50 + MASK
+    WHOSE, N_LANGUAGES = "NLLB", len(NLLB_LANGUAGES)
+
+    def _find_languages(self, n_rows: int) -> tuple[str, ...]:
+        if n_rows < self.N_LANGUAGES:
+            raise UserError(
+                f"found {self.size} embedding rows for {self._first - 1} pieces, expected at least "
+                f"{self._first + self.N_LANGUAGES + MASK}",
+                fix="give the tokenizer and the weights of the same NLLB",
+            )
+        return NLLB_LANGUAGES
 
 
 def read_proto(path: Path) -> bytes:

@@ -1,0 +1,67 @@
+"""The models that the server offers, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from slt.assets.published import PUBLISHED
+from slt.assets.store import find_bundle, list_bundles
+from slt.text.languages import LANGUAGE_NAMES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offered:
+    """One model.
+
+    Attributes:
+        name: what requests call it.
+        source: what ``Translator`` takes: a name, or a folder.
+        summary: one sentence on what it translates.
+        licence: of its weights.
+        languages: FLORES-200 codes.
+        extractor: kind of its extractor.
+        can_rerank: it can rank the texts of several readings and say how far to trust them.
+    """
+
+    name: str
+    source: str
+    summary: str
+    licence: str
+    languages: tuple[str, ...]
+    extractor: str
+    can_rerank: bool
+
+
+def offered_models(names: Sequence[str]) -> dict[str, Offered]:
+    """Return the models of these names or folders; none named: all that are here.
+
+    Raises:
+        UserError: no such model.
+    """
+    models = [_offered(name) for name in names or list_bundles()]
+    return {model.name: model for model in models}
+
+
+def _offered(name: str) -> Offered:
+    if name in PUBLISHED and name not in list_bundles():
+        about = PUBLISHED[name]
+        return Offered(
+            name=name,
+            source=name,
+            summary=about.summary,
+            licence=about.licence,
+            languages=tuple(LANGUAGE_NAMES),
+            extractor="signhiera",
+            can_rerank=False,
+        )
+    card = find_bundle(name).card
+    return Offered(
+        name=name if name in list_bundles() else card.name,
+        source=name,
+        summary=card.summary,
+        licence=card.licence,
+        languages=card.languages,
+        extractor=card.extractor.kind,
+        can_rerank=card.decoder.kind == "sonar" and bool(card.decoder.text_encoder),
+    )

@@ -1,0 +1,94 @@
+"""Whole-body points as features: detected with tiny ONNX models, or read from ``.pose`` files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from slt.core.errors import UserError
+from slt.data.features.store import FeatureStore
+from slt.extract.jobs import gather_jobs
+from slt.extract.run import extract
+from slt.frontend.base import ClipSource, Settings
+from slt.frontend.registry import load_frontend
+from slt.models.wholebody import PARTS, split
+from slt.video.keypoints import PoseFile, write_pose
+from slt.video.wholebody_points import JOINT_OF, points_of_joints
+from tests.bundles import write_clip
+from tests.onnx_models import write_models
+
+N_FRAMES = 20
+
+
+@pytest.fixture
+def models(tmp_path):
+    return write_models(tmp_path / "models")
+
+
+def pose_file(path, joints):
+    write_pose(path, PoseFile(keypoints=joints.astype(np.float32), fps=25, height=200, width=100))
+    return path
+
+
+def test_every_frame_of_a_video_has_its_points(tmp_path, models):
+    jobs = [ClipSource(id=name, path=write_clip(tmp_path / "clip.mp4")) for name in ("a", "b")]
+    frontend = load_frontend("wholebody", Settings(detector=f"rtmw={models}"))
+    report = extract(jobs, frontend, tmp_path / "s")
+    assert not report.failures
+    store = FeatureStore.open(tmp_path / "s")
+    assert (store.header.extractor, store.header.dtype, store.header.feature_dim) == ("wholebody", "float32", 399)
+    assert store.header.geometry == {"model": "rtmw-l-m-256x192", "target_fps": 25.0}
+    assert len(store.header.weights_sha256) == 64
+    assert store["a"].shape[1] == 399
+    np.testing.assert_array_equal(store["a"], store["b"])
+    other = load_frontend("wholebody", Settings(detector=f"rtmw={write_models(tmp_path / 'other', n_points=17)}"))
+    with pytest.raises(UserError, match="weights"):
+        extract(jobs, other, tmp_path / "s")
+
+
+def test_joints_of_a_pose_file_stand_for_points(tmp_path):
+    rng = np.random.default_rng(0)
+    joints = rng.random((N_FRAMES, 75, 3))
+    joints[5:, 33:54] = np.nan  # the left hand
+    jobs = gather_jobs([pose_file(tmp_path / "a.pose", joints)])
+    extract(jobs, load_frontend("wholebody", Settings(detector="pose-file")), tmp_path / "s")
+    store = FeatureStore.open(tmp_path / "s")
+    assert store.header.geometry["model"] == "mediapipe-holistic-1"
+    found = np.asarray(store["a"]).reshape(N_FRAMES, 133, 3)
+    for point, joint in JOINT_OF.items():
+        expected = joints[:, joint, :2]
+        np.testing.assert_allclose(found[:, point, :2], expected, atol=1e-5)
+        np.testing.assert_array_equal(found[:, point, 2] == 1, np.isfinite(expected).all(1))
+    parts = split(torch.from_numpy(found.reshape(1, N_FRAMES, -1)), torch.ones(1, N_FRAMES, dtype=torch.bool))
+    assert all(part.isfinite().all() for part in parts.values())
+    assert not parts["face_all"].any()
+    assert parts["left"][0, :5].any()
+    assert not parts["left"][0, 5:].any()
+
+
+def test_hands_and_shoulders_are_where_both_skeletons_have_them():
+    names = {0: 0, 5: 11, 6: 12, 9: 15, 10: 16, 91: 33, 111: 53, 112: 54, 132: 74}
+    assert {point: JOINT_OF[point] for point in names} == names
+    assert set(PARTS["body"]) <= set(JOINT_OF)
+    assert points_of_joints(np.full((2, 225), np.nan, np.float32)).shape == (2, 399)
+
+
+def test_clips_without_anybody_are_told(tmp_path, models):
+    jobs = gather_jobs([pose_file(tmp_path / "nobody.pose", np.full((N_FRAMES, 75, 3), np.nan))])
+    report = extract(jobs, load_frontend("wholebody", Settings(detector="pose-file")), tmp_path / "s")
+    assert "no person detected in any frame" in report.failures[0][1].message
+
+
+def test_what_whole_body_points_have_no_use_for_is_refused(tmp_path):
+    with pytest.raises(UserError, match="whole-body points do not come from 'dlib-hog'"):
+        load_frontend("wholebody", Settings(detector="dlib-hog"))
+    with pytest.raises(UserError, match="whole-body points do not come from 'pose-file=a'"):
+        load_frontend("wholebody", Settings(detector="pose-file=a"))
+    with pytest.raises(UserError, match="the model demo reads signhiera, not whole-body points"):
+        load_frontend("wholebody", Settings(model="demo"))
+    with pytest.raises(UserError, match="the models of whole-body points are not here"):
+        load_frontend("wholebody", Settings())
+    frontend = load_frontend("wholebody", Settings(detector="pose-file"))
+    with pytest.raises(UserError, match=r"there is no \.pose file of .*clip\.mp4, and whole-body points are read"):
+        frontend.open(ClipSource.of(write_clip(tmp_path / "clip.mp4")))
