@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
+from slt_cli import completion
 from slt_cli.translate import Dtype
 
 
 def compare_embeddings(
     model: Annotated[
-        list[str], typer.Option(metavar="NAME|DIR", help="A model, or a bundle's folder; given twice or more.")
+        list[str],
+        typer.Option(
+            metavar="NAME|DIR",
+            autocompletion=completion.models,
+            help="A model, or a bundle's folder; given twice or more.",
+        ),
     ],
     manifest: Annotated[Path, typer.Option(metavar="FILE", help="Manifest of the clips and their references.")],
     out: Annotated[
@@ -23,7 +29,12 @@ def compare_embeddings(
         typer.Option(metavar="STORE", help="The clips' features, extracted earlier: once for all models, or for each."),
     ] = None,
     lang: Annotated[
-        str | None, typer.Option(metavar="LANG", help="FLORES-200 code of the texts: the manifest's, or eng_Latn.")
+        str | None,
+        typer.Option(
+            metavar="LANG",
+            autocompletion=completion.languages,
+            help="FLORES-200 code of the texts: the manifest's, or eng_Latn.",
+        ),
     ] = None,
     resamples: Annotated[int, typer.Option(min=0, help="Bootstrap resamples; 0: no intervals.")] = 1000,
     device: Annotated[

@@ -7,15 +7,28 @@ from typing import Annotated
 
 import typer
 
+from slt_cli import completion
 from slt_cli.translate import Dtype
 
 
 def embed_text(
     manifests: Annotated[list[Path], typer.Argument(metavar="MANIFEST", help="Manifests with sentences.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The cache; what is in it is not computed again.")],
-    model: Annotated[str, typer.Option(metavar="NAME|DIR", help="A bundle with a text encoder.")] = "demo",
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|DIR",
+            autocompletion=completion.models,
+            help="A bundle with a text encoder.",
+        ),
+    ] = "demo",
     lang: Annotated[
-        list[str] | None, typer.Option(metavar="LANG", help="A language to embed, all if none; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="LANG",
+            autocompletion=completion.languages,
+            help="A language to embed, all if none; may be repeated.",
+        ),
     ] = None,
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="auto (a GPU when there is one), cpu, cuda or cuda:N.")

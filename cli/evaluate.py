@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slt_cli import completion
 from slt_cli.translate import Dtype
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ class UnicodeForm(StrEnum):
 def evaluate(
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME|DIR", help="A model, a bundle's folder, or hf:OWNER/NAME; with --manifest."),
+        typer.Option(
+            metavar="NAME|DIR",
+            autocompletion=completion.models,
+            help="A model, a bundle's folder, or hf:OWNER/NAME; with --manifest.",
+        ),
     ] = None,
     manifest: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Manifest of the clips and their references.")
@@ -50,7 +55,12 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="References, in the same formats; default: in --hyp.")
     ] = None,
     lang: Annotated[
-        str | None, typer.Option(metavar="LANG", help="FLORES-200 code of the texts: the manifest's, or eng_Latn.")
+        str | None,
+        typer.Option(
+            metavar="LANG",
+            autocompletion=completion.languages,
+            help="FLORES-200 code of the texts: the manifest's, or eng_Latn.",
+        ),
     ] = None,
     metrics: Annotated[
         str | None, typer.Option(metavar="NAME,…", help="Only these metrics, as bleu4,chrf++,blaser_ref.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slt.core.registry import FRONTENDS
+from slt_cli import completion
 from slt_cli.translate import Dtype
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def extract_features(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|DIR", help="A bundle, demo if none; or a model's own folder, for siglip and timesformer."
+            metavar="NAME|DIR",
+            autocompletion=completion.models,
+            help="A bundle, demo if none; or a model's own folder, for siglip and timesformer.",
         ),
     ] = None,
     extractor: Annotated[

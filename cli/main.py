@@ -37,7 +37,6 @@ HELP_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_con
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings=HELP_SETTINGS,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from slt_cli import completion
 from slt_cli.translate import Dtype
 
 
@@ -15,6 +16,7 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="NAME|DIR",
+            autocompletion=completion.models,
             help="A model to offer, from slt models list or a bundle's folder; may be repeated, the first is the "
             "default. None: all that are here.",
         ),

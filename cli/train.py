@@ -8,8 +8,15 @@ from typing import Annotated
 
 import typer
 
+from slt_cli import completion
+
 RecipeArgument = Annotated[
-    str | None, typer.Argument(metavar="RECIPE", help="A YAML file, or a shipped recipe's name.")
+    str | None,
+    typer.Argument(
+        metavar="RECIPE",
+        autocompletion=completion.recipes,
+        help="A YAML file, or a shipped recipe's name.",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slt_cli import completion
+
 if TYPE_CHECKING:
     from slt.core.errors import SltError
     from slt.pipeline.translator import Translator
@@ -43,10 +45,20 @@ def translate(
         ),
     ],
     model: Annotated[
-        str, typer.Option(metavar="NAME|DIR", help="A model from slt models list, a bundle's folder, or hf:OWNER/NAME.")
+        str,
+        typer.Option(
+            metavar="NAME|DIR",
+            autocompletion=completion.models,
+            help="A model from slt models list, a bundle's folder, or hf:OWNER/NAME.",
+        ),
     ] = "demo",
     lang: Annotated[
-        list[str] | None, typer.Option(metavar="LANG", help="A FLORES-200 code, eng_Latn if none; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="LANG",
+            autocompletion=completion.languages,
+            help="A FLORES-200 code, eng_Latn if none; may be repeated.",
+        ),
     ] = None,
     beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
     nbest: Annotated[int, typer.Option(min=1, help="Texts per language, best first; at most --beam.")] = 1,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from slt.env.matrix import table
 from slt.evaluate.results import schema
+from slt.recipe import json_schema
 
 ROOT = Path(__file__).parents[1]
 # A module imports only from rooms on floors below its own, or from its own room. A room is a package of src/slt, or the
@@ -94,7 +95,8 @@ def renewed(page: str, mark: str, text: str) -> str:
 
 
 def main() -> None:
-    """Renew the pages."""
+    """Renew the pages, and the schema of recipes."""
+    json_schema.FILE.write_text(json_schema.as_text(), "utf-8")
     for name, (mark, text) in PARTS.items():
         page = Path(__file__).with_name(name)
         page.write_text(renewed(page.read_text("utf-8"), mark, text()), "utf-8")

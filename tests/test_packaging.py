@@ -75,6 +75,7 @@ def test_a_wheel_holds_the_command_line_and_the_demos_files(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     held = set(ZipFile(wheel).namelist())
     assert {"slt/demo/bundle/card.json", "slt/demo/clips/some.mp4", "slt_cli/main.py", "slt/env/doctor.py"} <= held
+    assert {"slt/py.typed", "slt_cli/py.typed", "slt/recipe/recipe.schema.json"} <= held
     assert not any(name.startswith(("cli/", "tests/")) for name in held)
 
 

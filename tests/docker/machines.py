@@ -71,7 +71,7 @@ class Machine:
         path = f"{self.tools}:/usr/bin:/bin"
         environment = {"PATH": path, "HOME": str(self.folder), "CALLS": str(self.folder / "calls"), **variables}
         command = [self.repo / "docker" / "make-env.sh"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, cwd=self.folder)
         assert not done.stdout
         assert "this is a bug in the script" not in done.stderr, done.stderr
         return done.returncode, done.stderr
