@@ -7,7 +7,8 @@ import pysubs2
 import pytest
 
 from slt.core.errors import UserError
-from slt.subtitles.cues import LINE_WIDTH, Cue, as_srt, as_vtt, lay_out, read_cues, write_cues
+from slt.data.cues import Cue, read_cues
+from slt.subtitles.cues import LINE_WIDTH, as_srt, as_vtt, lay_out, write_cues
 
 NASTY = [
     Cue(start_s=0.0, end_s=1.5, text="5 < 6 & 7 > 3"),
@@ -64,42 +65,6 @@ def test_what_is_written_can_be_read(tmp_path, suffix):
     texts = [cue.text for cue in read_cues(path)]
     assert texts == ["5 < 6 & 7 > 3", "an arrow → here" if suffix == ".srt" else "an arrow --> here"]
     assert [(cue.start_s, cue.end_s) for cue in read_cues(path)] == [(0.0, 1.5), (1.0, 2.0)]
-
-
-def test_files_of_others_are_read(tmp_path):
-    path = tmp_path / "in.vtt"
-    path.write_text(
-        "\ufeffWEBVTT - a talk\n\nSTYLE\n::cue { color: red }\n\nNOTE 00:00:00.000 --> 00:00:01.000\nold\n\n"
-        "intro\n00:01.5 --> 00:02.25 align:start position:10%\n<v Ann>Hello <i>there</i>\nagain\n\n"
-        "1:00:00.000 --> 1:00:01.000\n",
-        "utf-8",
-    )
-    assert read_cues(path) == [
-        Cue(start_s=1.5, end_s=2.25, text="Hello there\nagain"),
-        Cue(start_s=3600.0, end_s=3601.0, text=""),
-    ]
-    path.write_bytes(b"1\r\n00:00:01,000 --> 00:00:02,000\r\nSch\xf6n\r\n")  # Latin-1
-    assert [cue.end_s for cue in read_cues(path)] == [2.0]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("only words", "holds no subtitles"),
-        ("1\n00:00:01 --> soon\nHi\n", "line 2: '00:00:01 --> soon' is no timing"),
-        ("1\n00:00:02,000 --> 00:00:01,000\nHi\n", "line 2: the cue ends at 1 s, not after its beginning at 2 s"),
-    ],
-)
-def test_files_that_are_no_subtitles(tmp_path, text, said):
-    path = tmp_path / "in.srt"
-    path.write_text(text)
-    with pytest.raises(UserError, match=said):
-        read_cues(path)
-
-
-def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(UserError, match="does not exist"):
-        read_cues(tmp_path / "none.srt")
 
 
 def test_a_name_that_tells_no_format_is_refused(tmp_path):

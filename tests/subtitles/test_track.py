@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from slt.subtitles.cues import read_cues
+from slt.data.cues import read_cues
 from slt.subtitles.track import SubtitleTracks, track_paths
 
 

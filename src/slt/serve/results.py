@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from slt.data.cues import Cue
 from slt.serve.jobs import Job
-from slt.subtitles.cues import Cue, as_srt, as_vtt, lay_out
+from slt.subtitles.cues import as_srt, as_vtt, lay_out
 
 
 def best_text(job: Job, sentence: Mapping[str, Any], lang: str) -> str:

@@ -1,40 +1,19 @@
-"""Read, lay out and write SubRip and WebVTT subtitles."""
+"""Lay out and write SubRip and WebVTT subtitles."""
 
 from __future__ import annotations
 
 import html
-import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
-from slt.video.oserrors import explain_os_error
+from slt.data.cues import Cue
 
 LINE_WIDTH = 42
 LINES_PER_CUE = 2
 LEAST_MS = 1
-
-_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
-_TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")
-_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cue:
-    """Text that is shown for a while.
-
-    Attributes:
-        start_s: when it appears, in seconds.
-        end_s: when it goes.
-        text: lines, separated by newlines; none is empty.
-    """
-
-    start_s: float
-    end_s: float
-    text: str
 
 
 def lay_out(start_s: float, end_s: float, text: str) -> list[Cue]:
@@ -87,58 +66,6 @@ def write_cues(path: Path, cues: Iterable[Cue], *, suffix: str | None = None) ->
         raise UserError(f"{path} is to hold subtitles, but its name ends with neither of {', '.join(FORMATS)}")
     with atomic_write(path) as file:
         file.write(FORMATS[suffix](cues).encode())
-
-
-def read_cues(path: Path) -> list[Cue]:
-    """Read SubRip or WebVTT, in whatever order the cues stand; styles, notes and formatting are left out.
-
-    Raises:
-        UserError: no such file, or one without a cue; or times that cannot be, with the line they stand in.
-    """
-    try:
-        lines = path.read_text("utf-8-sig", errors="replace").splitlines()
-    except OSError as error:
-        raise explain_os_error(path, error) from error
-    cues = [_cue(path, number, block) for number, block in _blocks(lines) if block]
-    if not cues:
-        raise UserError(
-            f"{path} holds no subtitles, expected SubRip or WebVTT",
-            fix="each needs a line such as 00:00:12,500 --> 00:00:17,000",
-        )
-    return cues
-
-
-def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield each timing line with the lines under it, and its number."""
-    block: list[str] = []
-    begins, note = 0, False
-    for number, line in enumerate([*lines, ""], 1):
-        if not line.strip():
-            yield begins, block
-            block, note = [], False
-        elif block:
-            block.append(line)
-        elif line.startswith("NOTE"):
-            note = True
-        elif "-->" in line and not note:
-            block, begins = [line], number
-
-
-def _cue(path: Path, number: int, block: Sequence[str]) -> Cue:
-    found = _TIMING.match(block[0])
-    if not found:
-        raise UserError(
-            f"{path}, line {number}: {block[0].strip()!r} is no timing, expected HH:MM:SS,mmm --> HH:MM:SS,mmm"
-        )
-    start_s, end_s = _seconds(*found.groups()[:4]), _seconds(*found.groups()[4:])
-    if end_s <= start_s:
-        raise UserError(f"{path}, line {number}: the cue ends at {end_s:g} s, not after its beginning at {start_s:g} s")
-    text = "\n".join(html.unescape(_TAG.sub("", line)) for line in block[1:])
-    return Cue(start_s=start_s, end_s=end_s, text=text)
-
-
-def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str) -> float:
-    return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + int(fraction.ljust(3, "0")) / 1000
 
 
 def _timing(cue: Cue, point: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from slt.core.errors import UserError
-from slt.subtitles.cues import FORMATS, read_cues
+from slt.data.cues import SUFFIXES, read_cues
 from slt.video.oserrors import explain_os_error
 
 COLUMNS = ("start_s", "end_s")
@@ -50,8 +50,8 @@ def read_spans(path: Path) -> list[TimeSpan]:
     Raises:
         UserError: no such file, no span in it, or a line that is none.
     """
-    if path.suffix.lower() in FORMATS:
-        return [TimeSpan(cue.start_s, cue.end_s) for cue in read_cues(path)]
+    if path.suffix.lower() in SUFFIXES:
+        return [TimeSpan(cue.start_s, cue.end_s) for cue in read_cues(path, lenient=True)]
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
             spans = list(_rows(path, csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from slt.subtitles.cues import Cue, lay_out, write_cues
+from slt.data.cues import Cue
+from slt.subtitles.cues import lay_out, write_cues
 
 
 class SubtitleTracks:

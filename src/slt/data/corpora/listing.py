@@ -15,7 +15,7 @@ from slt.core.errors import SltError, UserError
 from slt.core.registry import did_you_mean
 from slt.data.corpora.registry import SPLITS, Corpus
 from slt.data.cues import SUFFIXES as SUBTITLE_SUFFIXES
-from slt.data.cues import clock_seconds, read_cues
+from slt.data.cues import clock_seconds, read_sentences
 from slt.data.lines import Mistake, read_lines, shown
 from slt.data.manifest import Clip, complaint_about_id
 
@@ -81,7 +81,7 @@ def read_subtitles(folder: Path, *, lang: str | None, split: str | None) -> List
         name = re.sub(r"\.[a-z]{2,3}(-[A-Za-z]+)?$", "", file.stem)
         extra = {"split": split or split_of(file.parent) or "all", "source": name}
         try:
-            cues = read_cues(file)
+            cues = read_sentences(file)
         except SltError as error:
             failures.append((str(file), error))
             continue
