@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from slt.core.tensors import FeatureBatch
-from slt.demo.loop import Figures, Training, train
 from slt.demo.plan import ENCODER, DemoPlan
 from slt.models.sonar_t5 import SonarT5
+from slt.train.steps import Figures, Steps, train_steps
 
 FEATURE_NOISE = 0.5  # in standard deviations of the features
 DROPPED_ROWS = 0.2  # share of a clip's rows left out at random
@@ -32,8 +32,8 @@ def train_encoder(
         plan: sizes and steps.
         features: (N_i, feature_dim) float32 of each clip.
         targets: (clips, D) float32, from the frozen text encoder.
-        checkpoint: see ``loop.train``.
-        on_step: see ``loop.train``.
+        checkpoint: see ``train_steps``.
+        on_step: see ``train_steps``.
 
     Reference: Duquenne et al. 2023, arXiv 2308.11466, section 4 (teacher and student).
     """
@@ -47,8 +47,8 @@ def train_encoder(
         loss = (model(batch).sentence - targets[chosen]).square().mean() / variance
         return loss, {"distance": loss.item()}
 
-    training = Training(n_steps=plan.encoder_steps, learning_rate=1e-3, weight_decay=0.05, seed=plan.seed)
-    train(model, loss_of, training, checkpoint=checkpoint, on_step=on_step)
+    steps = Steps(n_steps=plan.encoder_steps, learning_rate=1e-3, weight_decay=0.05, seed=plan.seed)
+    train_steps(model, loss_of, steps, checkpoint=checkpoint, on_step=on_step)
     return model
 
 

@@ -15,10 +15,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from slt.data.synthetic.grammar import CUES
 from slt.data.synthetic.labels import NO_SIGN
 from slt.data.synthetic.lexicon import HANDS, HANDSHAPES, MOVEMENTS, PLACES, SIGNS
-from slt.demo.loop import Figures, Training, train
 from slt.demo.pixels import LabelledWindow, to_batch
 from slt.demo.plan import EXTRACTOR, DemoPlan
 from slt.models.signhiera import SignHiera
+from slt.train.steps import Figures, Steps, train_steps
 
 PARTS = (tuple(SIGNS), tuple(HANDSHAPES), tuple(PLACES), MOVEMENTS, HANDS)
 BETWEEN_SIGNS = 0.3  # weight of the rows in which no sign is made
@@ -38,8 +38,8 @@ def train_extractor(
     Args:
         plan: sizes and steps.
         windows: of the train split.
-        checkpoint: see ``loop.train``.
-        on_step: see ``loop.train``.
+        checkpoint: see ``train_steps``.
+        on_step: see ``train_steps``.
     """
     torch.manual_seed(plan.seed)
     model, judge = SignHiera(EXTRACTOR), _Judge(EXTRACTOR.feature_dim)
@@ -57,8 +57,8 @@ def train_extractor(
         )
         return loss
 
-    training = Training(n_steps=plan.extractor_steps, learning_rate=1.5e-3, weight_decay=0.05, seed=plan.seed)
-    train(nn.ModuleList([model, judge]), loss_of, training, checkpoint=checkpoint, on_step=on_step)
+    steps = Steps(n_steps=plan.extractor_steps, learning_rate=1.5e-3, weight_decay=0.05, seed=plan.seed)
+    train_steps(nn.ModuleList([model, judge]), loss_of, steps, checkpoint=checkpoint, on_step=on_step)
     return model
 
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from slt.data.synthetic.grammar import LANGUAGES, sentences, write
-from slt.demo.loop import Figures, Training, train
 from slt.demo.plan import TEXT, VOCAB_SIZE, DemoPlan
 from slt.text.sonar.model import SonarText
 from slt.text.tokenizer import train_tokenizer
+from slt.train.steps import Figures, Steps, train_steps
 
 TOKENIZER_SENTENCES = 4000
 ALIGNMENT = 0.1  # weight of the distance between a sentence's embeddings in the two languages, as SONAR's
@@ -32,8 +32,8 @@ def train_text(
     Args:
         plan: sizes and steps.
         tokenizer: the sentencepiece model to be written.
-        checkpoint: see ``loop.train``.
-        on_step: see ``loop.train``.
+        checkpoint: see ``train_steps``.
+        on_step: see ``train_steps``.
 
     Reference: Duquenne et al. 2023, arXiv 2308.11466, section 3 (translation, denoising and distance losses).
     """
@@ -47,8 +47,8 @@ def train_text(
         texts = [write(meaning, lang) for lang in LANGUAGES for meaning in meanings]
         return _loss(model, texts, [lang for lang in LANGUAGES for _ in meanings])
 
-    training = Training(n_steps=plan.text_steps, learning_rate=2e-3, weight_decay=0.01, seed=plan.seed)
-    train(model, loss_of, training, checkpoint=checkpoint, on_step=on_step)
+    steps = Steps(n_steps=plan.text_steps, learning_rate=2e-3, weight_decay=0.01, seed=plan.seed)
+    train_steps(model, loss_of, steps, checkpoint=checkpoint, on_step=on_step)
     return model
 
 

@@ -17,7 +17,6 @@ from slt.data.synthetic.labels import LabelledClip, read_clips
 from slt.demo.bundle import assemble, note_plan, note_scores
 from slt.demo.encoder import train_encoder
 from slt.demo.extractor import features_of, train_extractor
-from slt.demo.loop import Figures
 from slt.demo.pixels import LabelledWindow, read_windows
 from slt.demo.plan import ENCODER, EXTRACTOR, PREPROCESS, TEXT, DemoPlan
 from slt.demo.score import Score, score_bundle
@@ -27,6 +26,7 @@ from slt.models.fitting import load_model
 from slt.models.signhiera import SignHiera
 from slt.models.sonar_t5 import SonarT5
 from slt.text.sonar.model import SonarText
+from slt.train.steps import Figures
 
 STAGES = ("corpus", "text", "extractor", "sign encoder", "score")
 

@@ -110,25 +110,37 @@ def make_trainer(recipe: Recipe, prepared: Prepared, run: Run, callbacks: list[A
     """Return what runs the loop."""
     settings = recipe.trainer
     together = world()
-    return Trainer(
+    return _trainer(
+        together,
         accelerator=choose_device(settings.device).type,
         devices=together.per_node,
         num_nodes=together.processes // together.per_node,
         strategy=_strategy(settings.strategy, together.processes),
         precision=PRECISIONS[settings.precision],
-        plugins=[Files(), _environment(together)],
         max_epochs=prepared.n_intervals,
         max_steps=prepared.n_steps,
         accumulate_grad_batches=recipe.optim.accumulate,
         gradient_clip_val=recipe.optim.clip_norm or None,
-        use_distributed_sampler=False,
         callbacks=callbacks,
         default_root_dir=run.folder,
+    )
+
+
+def lone_trainer(**settings: Any) -> Trainer:
+    """Return what runs the loop of a training without a recipe, in this process alone; settings as Lightning's."""
+    return _trainer(World(), devices=1, max_epochs=-1, **settings)
+
+
+def _trainer(together: World, **settings: Any) -> Trainer:
+    return Trainer(
+        plugins=[Files(), _environment(together)],
+        use_distributed_sampler=False,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        **settings,
     )
 
 
