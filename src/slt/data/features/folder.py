@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,32 +81,56 @@ def read_features(path: Path) -> NDArray[Any]:
         UserError: the file cannot be read, or holds something else.
     """
     try:
-        features = np.asarray(_read_npy(path) if path.suffix == ".npy" else _read_pt(path))
+        with open(path, "rb") as file:
+            return array_of((read_npy if path.suffix == ".npy" else read_pt)(file, str(path)), str(path))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def array_of(held: object, what: str) -> NDArray[Any]:
+    """Return one clip's features as they are kept, (N, feature_dim) float16 or float32.
+
+    Args:
+        held: an array of floats (N, D), or keypoints (N, 75, 3).
+        what: holds it, for the error.
+
+    Raises:
+        UserError: it is something else.
+    """
+    features = np.asarray(held)
     if features.shape[1:] == KEYPOINTS:
         features = features.reshape(len(features), -1)
     if features.ndim != 2 or 0 in features.shape or features.dtype.kind != "f":
-        raise UserError(f"{path} holds {features.dtype} of shape {features.shape}, expected floats (N, feature_dim)")
+        raise UserError(f"{what} holds {features.dtype} of shape {features.shape}, expected floats (N, feature_dim)")
     return features if features.dtype == np.float16 else features.astype(np.float32)
 
 
-def _read_npy(path: Path) -> NDArray[Any]:
+def read_npy(file: BinaryIO, what: str) -> NDArray[Any]:
+    """Read an array as ``np.save`` writes it; never a pickle.
+
+    Raises:
+        UserError: it is damaged, or holds objects.
+    """
     try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise UserError(f"{path} is not a whole .npy file of numbers: {error}") from error
+        return np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, EOFError, MemoryError) as error:
+        raise UserError(f"{what} is not a whole .npy file of numbers: {error}") from error
 
 
-def _read_pt(path: Path) -> NDArray[Any]:
+def read_pt(file: BinaryIO, what: str) -> NDArray[Any]:
+    """Read a tensor as ``torch.save`` writes it; nothing else in it is run.
+
+    Raises:
+        UserError: it is damaged, or holds something else.
+    """
     import torch
 
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        held = torch.load(file, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:  # a damaged pickle can fail in any way
-        raise UserError(f"{path} cannot be read as a tensor: it is damaged, or wants more than tensors") from error
+        raise UserError(f"{what} cannot be read as a tensor: it is damaged, or wants more than tensors") from error
     if not isinstance(held, torch.Tensor):
-        raise UserError(f"{path} holds a {type(held).__name__}, expected a tensor (N, feature_dim)")
+        raise UserError(f"{what} holds a {type(held).__name__}, expected a tensor (N, feature_dim)")
     return (held.float() if held.dtype == torch.bfloat16 else held).detach().numpy()

@@ -5,21 +5,26 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slt.core.errors import SltError
 from slt.core.files import atomic_write
 from slt.core.signals import stop_requests
 from slt.data.features.store import Features
 from slt.data.features.writer import FeatureWriter, UnfitError
+from slt.data.manifest import complaint_about_id
 
 Progress = Callable[[int, int], None]
 """Called with (clips done, clips in all)."""
 
 Failures = list[tuple[str, SltError]]
 """Clips, each with why it failed."""
+
+FileWriter = Callable[[Path, NDArray[Any]], None]
+"""Writes the features of one clip to a file."""
 
 
 def describe(features: Features) -> dict[str, Any]:
@@ -48,8 +53,8 @@ def read_all(features: Features) -> Failures:
     return failures
 
 
-def export_files(features: Features, out: Path, format: Literal["npy", "pt"], progress: Progress) -> Failures:
-    """Write ``<id>.npy`` or ``<id>.pt`` for every clip, unless it is there; return what could not be read.
+def export_files(features: Features, out: Path, suffix: str, write: FileWriter, progress: Progress) -> Failures:
+    """Write ``<id>.<suffix>`` for every clip, unless it is there; return what could not be read or is unfit.
 
     Raises:
         UserError: ``out`` cannot be written to.
@@ -58,15 +63,20 @@ def export_files(features: Features, out: Path, format: Literal["npy", "pt"], pr
     failures: Failures = []
     with stop_requests() as stop:
         for done, id in enumerate(features.ids, 1):
-            path = out / f"{id}.{format}"
+            if expected := complaint_about_id(id):
+                failures.append((id, UnfitError(f"found the clip id {id!r:.80}, expected {expected}")))
+                continue
+            path = out / f"{id}.{suffix}"
             try:
                 rows = None if path.exists() else features[id]
             except SltError as error:
                 failures.append((id, error))
                 continue
-            if rows is not None:
-                with atomic_write(path) as file:
-                    _save(file, rows, format)
+            try:
+                if rows is not None:
+                    write(path, rows)
+            except UnfitError as error:
+                failures.append((id, error))
             progress(done, len(features))
             stop.check()
     return failures
@@ -97,10 +107,18 @@ def import_all(features: Features, out: Path, progress: Progress) -> Failures:
     return failures
 
 
-def _save(file: Any, rows: Any, format: str) -> None:
-    if format == "npy":
+def write_npy(path: Path, rows: NDArray[Any]) -> None:
+    """Write a file of NumPy's."""
+    with atomic_write(path) as file:
         np.save(file, rows)
-        return
+
+
+def write_pt(path: Path, rows: NDArray[Any]) -> None:
+    """Write a file of torch's."""
     import torch
 
-    torch.save(torch.from_numpy(rows), file)
+    with atomic_write(path) as file:
+        torch.save(torch.from_numpy(rows), file)
+
+
+FILE_WRITERS: dict[str, FileWriter] = {"npy": write_npy, "pt": write_pt}
