@@ -18,6 +18,7 @@ ONLY_IN = {
     "lightning": ("slt.train",),
     "pytorch_lightning": ("slt.train",),
 }
+OPTIONAL = "slt.text.sonar"
 WITHOUT_TORCH = {"core", "recipe", "assets", "env"}
 TENSORS = "slt.core.tensors"  # the one module of core that is made of torch
 
@@ -38,6 +39,8 @@ def complaint(importer: str, imported: str) -> str:
     package, here = imported.partition(".")[0], room_of(importer)
     if package in ONLY_IN and not any(f"{importer}.".startswith(f"{room}.") for room in ONLY_IN[package]):
         return f"only {', '.join(ONLY_IN[package])} may import {package}"
+    if f"{imported}.".startswith(f"{OPTIONAL}.") and not f"{importer}.".startswith(f"{OPTIONAL}."):
+        return f"{OPTIONAL} needs fairseq2, which may be absent: go through slt.text.engines"
     if package == "torch" and here in WITHOUT_TORCH and importer != TENSORS:
         return f"{here} does without torch"
     if package not in ("slt", "slt_cli") or imported == "slt":
@@ -105,6 +108,9 @@ def module_imports(name: str) -> Iterator[str]:
         ("slt.pipeline.translator", "import slt_cli.main", "not below it"),
         ("slt.pipeline.translator", "import fairseq2.nn", "only slt.text.sonar may import fairseq2"),
         ("slt.text.sonar", "import fairseq2.nn", ""),
+        ("slt.bundle.load", "from slt.text.sonar.model import SonarText", "go through slt.text.engines"),
+        ("slt.text.engines", "from slt.text import sonar", "go through slt.text.engines"),
+        ("slt.bundle.load", "from slt.text.sonar_text import SonarTextModel", ""),
         ("slt.text.sonar_extra", "import sonar", "only slt.text.sonar may import sonar"),
         ("slt.train.module", "import lightning", ""),
         ("slt.pipeline.translator", "from slt.attic import box", "attic has no floor"),

@@ -10,7 +10,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from slt.text.config import SonarTextConfig, StackConfig
+from slt.text.engines import sonar_text
 from slt.text.sonar.model import SonarText
+from slt.text.sonar_text import SonarTextModel
 from slt.text.tokenizer import train_tokenizer
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -71,8 +73,20 @@ def _stack(described: dict[str, Any]) -> StackConfig:
 
 
 @pytest.fixture(scope="session")
-def golden_model(golden: dict[str, Any]) -> SonarText:
+def reference(golden: dict[str, Any]) -> SonarText:
+    """The reference's small models on fairseq2."""
     return SonarText.load(golden["config"], golden["decoder"], golden["tokenizer"], golden["encoder"])
+
+
+@pytest.fixture(scope="session", params=["fairseq2", "transformers"])
+def engine(request: pytest.FixtureRequest) -> type[SonarTextModel]:
+    """What computes SONAR's text models."""
+    return sonar_text(request.param)
+
+
+@pytest.fixture(scope="session")
+def golden_model(golden: dict[str, Any], engine: type[SonarTextModel]) -> SonarTextModel:
+    return engine.load(golden["config"], golden["decoder"], golden["tokenizer"], golden["encoder"])
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +103,7 @@ def config() -> SonarTextConfig:
 
 
 @pytest.fixture
-def model(config: SonarTextConfig, tokenizer_path: Path) -> SonarText:
+def model(config: SonarTextConfig, tokenizer_path: Path, engine: type[SonarTextModel]) -> SonarTextModel:
     """A small untrained model, in training mode as it comes."""
     torch.manual_seed(7)
-    return SonarText.build(config, tokenizer_path)
+    return engine.build(config, tokenizer_path)

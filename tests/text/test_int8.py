@@ -9,14 +9,14 @@ import torch
 
 from slt.core.errors import UserError
 from slt.text import int8
-from slt.text.sonar.model import SonarText
+from slt.text.sonar_text import SonarTextModel
 
 pytestmark = pytest.mark.skipif("fbgemm" not in torch.backends.quantized.supported_engines, reason="not an x86")
 
 
 @pytest.fixture
-def whole(golden: dict[str, Any]) -> SonarText:
-    model = SonarText.load(golden["config"], golden["decoder"], golden["tokenizer"], golden["encoder"])
+def whole(golden: dict[str, Any], engine: type[SonarTextModel]) -> SonarTextModel:
+    model = engine.load(golden["config"], golden["decoder"], golden["tokenizer"], golden["encoder"])
     int8.quantise(model)
     return model
 
@@ -28,7 +28,7 @@ def whole_numbers(linear: torch.nn.Linear) -> torch.nn.Module:
 
 
 def test_nearly_all_texts_are_those_of_float32(
-    golden: dict[str, Any], golden_model: SonarText, whole: SonarText
+    golden: dict[str, Any], golden_model: SonarTextModel, whole: SonarTextModel
 ) -> None:
     langs = ["eng_Latn", "deu_Latn", "zho_Hans"]
     found, expected = (
@@ -68,7 +68,9 @@ def test_a_product_is_right_to_a_hundredth() -> None:
     assert (part(x) - exact(x)).norm() / exact(x).norm() < 0.02
 
 
-def test_the_text_encoder_and_the_table_stay(golden: dict[str, Any], golden_model: SonarText, whole: SonarText) -> None:
+def test_the_text_encoder_and_the_table_stay(
+    golden: dict[str, Any], golden_model: SonarTextModel, whole: SonarTextModel
+) -> None:
     texts = ["the weather is nice"]
     assert torch.equal(whole.embed(texts, "eng_Latn"), golden_model.embed(texts, "eng_Latn"))
     assert whole.device == golden_model.device
@@ -77,7 +79,7 @@ def test_the_text_encoder_and_the_table_stay(golden: dict[str, Any], golden_mode
     assert all("embed" in name or "_attn.q_proj" in name or "_attn.k_proj" in name for name in kept)
 
 
-def test_processors_without_it_are_told(golden_model: SonarText, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processors_without_it_are_told(golden_model: SonarTextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(int8, "_ENGINE", "no such engine")
     with pytest.raises(UserError, match="found no int8 kernels, expected an x86 processor"):
         int8.quantise(golden_model)

@@ -6,18 +6,30 @@ from typing import Any
 
 import torch
 
+from slt.models.swap import SwappedModule
 from slt.text import single_context
-from slt.text.sonar.model import SonarText
+from slt.text.sonar_text import SonarTextModel
 
 
-def attentions(model: SonarText) -> list[Any]:
-    return [part for name, part in model.decoder.named_modules() if name.endswith("encoder_decoder_attn")]
+def attentions(model: SonarTextModel) -> list[Any]:
+    return [part for part in model.decoder.modules() if isinstance(part, SwappedModule)]
 
 
-def test_texts_and_scores_are_those_of_the_usual_attention(golden: dict[str, Any], golden_model: SonarText) -> None:
-    original = SonarText.load(golden["config"], golden["decoder"], golden["tokenizer"])
-    for layer in original.decoder.decoder.layers:
-        layer.encoder_decoder_attn = layer.encoder_decoder_attn.original
+def without(model: SonarTextModel) -> SonarTextModel:
+    """Put the usual attention back."""
+    for owner in list(model.decoder.modules()):
+        for name, part in list(owner.named_children()):
+            if isinstance(part, SwappedModule):
+                setattr(owner, name, part.original)
+    return model
+
+
+def test_texts_and_scores_are_those_of_the_usual_attention(
+    golden: dict[str, Any], golden_model: SonarTextModel
+) -> None:
+    assert len(attentions(golden_model)) == golden["config"].decoder.num_layers
+    original = without(type(golden_model).load(golden["config"], golden["decoder"], golden["tokenizer"]))
+    assert not attentions(original)
     found, expected = (
         model.decode(golden["embeddings"], ["eng_Latn", "deu_Latn"], nbest=3, max_tokens=40)
         for model in (golden_model, original)
@@ -32,20 +44,21 @@ def test_texts_and_scores_are_those_of_the_usual_attention(golden: dict[str, Any
     torch.testing.assert_close(*scores, rtol=0, atol=1e-5)
 
 
-def test_nothing_is_asked_at_each_step(golden_model: SonarText) -> None:
-    asked: list[int] = []
-    first = attentions(golden_model)[0]
+def test_nothing_is_asked_at_each_step(golden_model: SonarTextModel) -> None:
+    asked: list[str] = []
     hooks = [
-        part.register_forward_hook(lambda *_: asked.append(1))
-        for part in (first.v_proj, first.output_proj, first.q_proj)
+        part.register_forward_hook(lambda *_, name=name: asked.append(name))
+        for name, part in attentions(golden_model)[0].named_children()
+        if name.endswith("_proj")
     ]
     golden_model.decode(torch.randn(2, golden_model.config.encoder.model_dim), ["eng_Latn"], max_tokens=6)
     for hook in hooks:
         hook.remove()
-    assert len(asked) == 2  # value and output, once for the whole search
+    assert len(hooks) == 4
+    assert asked == ["v_proj", next(name for name in asked if name.startswith("out"))]  # once for the whole search
 
 
-def test_training_asks_as_always(model: SonarText) -> None:
+def test_training_asks_as_always(model: SonarTextModel) -> None:
     embedding = torch.randn(1, 32)
     total, _ = model.loss(embedding, ["we go hiking"], ["eng_Latn"])
     total.backward()

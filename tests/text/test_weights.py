@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from slt.core.errors import UserError
-from slt.text.sonar.model import SonarText
+from slt.text.sonar_text import SonarTextModel
 from slt.text.weights import EMBEDDING, OUTPUT_TABLE, fairseq2_weights
 from tests.checkpoints import old_layout
 
@@ -38,8 +38,8 @@ def test_the_old_layout_is_read_as_sonar_reads_it(golden: dict[str, Any]) -> Non
     assert_equal(ours, {name: value for name, value in theirs.items() if name != OUTPUT_TABLE})
 
 
-def test_a_model_in_the_old_layout_translates_the_same(golden: dict[str, Any], golden_model: SonarText) -> None:
-    old = SonarText.load(
+def test_a_model_in_the_old_layout_translates_the_same(golden: dict[str, Any], golden_model: SonarTextModel) -> None:
+    old = type(golden_model).load(
         golden["config"],
         old_layout(golden["decoder"], copied=True),
         golden["tokenizer"],
@@ -68,14 +68,14 @@ def test_an_output_table_of_its_own_is_refused(golden: dict[str, Any]) -> None:
     ],
 )
 def test_weights_that_do_not_fit_are_refused(
-    golden: dict[str, Any], part: str, change: dict[str, Tensor | None], message: str
+    golden: dict[str, Any], engine: type[SonarTextModel], part: str, change: dict[str, Tensor | None], message: str
 ) -> None:
     changed = {name: value for name, value in (golden[part] | change).items() if value is not None}
     weights = {"decoder": golden["decoder"], "encoder": golden["encoder"]} | {part: changed}
     with pytest.raises(UserError, match=f"SONAR text {part} does not fit .*{message}"):
-        SonarText.load(golden["config"], weights["decoder"], golden["tokenizer"], weights["encoder"])
+        engine.load(golden["config"], weights["decoder"], golden["tokenizer"], weights["encoder"])
 
 
-def test_no_weights_are_not_enough(golden: dict[str, Any]) -> None:
+def test_no_weights_are_not_enough(golden: dict[str, Any], engine: type[SonarTextModel]) -> None:
     with pytest.raises(UserError, match="missing"):
-        SonarText.load(golden["config"], golden["decoder"], golden["tokenizer"], {})
+        engine.load(golden["config"], golden["decoder"], golden["tokenizer"], {})

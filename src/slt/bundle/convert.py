@@ -33,7 +33,7 @@ from slt.models.fitting import ModelKind, build_empty, fit, rename
 from slt.models.signhiera import SignHiera, SignHieraConfig
 from slt.models.sonar_t5 import SonarT5
 from slt.text.config import SonarTextConfig
-from slt.text.sonar.build import published_weights
+from slt.text.engines import sonar_text
 from slt.video.detect import DETECTORS
 
 Progress = Callable[[str, int, int | None], None]
@@ -268,7 +268,7 @@ def _weights(part: str, path: Path, sources: Sources, config: ImportConfig) -> d
         )
     if part.startswith("text_"):
         kind = part.removeprefix("text_")
-        return published_weights(config.text, weights, kind, sources.tokenizer, source=path)
+        return sonar_text().published_weights(config.text, weights, kind, sources.tokenizer, source=path)
     if part == "signhiera":
         return _fitting(SignHiera, config.signhiera, weights, path)
     return _fitting(SonarT5, config.sign_encoder, weights, path)

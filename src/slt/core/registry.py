@@ -37,8 +37,14 @@ SHAPES: Mapping[str, str] = {
 SONAR = "sonar"
 """The decoder of SONAR's space; others know nothing of it."""
 
+TEXT_ENGINES: Mapping[str, str] = {
+    "fairseq2": "slt.text.sonar.model:SonarText",
+    "transformers": "slt.text.m2m100.model:M2M100Text",
+}
+"""The libraries that compute SONAR's text models; the first is the reference."""
+
 DECODERS: Mapping[str, str] = {
-    SONAR: "slt.text.sonar.model:SonarText",
+    SONAR: "slt.text.sonar_text:SonarTextModel",
     "t5": "slt.text.hf.decoder:HfText",
     "mt5": "slt.text.hf.decoder:HfText",
     "byt5": "slt.text.hf.decoder:HfText",

@@ -78,6 +78,7 @@ def load_strict(
     optional: Iterable[str] = (),
     unused: Iterable[str] = (),
     source: Path | str = "the weights",
+    stored_name: Callable[[str], str] | None = None,
 ) -> None:
     """Load weights into a module, in its dtype, without copying; names must match exactly.
 
@@ -87,14 +88,16 @@ def load_strict(
         optional: patterns (``norm.*``) of names that may be missing and keep their value, if they have one.
         unused: patterns of names to ignore.
         source: name of the weights in errors.
+        stored_name: the module's name of a weight → its name in ``weights``; None: they are equal.
 
     Raises:
         UserError: as for ``fit``.
         SltError: the module has buffers without values that are not in weight files.
     """
-    fitting = fit(module, weights, optional=optional, unused=unused, source=source)
+    fitting = fit(module, weights, optional=optional, unused=unused, source=source, stored_name=stored_name)
     own = module.state_dict(keep_vars=True)
-    by_tensor = {id(own[name]): value.to(own[name].dtype) for name, value in fitting.items()}
+    stored = _renamed(own, stored_name)
+    by_tensor = {id(stored[name]): value.to(stored[name].dtype) for name, value in fitting.items()}
     given = {name: by_tensor[id(value)] for name, value in own.items() if id(value) in by_tensor}
     module.load_state_dict(given, strict=False, assign=True)
     _restore_sharing(module, own)
@@ -110,6 +113,7 @@ def fit(
     unused: Iterable[str] = (),
     source: Path | str = "the weights",
     name_all: bool = False,
+    stored_name: Callable[[str], str] | None = None,
 ) -> dict[str, Tensor]:
     """Return the ``weights`` that a module uses, each tensor under the first of its names.
 
@@ -120,12 +124,13 @@ def fit(
         unused: likewise.
         source: likewise.
         name_all: list every name in errors, not only the first few of each kind.
+        stored_name: as for ``load_strict``.
 
     Raises:
         UserError: names are missing, unexpected, of another shape or type, or differ although they share one tensor;
             every kind is reported with its count.
     """
-    own = module.state_dict(keep_vars=True)
+    own = _renamed(module.state_dict(keep_vars=True), stored_name)
     optional = [name for name in own if _matches(name, optional)]
     if mistakes := _mistakes(own, weights, optional, unused):
         at_most = len(own) + len(weights) if name_all else MAX_NAMES
@@ -139,6 +144,10 @@ def fit(
         if name in weights:
             first.setdefault(id(own[name]), name)
     return {name: weights[name] for name in first.values()}
+
+
+def _renamed(own: Mapping[str, Tensor], stored_name: Callable[[str], str] | None) -> dict[str, Tensor]:
+    return {stored_name(name) if stored_name else name: value for name, value in own.items()}
 
 
 def _mistakes(

@@ -6,6 +6,7 @@ kernels are torch's FBGEMM kernels for x86 processors.
 
 from __future__ import annotations
 
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from typing import Any
@@ -48,7 +49,8 @@ def quantise(text: nn.Module) -> None:
         if is_linear(part) and not any(fnmatchcase(name, pattern) for pattern in EXCLUDED)
     }
     # Packing uses one thread per weight and releases the GIL.
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        warnings.filterwarnings("ignore", "torch.quantize_per_tensor")  # torch 2.15 announces their removal
         made = dict(zip(chosen, pool.map(Int8Linear, chosen.values()), strict=True))
     replace(text, lambda name, part: made.get(name, part))
 

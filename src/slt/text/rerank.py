@@ -24,7 +24,7 @@ AGREEMENT_WEIGHT = 5.0  # relative to the mean log-probability; best of 0, 1 and
 
 
 class TextScorer(Protocol):
-    """Scores texts: a text decoder with its text encoder, such as ``SonarText``."""
+    """Scores texts: a text decoder with its text encoder, such as ``SonarTextModel``."""
 
     def embed(self, texts: Sequence[str], lang: str) -> Tensor:
         """Return the (B, D) embeddings of texts in ``lang``."""

@@ -64,10 +64,15 @@ def _current_name(name: str, part: str) -> str:
     if not name.startswith("layers."):
         # The final norm is beside the encoder stack, but inside the decoder stack.
         return name if part == "encoder" else f"{part}.{name}"
-    _, number, inside = name.split(".", 2)
+    return current_layer_name(f"{part}.{name}")
+
+
+def current_layer_name(name: str) -> str:
+    """Return fairseq2's name of ``part.layers.N.…``; fairseq's names are also those of transformers."""
+    part, layers, number, inside = name.split(".", 3)
     for old, new in _IN_LAYER.items():
         inside = re.sub(rf"^{re.escape(old)}(?=\.)", new, inside)
-    return f"{part}.layers.{number}.{inside}"
+    return f"{part}.{layers}.{number}.{inside}"
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

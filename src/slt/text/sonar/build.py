@@ -1,9 +1,8 @@
-"""Build SONAR's models with the factories of ``sonar``, and load published weights."""
+"""Build SONAR's models with the factories of ``sonar``, and load weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,11 +14,8 @@ from sonar.models.sonar_text.model import SonarTextTransformerEncoderModel
 from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
 from torch import Tensor, nn
 
-from slt.models.fitting import fit, load_strict
+from slt.models.fitting import load_strict
 from slt.text.config import SonarTextConfig, StackConfig
-from slt.text.decoding_flags import torch_defaults
-from slt.text.sonar.tokens import load_tokenizer
-from slt.text.weights import fairseq2_weights
 
 
 def create_decoder(config: SonarTextConfig, vocab_size: int) -> ConditionalTransformerDecoderModel:
@@ -40,27 +36,6 @@ def create_encoder(config: SonarTextConfig, vocab_size: int) -> SonarTextTransfo
     """Build sonar's text encoder, randomly initialised, on torch's default device."""
     settings = _settings(config.encoder, vocab_size) | {"pooling": "mean", "_from_fairseq": True}
     return SonarTextEncoderFactory(SonarTextEncoderConfig(**settings)).create_model()
-
-
-def published_weights(
-    config: SonarTextConfig, weights: Mapping[str, Tensor], part: str, tokenizer_path: Path, *, source: Path | str
-) -> dict[str, Tensor]:
-    """Return weights of the current or old fairseq layout for ``SonarText.load``; checks that all names match.
-
-    Args:
-        config: the shape.
-        weights: name → tensor.
-        part: "encoder" or "decoder".
-        tokenizer_path: the sentencepiece model they were trained with; determines the vocabulary size.
-        source: name of the weights in errors.
-
-    Raises:
-        UserError: weights do not match this part and shape (every name is listed), or the tokenizer cannot be read.
-    """
-    vocab_size = load_tokenizer(tokenizer_path, config.languages).vocab_info.size
-    with torch_defaults("meta", torch.float32):
-        model = create_decoder(config, vocab_size) if part == "decoder" else create_encoder(config, vocab_size)
-    return fit(model, fairseq2_weights(weights, part), source=source, name_all=True)
 
 
 def _settings(stack: StackConfig, vocab_size: int) -> dict[str, Any]:
@@ -86,5 +61,5 @@ def fill(module: nn.Module, weights: Mapping[str, Tensor], part: str, device: to
         if isinstance(child, SinusoidalPositionEncoder):
             child.freqs = torch.empty_like(child.freqs, device=device)
             child.reset_parameters()
-    moved = {name: value.to(device) for name, value in fairseq2_weights(weights, part).items()}
+    moved = {name: value.to(device) for name, value in weights.items()}
     load_strict(module, moved, source=f"these weights of a SONAR text {part}")

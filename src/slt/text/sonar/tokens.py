@@ -1,22 +1,16 @@
-"""NLLB tokenization of texts, and its inverse."""
+"""fairseq2's NLLB tokenizer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from fairseq2.data.tokenizers.sentencepiece import SentencePieceModel
 from fairseq2.models.nllb.tokenizer import NllbTokenizer
 from torch import Tensor
 
-from slt.core.errors import UserError
-from slt.core.log import warn
-from slt.text.languages import check_languages
-
-PADDING = 0
-Mode = Literal["source", "target"]
+from slt.text.nllb import DATA_SYMBOLS, END, PADDING, START, UNKNOWN, Mode, NllbTokens, of_another_model, unreadable
 
 
 def load_tokenizer(path: Path, languages: Sequence[str]) -> NllbTokenizer:
@@ -25,36 +19,32 @@ def load_tokenizer(path: Path, languages: Sequence[str]) -> NllbTokenizer:
     Raises:
         UserError: not a sentencepiece model, or its control tokens have other ids.
     """
-    symbols = [f"__{lang}__" for lang in languages]
-    symbols += ["<MINED_DATA>", "<MMT_BT_DATA>", "<SMT_BT_DATA>", "<pad>@0"]
+    symbols = [*(f"__{lang}__" for lang in languages), *DATA_SYMBOLS, "<pad>@0"]
     try:
         model = SentencePieceModel(path, symbols)
     except RuntimeError as error:
-        raise UserError(f"{path} is not a readable sentencepiece model") from error
-    if (model.pad_idx, model.unk_idx, model.bos_idx, model.eos_idx) != (PADDING, 1, 2, 3):
-        raise UserError(
-            f"{path} is not an NLLB tokenizer: expected ids 0, 1 and 2 of its unknown, start and end tokens",
-            fix="train it with sentencepiece's default ids and without a padding symbol",
-        )
+        raise unreadable(path) from error
+    if (model.pad_idx, model.unk_idx, model.bos_idx, model.eos_idx) != (PADDING, UNKNOWN, START, END):
+        raise of_another_model(path)
     return NllbTokenizer(model, set(languages), languages[0])
 
 
-class Tokens:
-    """Converts texts to NLLB token ids and back.
+class Tokens(NllbTokens):
+    """Converts texts to token ids and back with fairseq2.
 
     Attributes:
-        n_cut: number of texts truncated so far; the first one is reported by a warning.
+        tokenizer: fairseq2's tokenizer.
     """
 
     def __init__(self, tokenizer: NllbTokenizer, languages: Sequence[str]) -> None:
-        self.n_cut = 0
-        self._tokenizer, self._languages = tokenizer, tuple(languages)
+        super().__init__(languages)
+        self.tokenizer = tokenizer
         self._open()
 
     def _open(self) -> None:
-        self._decoder = self._tokenizer.create_decoder()
+        self._decoder = self.tokenizer.create_decoder()
         self._encoders = {
-            (lang, mode): self._tokenizer.create_encoder(lang=lang, mode=mode)
+            (lang, mode): self.tokenizer.create_encoder(lang=lang, mode=mode)
             for lang in self._languages
             for mode in ("source", "target")
         }
@@ -67,24 +57,15 @@ class Tokens:
         self.__dict__.update(state)
         self._open()
 
-    def rows(self, texts: Sequence[str], langs: Sequence[str], mode: Mode, limit: int) -> list[Tensor]:
-        """Return each text's token ids with language and end token, truncated to ``limit``.
+    @property
+    def size(self) -> int:
+        """See ``NllbTokens``."""
+        return self.tokenizer.vocab_info.size
 
-        Raises:
-            UserError: an unknown language.
-        """
-        check_languages(langs, self._languages)
-        rows = [self._encoders[lang, mode](text) for text, lang in zip(texts, langs, strict=True)]
-        cut = [text for text, row in zip(texts, rows, strict=True) if len(row) > limit]
-        if cut and not self.n_cut:
-            warn(f"texts longer than {limit} tokens are truncated; the first one starts with {cut[0][:40]!r}")
-        self.n_cut += len(cut)
-        return [row[:limit] for row in rows]
-
-    def prompts(self, langs: Sequence[str]) -> Tensor:
-        """Return the (L, 2) int64 prompts of L languages: the end token and the language token."""
-        return torch.stack([self._encoders[lang, "target"]("")[:2] for lang in langs])
+    def encode(self, text: str, lang: str, mode: Mode) -> Tensor:
+        """See ``NllbTokens``."""
+        return self._encoders[lang, mode](text)
 
     def text(self, row: Tensor) -> str:
-        """Return the text of one row of token ids."""
+        """See ``NllbTokens``."""
         return str(self._decoder(row.cpu()))

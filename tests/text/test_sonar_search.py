@@ -10,11 +10,12 @@ import torch
 
 from slt.core.errors import SltError, UserError
 from slt.core.tensors import EncoderOutput
+from slt.text import sonar_text
 from slt.text.config import SonarTextConfig
-from slt.text.sonar import search
 from slt.text.sonar.model import SonarText
+from slt.text.sonar_text import SonarTextModel
 
-from ..conftest import LANGS, texts
+from .conftest import LANGS, texts
 
 REFERENCE_LIMIT = 192  # what sonar's pipeline derives from embeddings 64 wide
 
@@ -27,11 +28,16 @@ def scores(found: list[dict[str, Any]], lang: str) -> torch.Tensor:
     ("beam_size", "max_tokens", "limits"), [(5, REFERENCE_LIMIT, {}), (1, 18, {"max_seq_len": 20})]
 )
 def test_one_search_finds_what_sonars_pipeline_finds_language_after_language(
-    golden: dict[str, Any], golden_model: SonarText, beam_size: int, max_tokens: int, limits: dict[str, int]
+    golden: dict[str, Any],
+    golden_model: SonarTextModel,
+    reference: SonarText,
+    beam_size: int,
+    max_tokens: int,
+    limits: dict[str, int],
 ) -> None:
     from sonar.inference_pipelines.text import EmbeddingToTextModelPipeline
 
-    pipeline = EmbeddingToTextModelPipeline(golden_model.decoder, golden_model.tokenizer)
+    pipeline = EmbeddingToTextModelPipeline(reference.decoder, reference.tokenizer)
     found = golden_model.decode(golden["embeddings"], LANGS, beam_size=beam_size, max_tokens=max_tokens)
 
     for lang in LANGS:
@@ -41,7 +47,7 @@ def test_one_search_finds_what_sonars_pipeline_finds_language_after_language(
 
 @pytest.mark.parametrize(("patient", "found_again"), [(False, [18, 22, 20]), (True, [24, 24, 24])])
 def test_the_texts_the_reference_learnt_come_back(
-    golden: dict[str, Any], golden_model: SonarText, patient: bool, found_again: list[int]
+    golden: dict[str, Any], golden_model: SonarTextModel, patient: bool, found_again: list[int]
 ) -> None:
     found = golden_model.decode(golden["embeddings"][:24], LANGS, patient=patient)
 
@@ -50,7 +56,7 @@ def test_the_texts_the_reference_learnt_come_back(
 
 
 @pytest.mark.parametrize("beam_size", [1, 5])
-def test_together_and_alone_give_the_same(golden: dict[str, Any], golden_model: SonarText, beam_size: int) -> None:
+def test_together_and_alone_give_the_same(golden: dict[str, Any], golden_model: SonarTextModel, beam_size: int) -> None:
     embeddings = golden["embeddings"]
     together = golden_model.decode(embeddings, LANGS, beam_size=beam_size, nbest=beam_size)
 
@@ -64,7 +70,7 @@ def test_together_and_alone_give_the_same(golden: dict[str, Any], golden_model: 
             assert [h.text for h in alone[lang]] == [h.text for h in together[index][lang]]
 
 
-def test_patience_finds_nothing_worse(golden: dict[str, Any], golden_model: SonarText) -> None:
+def test_patience_finds_nothing_worse(golden: dict[str, Any], golden_model: SonarTextModel) -> None:
     searches = [golden_model.decode(golden["embeddings"], LANGS, nbest=5, patient=patient) for patient in (False, True)]
 
     for lang in LANGS:
@@ -73,27 +79,27 @@ def test_patience_finds_nothing_worse(golden: dict[str, Any], golden_model: Sona
 
 
 @pytest.mark.slow
-def test_patience_is_the_configurations_to_ask_for(golden: dict[str, Any], golden_model: SonarText) -> None:
+def test_patience_is_the_configurations_to_ask_for(golden: dict[str, Any], reference: SonarText) -> None:
     config = replace(golden["config"], patient=True)
     patient = SonarText.load(config, golden["decoder"], golden["tokenizer"])
     embeddings = golden["embeddings"]
 
-    assert patient.decode(embeddings, LANGS) == golden_model.decode(embeddings, LANGS, patient=True)
-    assert patient.decode(embeddings, LANGS, patient=False) == golden_model.decode(embeddings, LANGS)
+    assert patient.decode(embeddings, LANGS) == reference.decode(embeddings, LANGS, patient=True)
+    assert patient.decode(embeddings, LANGS, patient=False) == reference.decode(embeddings, LANGS)
 
 
 def test_a_search_in_parts_gives_the_same(
-    golden: dict[str, Any], golden_model: SonarText, monkeypatch: pytest.MonkeyPatch
+    golden: dict[str, Any], golden_model: SonarTextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = golden_model.decode(golden["embeddings"], LANGS)
-    monkeypatch.setattr(search, "LOGITS_PER_SEARCH", 7 * 5 * 255)
+    monkeypatch.setattr(sonar_text, "LOGITS_PER_SEARCH", 7 * 5 * 255)
     parts = golden_model.decode(golden["embeddings"], LANGS)
 
     for lang in LANGS:
         assert texts(parts, lang) == texts(whole, lang)
 
 
-def test_a_score_is_the_mean_log_probability_of_the_text(golden: dict[str, Any], golden_model: SonarText) -> None:
+def test_a_score_is_the_mean_log_probability_of_the_text(golden: dict[str, Any], golden_model: SonarTextModel) -> None:
     embedding = golden["embeddings"][:1]
     for lang in LANGS:
         best = golden_model.decode(embedding, [lang])[0][lang][0]
@@ -101,14 +107,14 @@ def test_a_score_is_the_mean_log_probability_of_the_text(golden: dict[str, Any],
         assert best.score == pytest.approx(-loss.item() / n_tokens, abs=1e-5)
 
 
-def test_hypotheses_are_distinct_and_best_first(golden: dict[str, Any], golden_model: SonarText) -> None:
+def test_hypotheses_are_distinct_and_best_first(golden: dict[str, Any], golden_model: SonarTextModel) -> None:
     for row in golden_model.decode(golden["embeddings"][:5], ["eng_Latn"], nbest=3):
         found = row["eng_Latn"]
         assert len({h.text for h in found}) == len(found) == 3
         assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
 
 
-def test_unknown_and_padding_are_never_written(model: SonarText) -> None:
+def test_unknown_and_padding_are_never_written(model: SonarTextModel) -> None:
     with torch.no_grad():
         table = model.decoder.decoder_frontend.embed.weight
         table[0] = table[1] = 10 * table[5]  # padding and unknown now win wherever token 5 would
@@ -120,17 +126,19 @@ def test_unknown_and_padding_are_never_written(model: SonarText) -> None:
             assert math.isfinite(found.score)
 
 
-def test_the_length_limit_holds_and_is_told(golden: dict[str, Any], golden_model: SonarText) -> None:
+def test_the_length_limit_holds_and_is_told(
+    golden: dict[str, Any], golden_model: SonarTextModel, reference: SonarText
+) -> None:
     full = golden_model.decode(golden["embeddings"], ["eng_Latn"])
     short = golden_model.decode(golden["embeddings"], ["eng_Latn"], max_tokens=4)
 
-    encoder = golden_model.tokenizer.create_raw_encoder()
+    encoder = reference.tokenizer.create_raw_encoder()
     assert all(len(encoder(text)) <= 3 for text in texts(short, "eng_Latn"))
     assert all(row["eng_Latn"][0].truncated for row in short if row["eng_Latn"][0].text)
     assert not any(row["eng_Latn"][0].truncated for row in full)
 
 
-def test_the_decoders_positions_are_the_limit_without_another(model: SonarText) -> None:
+def test_the_decoders_positions_are_the_limit_without_another(model: SonarTextModel) -> None:
     with torch.no_grad():
         model.decoder.decoder.layer_norm.weight.zero_()
         table = model.decoder.decoder_frontend.embed.weight
@@ -142,7 +150,7 @@ def test_the_decoders_positions_are_the_limit_without_another(model: SonarText) 
     assert same == row
 
 
-def test_translate_reads_the_sentence_embedding(golden: dict[str, Any], golden_model: SonarText) -> None:
+def test_translate_reads_the_sentence_embedding(golden: dict[str, Any], golden_model: SonarTextModel) -> None:
     embeddings = golden["embeddings"][:3]
     output = EncoderOutput(sentence=embeddings, sequence=torch.zeros(3, 2, 5), mask=torch.ones(3, 2, dtype=torch.bool))
 
@@ -150,7 +158,7 @@ def test_translate_reads_the_sentence_embedding(golden: dict[str, Any], golden_m
     assert golden_model.translate(output, ["deu_Latn"], nbest=2) == expected
 
 
-def test_no_embeddings_give_no_texts(golden_model: SonarText) -> None:
+def test_no_embeddings_give_no_texts(golden_model: SonarTextModel) -> None:
     assert golden_model.decode(torch.empty(0, 64), LANGS) == []
     assert golden_model.embed([], "eng_Latn").shape == (0, 64)
 
@@ -167,13 +175,13 @@ def test_no_embeddings_give_no_texts(golden_model: SonarText) -> None:
     ],
 )
 def test_a_search_out_of_range_is_the_users_to_mend(
-    golden_model: SonarText, options: dict[str, Any], message: str
+    golden_model: SonarTextModel, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
         golden_model.decode(torch.zeros(1, 64), **{"langs": LANGS, **options})
 
 
-def test_embeddings_that_cannot_be_decoded_are_refused(golden_model: SonarText) -> None:
+def test_embeddings_that_cannot_be_decoded_are_refused(golden_model: SonarTextModel) -> None:
     with pytest.raises(SltError, match=r"found embeddings of shape \(2, 32\), expected \(B, 64\)"):
         golden_model.decode(torch.zeros(2, 32), LANGS)
     broken = torch.zeros(4, 64)
@@ -182,17 +190,19 @@ def test_embeddings_that_cannot_be_decoded_are_refused(golden_model: SonarText) 
         golden_model.decode(broken, LANGS)
 
 
-def test_a_decoder_that_overflows_is_told(model: SonarText) -> None:
+def test_a_decoder_that_overflows_is_told(model: SonarTextModel) -> None:
     torch.nn.init.constant_(model.decoder.decoder.layer_norm.weight, math.nan)
     with pytest.raises(SltError, match=r"text decoder returned NaN in torch.float32 on cpu"):
         model.decode(torch.zeros(1, 32), ["eng_Latn"])
 
 
-def test_a_text_that_goes_round_in_circles_is_searched_again(config: SonarTextConfig, tokenizer_path: Path) -> None:
+def test_a_text_that_goes_round_in_circles_is_searched_again(
+    config: SonarTextConfig, tokenizer_path: Path, engine: type[SonarTextModel]
+) -> None:
     """A decoder trained to say one thing on and on, as one far from its training data does."""
     torch.manual_seed(0)
     stack = replace(config.decoder, max_seq_len=100, dropout=0.0)
-    model = SonarText.build(replace(config, encoder=stack, decoder=stack), tokenizer_path)
+    model = engine.build(replace(config, encoder=stack, decoder=stack), tokenizer_path)
     embedding, text = torch.randn(1, 32), " ".join(["the mountains"] * 6)
     optimiser = torch.optim.Adam(model.decoder.parameters(), 3e-3)
     for _ in range(80):

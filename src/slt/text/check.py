@@ -1,4 +1,4 @@
-"""Self-test of fairseq2 and sonar with a tiny text encoder and decoder."""
+"""Self-test of a text engine with a tiny text encoder and decoder."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import torch
 
 from slt.core.errors import SltError
 from slt.text.config import SonarTextConfig, StackConfig
-from slt.text.sonar.model import SonarText
+from slt.text.engines import sonar_text
 from slt.text.tokenizer import train_tokenizer
 
 
-def self_test() -> str:
+def self_test(engine: str) -> str:
     """Train a tiny tokenizer, build both models, embed texts and decode them, on the CPU.
+
+    Args:
+        engine: as for ``slt.text.engines.sonar_text``.
 
     Returns:
         One line that summarises the test.
 
     Raises:
-        SltError: wrong output; other errors come from fairseq2, sonar or torch.
+        SltError: wrong output; other errors come from the engine.
     """
     texts = ["the weather is nice today", "we go hiking in the mountains", "das Wetter ist heute schön"]
     stack = StackConfig(model_dim=16, num_layers=1, num_heads=2, ffn_inner_dim=32, max_seq_len=32)
@@ -28,7 +31,7 @@ def self_test() -> str:
     with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         train_tokenizer(texts, Path(folder) / "tokenizer.model", 64)
-        model = SonarText.build(config, Path(folder) / "tokenizer.model")
+        model = sonar_text(engine).build(config, Path(folder) / "tokenizer.model")
     embeddings = model.embed(texts, "eng_Latn")
     if embeddings.shape != (len(texts), stack.model_dim) or not embeddings.isfinite().all():
         raise SltError(f"a tiny SONAR text encoder returned wrong embeddings: {embeddings}")
