@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from slt_cli import completion
-from slt_cli.translate import Dtype
+from slt_cli.translate import Dtype, TextEngineOption
 
 
 def embed_text(
@@ -34,6 +34,7 @@ def embed_text(
         str, typer.Option(metavar="DEVICE", help="auto (a GPU when there is one), cpu, cuda or cuda:N.")
     ] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision of the model.")] = Dtype.float32,
+    text_engine: TextEngineOption = None,
 ) -> None:
     """Embed the sentences of manifests with SONAR's text encoder, in every language they have.
 
@@ -58,6 +59,7 @@ def embed_text(
             model,
             device=device,
             dtype=dtype.value,
+            text_engine=text_engine and text_engine.value,
             stop=stop,
             progress=lambda done, total: bars.update("texts", done, total, pace(done, total)),
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slt_cli import completion
-from slt_cli.translate import Dtype
+from slt_cli.translate import Dtype, TextEngineOption
 
 if TYPE_CHECKING:
     from slt.evaluate.evaluation import EvaluationData, Settings
@@ -92,6 +92,7 @@ def evaluate(
         str, typer.Option(metavar="DEVICE", help="auto (a GPU when there is one), cpu, cuda or cuda:N.")
     ] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision of the models.")] = Dtype.float32,
+    text_engine: TextEngineOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print all of results.json but the sentences.")] = False,
 ) -> None:
     """Score a model on a manifest, or texts against references: every number with its 95 % interval and signature.
@@ -127,7 +128,14 @@ def evaluate(
         source = {"hypotheses": str(hyp), "references": str(ref or hyp)}
         called = hyp.parent.name if hyp.name == "results.json" else hyp.stem
     else:
-        asked = ModelSettings(model=str(model), lang=language, beam=beam, device=device, dtype=dtype.value)
+        asked = ModelSettings(
+            model=str(model),
+            lang=language,
+            beam=beam,
+            device=device,
+            dtype=dtype.value,
+            text_engine=text_engine and text_engine.value,
+        )
         material, source = _translated(asked, manifest or Path(), features, out, settings, judges)
         called = source["model"]
     results = summarise(material, settings, system=name or called, source=source)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from slt_cli import completion
+from slt_cli.translate import TextEngineOption
 
 RecipeArgument = Annotated[
     str | None,
@@ -74,9 +75,13 @@ def trainer(verb: str) -> Callable[..., None]:
         changes: SetOption = None,
         out: OutOption = None,
         resume: ResumeOption = None,
+        text_engine: TextEngineOption = None,
         dry_run: DryOption = False,
     ) -> None:
-        _train(verb, recipe, changes or (), out, resume, dry_run=dry_run)
+        asked = list(changes or ())
+        if text_engine:
+            asked.append(f"decoder.engine={text_engine.value}")
+        _train(verb, recipe, asked, out, resume, dry_run=dry_run)
 
     train.__doc__ = "\n\n".join(TRAINERS[verb])
     return train
@@ -85,7 +90,7 @@ def trainer(verb: str) -> Callable[..., None]:
 def _train(
     verb: str,
     name: str | None,
-    changes: list[str] | tuple[()],
+    changes: list[str],
     out: Path | None,
     resume: Path | None,
     *,
@@ -98,7 +103,8 @@ def _train(
 
     if resume and (name or changes or out):
         raise UserError(
-            "--resume takes its recipe and folder from the run; found others too", fix="remove RECIPE, --set and --out"
+            "--resume takes its recipe and folder from the run; found others too",
+            fix="remove RECIPE, --set, --out and --text-engine",
         )
     if resume:
         run = find_run(resume)

@@ -35,6 +35,19 @@ class TextDtype(StrEnum):
     int8 = "int8"
 
 
+class TextEngine(StrEnum):
+    """What can compute SONAR's text models."""
+
+    fairseq2 = "fairseq2"
+    transformers = "transformers"
+
+
+TextEngineOption = Annotated[
+    TextEngine | None,
+    typer.Option(help="What computes SONAR's text models; default: fairseq2 where it can be imported."),
+]
+
+
 def translate(
     videos: Annotated[
         list[Path],
@@ -113,6 +126,7 @@ def translate(
     text_dtype: Annotated[
         TextDtype | None, typer.Option(help="Precision of the text decoder, if different; int8 is fastest on a CPU.")
     ] = None,
+    text_engine: TextEngineOption = None,
     detector: Annotated[
         str | None,
         typer.Option(
@@ -161,7 +175,8 @@ def translate(
         with log.bars() as bars:
             settings = {"beam_size": beam, "nbest": nbest, "rerank": rerank, "progress": bars.update}
             how = {"device": device, "dtype": dtype.value, "text_dtype": text_dtype and text_dtype.value}
-            loaded = _load(model, {**how, "detector": detector}, settings, report)
+            how |= {"detector": detector, "text_engine": text_engine and text_engine.value}
+            loaded = _load(model, how, settings, report)
             for done, video in enumerate(videos, 1):
                 failed = missing.get(video)
                 outcomes = (

@@ -43,7 +43,7 @@ def write_bundle(folder: Path, **changed: object) -> Path:
     from slt.models.signhiera import SignHiera, SignHieraConfig
     from slt.models.sonar_t5 import SonarT5
     from slt.text.config import SonarTextConfig, StackConfig
-    from slt.text.sonar.model import SonarText
+    from slt.text.engines import sonar_text
     from slt.text.tokenizer import train_tokenizer
 
     torch.manual_seed(1)
@@ -63,7 +63,7 @@ def write_bundle(folder: Path, **changed: object) -> Path:
     stack = StackConfig(model_dim=EMBEDDING_DIM, num_layers=1, num_heads=2, ffn_inner_dim=64, max_seq_len=64)
     text = SonarTextConfig(encoder=stack, decoder=stack, languages=LANGUAGES)
     train_tokenizer(TEXTS, folder / "tokenizer.model", 60)
-    decoder = SonarText.build(text, folder / "tokenizer.model")
+    decoder = sonar_text().build(text, folder / "tokenizer.model")
     save_weights(folder / "extractor.safetensors", SignHiera(extractor).state_dict())
     save_weights(folder / "encoder.safetensors", SonarT5(encoder).state_dict())
     save_weights(folder / "text_decoder.safetensors", decoder.decoder_weights())

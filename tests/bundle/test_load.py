@@ -17,6 +17,8 @@ from slt.models import cpu_kernels
 from slt.text.int8 import Int8Linear
 from tests.bundles import LANGUAGES, add_domain, bundle, let_write, own_bundle
 
+ENGINES = ["fairseq2", "transformers"]
+
 
 def extractor_of(path, dtype="float32"):
     """The extractor's model of a bundle."""
@@ -140,3 +142,22 @@ def test_other_dtypes_are_refused(bundle):
         load_bundle(bundle, device="cpu", dtype="int8")
     with pytest.raises(UserError, match="unknown dtype 'int4'; expected float32, bfloat16, float16, and int8 for text"):
         load_bundle(bundle, device="cpu", text_dtype="int4")
+
+
+def test_the_text_engine_is_the_callers_choice(bundle):
+    loaded = [load_bundle(bundle, device="cpu", text_engine=name, text_dtype="bfloat16") for name in ENGINES]
+    assert [one.decoder.engine for one in loaded] == ENGINES
+    _, text = load_text(bundle, device="cpu", text_engine="transformers")
+    assert text.engine == "transformers"
+    small = load_bundle(bundle, device="cpu", text_engine="transformers", text_dtype="int8", text_encoder=True).decoder
+    assert isinstance(small.decoder.decoder.layers[0].fc1, Int8Linear)
+    assert isinstance(small.encoder.encoder.layers[0].fc1, cpu_kernels.CpuLinear)
+    with pytest.raises(UserError, match="unknown text engine 'onnx'"):
+        load_bundle(bundle, device="cpu", text_engine="onnx")
+
+
+def test_fairseq2_computes_sonars_text_alone(own_bundle):
+    let_write(own_bundle, "t5")
+    with pytest.raises(UserError, match="fairseq2 is for SONAR's text models, but tiny writes with t5"):
+        load_bundle(own_bundle, device="cpu", text_engine="fairseq2")
+    assert load_bundle(own_bundle, device="cpu", text_engine="transformers").decoder.languages == LANGUAGES[:1]

@@ -16,12 +16,13 @@ import pytest
 from slt.data.features.records import DATA
 from slt.data.manifest import Clip, write_manifest
 from slt.data.synthetic.corpus import write_corpus
-from slt.evaluate.model import BlankVideo
+from slt.evaluate.model import BlankVideo, ModelSettings
 from slt.evaluate.progress_log import PROGRESS_LOG
 from slt.evaluate.results import COLUMNS, read_results
 from slt.evaluate.text_metrics import bleu
 from tests.bundles import write_clip
 
+ENGINES = (None, "fairseq2", "transformers")
 FAST = ("--resamples", 100)
 
 
@@ -58,6 +59,9 @@ def test_the_demo_reads_held_out_clips_and_says_nothing_of_blank_ones(slt, drawn
     assert set(controls) == {"blank", "shuffled"}
     assert max(controls.values()) < 10
     assert results.timing.n == 12
+    other = slt("evaluate", "--model", "demo", "--manifest", drawn, "--text-engine", "transformers", "--json", *FAST)
+    assert json.loads(other.out)["source"]["text_engine"] == "transformers"
+    assert json.loads(other.out)["scores"][0]["value"] == results.scores[0].value
     assert results.norms["norm_predicted"] == pytest.approx(results.norms["norm_reference"], rel=0.2)
     assert f"BLEU-4                    {results.score('bleu4').value:8.2f}" in outcome.out
     assert results.score("bleu4").signature in outcome.out
@@ -91,6 +95,12 @@ def test_failed_clips_are_listed_and_count_as_empty(slt, bundle, manifest, tmp_p
     refused = slt("compare", tmp_path / "out", tmp_path / "skipped")
     assert refused.code == 2
     assert "tiny was scored on 3 clips and tiny on 2, expected the same; 1 are not in both: gone" in refused.err
+
+
+def test_the_text_engine_is_noted_where_it_is_not_the_reference(bundle):
+    asked = {name: ModelSettings(model=str(bundle), lang="eng_Latn", text_engine=name) for name in ENGINES}
+    told = {name: settings.fingerprint().get("text_engine") for name, settings in asked.items()}
+    assert told == {None: None, "fairseq2": None, "transformers": "transformers"}
 
 
 def test_a_part_of_a_video_is_translated_as_that_part(slt, bundle, manifest, tmp_path):

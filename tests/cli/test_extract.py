@@ -141,6 +141,10 @@ def test_texts_are_embedded_once_in_every_language(slt, bundle, manifest, tmp_pa
     found = EmbeddingCache.open(tmp_path / "e").get(["We go hiking.", "Wir wandern."], ["eng_Latn", "deu_Latn"])
     expected = [model.embed(["We go hiking."], "eng_Latn")[0], model.embed(["Wir wandern."], "deu_Latn")[0]]
     np.testing.assert_allclose(found, [row.numpy() for row in expected], atol=1e-5)
+    words[3] = tmp_path / "other"
+    assert slt(*words, "--text-engine", "transformers").code == 0
+    other = EmbeddingCache.open(tmp_path / "other").get(["We go hiking.", "Wir wandern."], ["eng_Latn", "deu_Latn"])
+    np.testing.assert_allclose(other, found, atol=1e-5)
 
 
 def test_texts_that_cannot_be_embedded_are_refused(slt, own_bundle, manifest, tmp_path):

@@ -70,6 +70,15 @@ def test_one_video_and_one_language_give_the_text_alone(translate, clip):
     ]
 
 
+def test_the_text_engine_can_be_chosen(slt, translate, clip):
+    texts = [translate(clip, "--text-engine", name) for name in ("fairseq2", "transformers")]
+    assert [one.code for one in texts] == [0, 0]
+    assert texts[0].out == texts[1].out
+    wrong = translate(clip, "--text-engine", "onnx")
+    assert wrong.code == 2
+    assert "onnx" in wrong.err
+
+
 def test_several_texts_of_one_video_are_lines(translate, clip):
     assert translate(clip, "--nbest", 3).out.count("\n") == 3
 

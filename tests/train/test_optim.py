@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
 from slt.core.errors import UserError
 from slt.recipe.trainer import Optim, Stage
+from slt.train.decoders import Given, build_sonar
 from slt.train.lora import add_lora, merge_lora
+from slt.train.module import Training
 from slt.train.optim import make_optimizer, parameter_groups, share_of_peak, stage_at
 
 
@@ -85,3 +90,33 @@ def test_adapters_begin_as_nothing_and_merge_into_the_weights():
     torch.testing.assert_close(model.q_proj(x), expected)
     with pytest.raises(UserError, match="no layer of Sequential is called k_proj"):
         add_lora(model, ("k_proj",), rank=2, alpha=4)
+
+
+@pytest.mark.parametrize("layers", [("q_proj", "v_proj"), ("output_proj",), ("inner_proj",)])
+def test_either_text_engine_puts_adapters_on_the_layers_of_fairseq2s_names(make, layers):
+    recipe = replace(make().decoder, train="lora", lora_layers=layers, lora_rank=2)
+    given = Given(output={}, texts=(), langs=("eng_Latn",))
+    texts = [build_sonar(replace(recipe, engine=engine), given)[0] for engine in ("fairseq2", "transformers")]
+    adapted = [
+        {
+            text.stored_name("decoder", name.removeprefix("decoder."))
+            for name, value in text.named_parameters()
+            if value.requires_grad
+        }
+        for text in texts
+    ]
+    assert adapted[0] == adapted[1]
+    assert adapted[0]
+
+
+def test_a_text_decoder_goes_on_with_the_engine_that_trained_it():
+    decoder = nn.Linear(2, 2)
+    decoder.engine = "transformers"
+    training = SimpleNamespace(decoder=decoder, trained_names=lambda: [])
+    saved = {"state_dict": {}, "n_batches": 3, "text_engine": "fairseq2"}
+    with pytest.raises(UserError, match="trained its text decoder with the text engine fairseq2, found transformers"):
+        Training.on_load_checkpoint(training, saved)
+    for same in ({**saved, "text_engine": "transformers"}, {name: saved[name] for name in ("state_dict", "n_batches")}):
+        Training.on_load_checkpoint(training, same)
+        assert training.n_batches == 3
+    Training.on_load_checkpoint(SimpleNamespace(decoder=decoder.requires_grad_(False), trained_names=list), saved)

@@ -24,12 +24,12 @@ def videos(tmp_path_factory):
     return {"manifest": str(folder / "all.tsv")}
 
 
-@pytest.mark.parametrize("how", ["lora", "full"])
-def test_a_decoder_learns_to_write_what_it_is_given(make, bundle, tmp_path, how):
+@pytest.mark.parametrize(("how", "engine"), [("lora", None), ("full", None), ("lora", "transformers")])
+def test_a_decoder_learns_to_write_what_it_is_given(make, bundle, tmp_path, how, engine):
     recipe = make(
         encoder=None,
         extractor=None,
-        decoder={"kind": "sonar", "bundle": str(bundle), "train": how, "lora_rank": 4},
+        decoder={"kind": "sonar", "bundle": str(bundle), "engine": engine, "train": how, "lora_rank": 4},
         objective={"kind": "cross-entropy", "noise": 0.05},
         data={"langs": ["eng_Latn", "deu_Latn"], "batch_rows": 400},
         optim={"lr": 1e-2},

@@ -21,6 +21,7 @@ from slt.models.half_precision import read_weights_as
 from slt.models.out_of_domain import Domain
 from slt.text.config import SonarTextConfig
 from slt.text.decoder import TextDecoder
+from slt.text.engines import FAIRSEQ2, sonar_text
 from slt.text.hf.config import HfTextConfig
 from slt.text.int8 import quantise
 from slt.video.windows import WindowGeometry
@@ -54,6 +55,7 @@ def load_bundle(
     dtype: str = "float32",
     text_dtype: str | None = None,
     text_encoder: bool = False,
+    text_engine: str | None = None,
 ) -> LoadedBundle:
     """Load the models of a bundle, every weight accounted for, to be used and not trained.
 
@@ -64,9 +66,11 @@ def load_bundle(
             weights alone; ``docs/precision.md`` has what each costs and gains.
         text_dtype: the same for the text decoder, or "int8" on a CPU; None as ``dtype``.
         text_encoder: also load what turns text into embeddings, which translating does not need.
+        text_engine: what computes SONAR's text models, see ``slt.text.engines.sonar_text``.
 
     Raises:
-        UserError: no such bundle, device or dtype; a bundle that is not whole, or whose weights do not fit its card.
+        UserError: no such bundle, device, dtype or text engine; a bundle that is not whole, or whose weights do not fit
+            its card.
     """
     bundle = find_bundle(name_or_path)
     card = bundle.card
@@ -80,7 +84,7 @@ def load_bundle(
     loaded = LoadedBundle(
         card=card,
         encoder=load_part(bundle, card.encoder, encoder, "sign encoder", where, dtype),
-        decoder=_load_decoder(bundle, where, text_precision, text_encoder=text_encoder),
+        decoder=_load_decoder(bundle, where, text_precision, text_encoder=text_encoder, text_engine=text_engine),
         domain=_load_domain(bundle, card.domain),
     )
     if where.type == "cpu":
@@ -124,7 +128,7 @@ def place(model: nn.Module, device: torch.device, dtype: str) -> nn.Module:
 
 
 def load_text(
-    name_or_path: str | Path, *, device: str = "auto", dtype: str = "float32"
+    name_or_path: str | Path, *, device: str = "auto", dtype: str = "float32", text_engine: str | None = None
 ) -> tuple[BundleCard, TextDecoder]:
     """Load the text models of a bundle alone, with what turns texts into embeddings; arguments as for ``load_bundle``.
 
@@ -143,7 +147,7 @@ def load_text(
             fix="slt models fetch NAME --with-text-encoder, then slt models import --name NAME",
         )
     where = choose_device(device)
-    text = _load_decoder(bundle, where, choose_dtype(dtype), text_encoder=True)
+    text = _load_decoder(bundle, where, choose_dtype(dtype), text_encoder=True, text_engine=text_engine)
     if where.type == "cpu":
         use_cpu_kernels(cast(nn.Module, text))
     return bundle.card, text
@@ -195,11 +199,18 @@ def read_hf_config(bundle: Bundle) -> HfTextConfig:
     return parse(HfTextConfig, {**bundle.card.decoder.config, "languages": bundle.card.languages}, where=where)
 
 
-def _load_decoder(bundle: Bundle, device: torch.device, dtype: torch.dtype, *, text_encoder: bool) -> TextDecoder:
+def _load_decoder(
+    bundle: Bundle, device: torch.device, dtype: torch.dtype, *, text_encoder: bool, text_engine: str | None
+) -> TextDecoder:
     card = bundle.card.decoder
-    kind = resolve(DECODERS, card.kind, what="text decoder")
     decoder: TextDecoder
     if card.kind != SONAR:
+        kind = resolve(DECODERS, card.kind, what="text decoder")
+        if text_engine == FAIRSEQ2:
+            raise UserError(
+                f"the text engine fairseq2 is for SONAR's text models, but {bundle.card.name} writes with {card.kind}",
+                fix="remove --text-engine",
+            )
         if card.kind in T5_FAMILY and dtype == torch.float16:
             raise UserError(
                 f"float16 for a {card.kind}'s text: its feed-forward layers exceed float16's 65,504",
@@ -210,7 +221,7 @@ def _load_decoder(bundle: Bundle, device: torch.device, dtype: torch.dtype, *, t
         return decoder
     config = SonarTextConfig.from_json({**card.config, "languages": bundle.card.languages})
     encoder_file = card.text_encoder if text_encoder else None
-    decoder = kind.load(
+    decoder = sonar_text(text_engine).load(
         config,
         read_weights_as(bundle, card.weights, dtype),
         bundle.path(card.tokenizer),

@@ -30,7 +30,7 @@ from slt.models.checkpoint import save_weights
 from slt.models.out_of_domain import fit_domain
 from slt.models.signhiera import SignHiera
 from slt.models.sonar_t5 import SonarT5
-from slt.text.sonar.model import SonarText
+from slt.text.sonar_text import SonarTextModel
 
 # Measured on the shipped bundle; benchmarks/reranking.py prints it.
 CONFIDENCE = ConfidenceCard(
@@ -58,7 +58,7 @@ def note_plan(out: Path, plan: DemoPlan) -> None:
 def assemble(
     folder: Path,
     plan: DemoPlan,
-    text: SonarText,
+    text: SonarTextModel,
     extractor: SignHiera,
     encoder: SonarT5,
     known: Sequence[Tensor],

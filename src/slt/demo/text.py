@@ -12,7 +12,8 @@ from torch import Tensor
 
 from slt.data.synthetic.grammar import LANGUAGES, sentences, write
 from slt.demo.plan import TEXT, VOCAB_SIZE, DemoPlan
-from slt.text.sonar.model import SonarText
+from slt.text.engines import sonar_text
+from slt.text.sonar_text import SonarTextModel
 from slt.text.tokenizer import train_tokenizer
 from slt.train.steps import Figures, Steps, train_steps
 
@@ -23,7 +24,7 @@ NOISE = 0.2  # largest deviation of the noise on an embedding while decoding is 
 
 def train_text(
     plan: DemoPlan, tokenizer: Path, *, checkpoint: Path, on_step: Callable[[int, Figures], None]
-) -> SonarText:
+) -> SonarTextModel:
     """Train text to embedding to text, within and across the two languages, on sentences of the train split.
 
     Each sentence is embedded in both languages; each text is decoded from its own embedding or from the other
@@ -40,7 +41,7 @@ def train_text(
     known = islice(sentences("train", random.Random(plan.seed)), TOKENIZER_SENTENCES)
     train_tokenizer([write(meaning, lang) for meaning in known for lang in LANGUAGES], tokenizer, VOCAB_SIZE)
     torch.manual_seed(plan.seed)
-    model = SonarText.build(TEXT, tokenizer)
+    model = sonar_text().build(TEXT, tokenizer)
 
     def loss_of(step: int, rng: random.Random) -> tuple[Tensor, Figures]:
         meanings = list(islice(sentences("train", rng), plan.text_batch))
@@ -52,7 +53,7 @@ def train_text(
     return model
 
 
-def _loss(model: SonarText, texts: list[str], langs: list[str]) -> tuple[Tensor, Figures]:
+def _loss(model: SonarTextModel, texts: list[str], langs: list[str]) -> tuple[Tensor, Figures]:
     """Return the loss of 2B texts: B sentences in the first language, then the same in the second."""
     embeddings = model.embed_batch(texts, langs)
     first, second = embeddings.chunk(2)

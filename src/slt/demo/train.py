@@ -25,7 +25,8 @@ from slt.models.checkpoint import read_weights, save_weights
 from slt.models.fitting import load_model
 from slt.models.signhiera import SignHiera
 from slt.models.sonar_t5 import SonarT5
-from slt.text.sonar.model import SonarText
+from slt.text.engines import sonar_text
+from slt.text.sonar_text import SonarTextModel
 from slt.train.steps import Figures
 
 STAGES = ("corpus", "text", "extractor", "sign encoder", "score")
@@ -79,7 +80,7 @@ class _Run:
                 write_corpus(folder, self.plan.clips, self.plan.seed, progress=self._counter("clips drawn"))
         return {split: read_clips(path) for split, path in manifests.items()}
 
-    def text(self) -> SonarText:
+    def text(self) -> SonarTextModel:
         decoder, encoder, tokenizer = self._text_files()
         if not encoder.exists():
             with self._stage("text") as checkpoint:
@@ -88,7 +89,7 @@ class _Run:
                 )
                 save_weights(decoder, model.decoder_weights())
                 save_weights(encoder, model.text_encoder_weights())
-        return SonarText.load(TEXT, read_weights(decoder), tokenizer, read_weights(encoder))
+        return sonar_text().load(TEXT, read_weights(decoder), tokenizer, read_weights(encoder))
 
     def windows(self, split: str, clips: Sequence[LabelledClip]) -> list[LabelledWindow]:
         return read_windows(
@@ -111,7 +112,7 @@ class _Run:
             save_weights(path, {f"{clip:06d}": rows for clip, rows in enumerate(features)})
         return [rows for _, rows in sorted(read_weights(path).items())]
 
-    def sign_encoder(self, text: SonarText, clips: Sequence[LabelledClip], features: Sequence[Tensor]) -> SonarT5:
+    def sign_encoder(self, text: SonarTextModel, clips: Sequence[LabelledClip], features: Sequence[Tensor]) -> SonarT5:
         weights = self.out / "encoder.safetensors"
         if not weights.exists():
             with self._stage("sign encoder") as checkpoint:
@@ -125,7 +126,7 @@ class _Run:
                 save_weights(weights, model.state_dict())
         return load_model(SonarT5, ENCODER, weights)
 
-    def bundle(self, text: SonarText, models: tuple[SignHiera, SonarT5], known: Sequence[Tensor]) -> Path:
+    def bundle(self, text: SonarTextModel, models: tuple[SignHiera, SonarT5], known: Sequence[Tensor]) -> Path:
         folder = self.out / "bundle"
         assemble(folder, self.plan, text, *models, known, tokenizer=self._text_files()[2])
         return folder
@@ -162,6 +163,6 @@ class _Run:
 
 
 @torch.inference_mode()
-def sentence_embeddings(text: SonarText, clips: Sequence[LabelledClip]) -> Tensor:
+def sentence_embeddings(text: SonarTextModel, clips: Sequence[LabelledClip]) -> Tensor:
     """Return the (clips, D) embedding of each clip's sentence: the mean over its languages."""
     return torch.stack([text.embed([clip.texts[lang] for clip in clips], lang) for lang in LANGUAGES]).mean(0)

@@ -17,6 +17,7 @@ from slt.assets.hub_names import exact_name, parse_hub_name
 from slt.assets.store import find_bundle
 from slt.bundle.load import LoadedBundle, load_bundle
 from slt.core.errors import SltError, as_slt_error
+from slt.core.registry import SONAR
 from slt.core.signals import StopRequests
 from slt.data.manifest import Clip, Manifest
 from slt.evaluate.progress_log import ProgressLog, packed
@@ -24,6 +25,7 @@ from slt.frontend.base import ClipSource, Frontend, Settings, at_rate
 from slt.frontend.registry import make_frontend
 from slt.frontend.run import Opener
 from slt.pipeline.segment import Segment, translate_segment
+from slt.text.engines import TRANSFORMERS, expected
 from slt.text.languages import check_languages
 from slt.video.base import Frame, Video, VideoInfo
 
@@ -44,6 +46,7 @@ class ModelSettings:
         beam: number of active hypotheses.
         device: as for ``slt.bundle.load.load_bundle``.
         dtype: likewise.
+        text_engine: likewise.
     """
 
     model: str
@@ -51,6 +54,7 @@ class ModelSettings:
     beam: int = 5
     device: str = "auto"
     dtype: str = "float32"
+    text_engine: str | None = None
 
     def fingerprint(self) -> dict[str, Any]:
         """Return everything that determines the translations; the model's card contains the hashes of its files.
@@ -60,6 +64,8 @@ class ModelSettings:
         """
         bundle = find_bundle(self.model)
         check_languages([self.lang], bundle.card.languages)
+        # Only the other engine is told, so that logs from before there were two can be continued.
+        is_other = bundle.card.decoder.kind == SONAR and expected(self.text_engine) == TRANSFORMERS
         return {
             "model": bundle.card.name,
             **({"hub": exact_name(self.model)} if parse_hub_name(self.model) else {}),
@@ -67,6 +73,7 @@ class ModelSettings:
             "lang": self.lang,
             "beam": self.beam,
             "dtype": self.dtype,
+            **({"text_engine": TRANSFORMERS} if is_other else {}),
         }
 
 
@@ -116,7 +123,11 @@ class ClipTranslator:
         if self._bundle is None:
             settings = self.settings
             self._bundle = load_bundle(
-                settings.model, device=settings.device, dtype=settings.dtype, text_encoder=self.embeds_text
+                settings.model,
+                device=settings.device,
+                dtype=settings.dtype,
+                text_encoder=self.embeds_text,
+                text_engine=settings.text_engine,
             )
         return self._bundle
 

@@ -24,6 +24,7 @@ def embed_texts(
     *,
     device: str = "auto",
     dtype: str = "float32",
+    text_engine: str | None = None,
     stop: StopRequests | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
@@ -35,6 +36,7 @@ def embed_texts(
         model: name or folder of a bundle.
         device: as for ``slt.bundle.load.load_bundle``.
         dtype: likewise.
+        text_engine: likewise.
         stop: checked between batches.
         progress: called with (texts done, texts in all).
 
@@ -45,7 +47,7 @@ def embed_texts(
         UserError: no such bundle, no text encoder, an unsupported language, or a folder with other contents.
         Stopped: a stop was requested; embedded texts stay in the cache.
     """
-    card, loaded = load_text(model, device=device, dtype=dtype)
+    card, loaded = load_text(model, device=device, dtype=dtype, text_engine=text_engine)
     text_model: Any = loaded  # only SONAR decoders have a text encoder
     check_languages(list(texts), card.languages)
     width = text_model.config.encoder.model_dim

@@ -40,6 +40,8 @@ class Translator:
         text_dtype: dtype of the text decoder, also "int8" on a CPU; None: ``dtype``.
         detector: signer detector, a key of ``slt.video.detect.DETECTORS`` or ``dlib-cnn=FILE``; None: as in the
             model's card.
+        text_engine: what computes SONAR's text models: "fairseq2", "transformers", or None: fairseq2 where it can be
+            imported, else transformers.
 
     Example:
         >>> from slt import Translator
@@ -54,12 +56,14 @@ class Translator:
         dtype: str = "float32",
         text_dtype: str | None = None,
         detector: str | None = None,
+        text_engine: str | None = None,
     ) -> None:
         self.model = model
         self.device = device
         self.dtype = dtype
         self.text_dtype = text_dtype
         self.detector = detector
+        self.text_engine = text_engine
         self._bundle: LoadedBundle | None = None
         self._frontend: Frontend | None = None
         self._has_text_encoder = False
@@ -72,8 +76,8 @@ class Translator:
             progress: called while fetching and importing.
 
         Raises:
-            UserError: no such model, device or dtype, files that do not match the model's card, or a detector that the
-                model does not use.
+            UserError: no such model, device, dtype or text engine, files that do not match the model's card, or a
+                detector that the model does not use.
             SltError: fetching failed.
         """
         if self._bundle is None or (text_encoder and not self._has_text_encoder):
@@ -84,6 +88,7 @@ class Translator:
                 dtype=self.dtype,
                 text_dtype=self.text_dtype,
                 text_encoder=text_encoder,
+                text_engine=self.text_engine,
             )
             self._has_text_encoder = text_encoder
             self.frontend.load()

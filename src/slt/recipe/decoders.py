@@ -16,6 +16,7 @@ class SonarDecoder:
     Attributes:
         kind: its name.
         bundle: whose text models and languages: a bundle's name or folder.
+        engine: what computes them: fairseq2 or transformers; null: fairseq2 where it can be imported.
         train: "frozen"; "lora", small matrices added to its attention; or "full".
         lora_rank: rank of these matrices.
         lora_alpha: their sum is scaled by alpha / rank.
@@ -24,6 +25,7 @@ class SonarDecoder:
 
     kind: Literal["sonar"]
     bundle: str
+    engine: Literal["fairseq2", "transformers"] | None = None
     train: Literal["frozen", "lora", "full"] = "frozen"
     lora_rank: int = 8
     lora_alpha: float = 16.0

@@ -23,12 +23,12 @@ from slt.models.fitting import load_strict
 from slt.recipe.decoders import HfDecoder, MBartShape, SonarDecoder, T5Shape
 from slt.recipe.schema import Recipe
 from slt.text.config import SonarTextConfig
+from slt.text.engines import sonar_text
 from slt.text.hf.config import HfTextConfig
 from slt.text.hf.decoder import HfText
 from slt.text.hf.folder import files_of, load_published, new_decoder, published_shape
 from slt.text.hf.tokens import MBART_LANGUAGES, read_proto
 from slt.text.languages import FLORES_200, check_languages
-from slt.text.sonar.model import SonarText
 from slt.train.loader import Batch
 from slt.train.lora import add_lora
 
@@ -102,11 +102,17 @@ def build_sonar(recipe: SonarDecoder, given: Given) -> tuple[nn.Module, DecodeLo
     bundle = _sonar_bundle(recipe)
     card = bundle.card.decoder
     config = SonarTextConfig.from_json({**card.config, "languages": bundle.card.languages})
-    text = SonarText.load(config, read_weights(bundle.path(card.weights)), bundle.path(card.tokenizer))
+    text = sonar_text(recipe.engine).load(config, read_weights(bundle.path(card.weights)), bundle.path(card.tokenizer))
     text.float()
     text.requires_grad_(recipe.train == "full")
     if recipe.train == "lora":
-        add_lora(text, recipe.lora_layers, rank=recipe.lora_rank, alpha=recipe.lora_alpha)
+        add_lora(
+            text.decoder,
+            recipe.lora_layers,
+            rank=recipe.lora_rank,
+            alpha=recipe.lora_alpha,
+            stored_name=lambda name: text.stored_name("decoder", name),
+        )
 
     def decode_loss(output: EncoderOutput, batch: Batch, *, label_smoothing: float = 0.0) -> tuple[Tensor, int]:
         return text.loss(output.sentence, batch.texts, batch.langs, label_smoothing=label_smoothing)

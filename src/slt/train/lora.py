@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -33,8 +33,22 @@ class LowRank(nn.Module):
         return weight + (self.scale * (self.b @ self.a)).to(weight.dtype)
 
 
-def add_lora(module: nn.Module, layers: Sequence[str], *, rank: int, alpha: float) -> int:
+def add_lora(
+    module: nn.Module,
+    layers: Sequence[str],
+    *,
+    rank: int,
+    alpha: float,
+    stored_name: Callable[[str], str] = lambda name: name,
+) -> int:
     """Freeze a module and add adapters to the layers whose names end so.
+
+    Args:
+        module: changed in place.
+        layers: last parts of the layers' names.
+        rank: of the adapters.
+        alpha: their sum is scaled by alpha / rank.
+        stored_name: the module's name of a weight → the name that ``layers`` means.
 
     Returns:
         how many layers got one.
@@ -43,8 +57,11 @@ def add_lora(module: nn.Module, layers: Sequence[str], *, rank: int, alpha: floa
         UserError: none is called so.
     """
     module.requires_grad_(False)
-    found = [part for name, part in module.named_modules() if name.rpartition(".")[2] in layers]
-    found = [part for part in found if isinstance(getattr(part, "weight", None), Tensor) and part.weight.ndim == 2]
+    weighted = {
+        name: part for name, part in module.named_modules() if isinstance(getattr(part, "weight", None), Tensor)
+    }
+    found = [part for name, part in weighted.items() if stored_name(f"{name}.weight").split(".")[-2] in layers]
+    found = [part for part in found if part.weight.ndim == 2]
     if not found:
         raise UserError(f"no layer of {type(module).__name__} is called {' or '.join(layers)}, to get an adapter")
     for part in found:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
 
-from slt.core.errors import SltError
+from slt.core.errors import SltError, UserError
 from slt.core.tensors import EncoderOutput
 from slt.recipe.schema import Recipe
 from slt.train.distributed import n_processes, summed, together
@@ -169,11 +169,22 @@ class Training(LightningModule):
         checkpoint["state_dict"] = only(checkpoint["state_dict"], self.trained_names())
         checkpoint["n_batches"] = self.n_batches
         checkpoint["n_processes"] = n_processes()
+        checkpoint["text_engine"] = getattr(self.decoder, "engine", None)
         if self.n_batches % self.trainer.num_training_batches == 0:
             _begin_anew(checkpoint["loops"]["fit_loop"])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Check that all trained weights are there."""
+        """Check that all trained weights are there.
+
+        Raises:
+            UserError: the text decoder was trained by another engine, which names its weights otherwise.
+        """
+        here, saved = getattr(self.decoder, "engine", None), checkpoint.get("text_engine")
+        if saved and saved != here and self.decoder is not None and is_trained(self.decoder):
+            raise UserError(
+                f"this run trained its text decoder with the text engine {saved}, found {here}",
+                fix=f"resume it where {saved} is installed, or with decoder.engine: {saved} in its recipe.yaml",
+            )
         if missing := set(self.trained_names()) - set(checkpoint["state_dict"]):
             raise RuntimeError(f"the checkpoint lacks {sorted(missing)[:3]}")
         self.n_batches = checkpoint["n_batches"]

@@ -26,7 +26,7 @@ from slt.recipe.extractors import SignHieraExtractor
 from slt.recipe.load import plain
 from slt.recipe.schema import Recipe
 from slt.text.hf.decoder import HfText
-from slt.text.sonar.model import SonarText
+from slt.text.sonar_text import SonarTextModel
 from slt.train.decoders import text_bundle, text_licence
 from slt.train.extractors import bundle_extractor, choose_extractor
 from slt.train.lora import merge_lora
@@ -162,7 +162,7 @@ def _sonar(folder: Path, module: Training, recipe: Recipe, bundle: Bundle) -> De
     if recipe.decoder.train == "frozen":
         weights = _link(bundle, card.weights, folder, "text_decoder.safetensors")
     else:
-        text = cast(SonarText, module.decoder)
+        text = cast(SonarTextModel, module.decoder)
         merge_lora(text)
         weights = "text_decoder.safetensors"
         save_weights(folder / weights, text.decoder_weights())

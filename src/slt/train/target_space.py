@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -17,7 +17,7 @@ from slt.models.checkpoint import read_weights
 from slt.recipe.decoders import SonarDecoder
 from slt.recipe.schema import Recipe
 from slt.text.config import SonarTextConfig
-from slt.text.sonar.model import SonarText
+from slt.text.engines import sonar_text
 from slt.train.decoders import Given, make_hf, text_bundle, text_files, text_width
 from slt.train.targets import Embeds, TextSpace
 
@@ -30,11 +30,11 @@ def text_space(recipe: Recipe, texts: Sequence[str]) -> TextSpace | None:
         texts: those that are trained on; a model that begins at random learns its tokenizer from them.
     """
     if bundle := text_bundle(recipe):
-        return _sonar(bundle)
+        return _sonar(bundle, cast(SonarDecoder, recipe.decoder).engine)
     return _own(recipe, tuple(texts)) if recipe.aligns else None
 
 
-def _sonar(bundle: Bundle) -> TextSpace:
+def _sonar(bundle: Bundle, engine: str | None) -> TextSpace:
     card = bundle.card
     config = SonarTextConfig.from_json({**card.decoder.config, "languages": card.languages})
     file = card.decoder.text_encoder
@@ -47,7 +47,7 @@ def _sonar(bundle: Bundle) -> TextSpace:
                 fix="import it with --text-encoder, or give embeddings: --set data.embeddings=FILE",
             )
         weights, own = (read_weights(bundle.path(name)) for name in (card.decoder.weights, file))
-        return SonarText.load(config, weights, bundle.path(card.decoder.tokenizer), own, device=_device())
+        return sonar_text(engine).load(config, weights, bundle.path(card.decoder.tokenizer), own, device=_device())
 
     return TextSpace(dim=config.encoder.model_dim, sha256=sha256, load=load)
 
