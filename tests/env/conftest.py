@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bundles import clip  # noqa: F401 - a fixture
 from tests.env.broken import Environment, make_environment
 
 

@@ -61,3 +61,11 @@ def test_without_packaging_versions_are_not_compared(monkeypatch):
     monkeypatch.setitem(sys.modules, "packaging.specifiers", None)
     monkeypatch.setattr(requirements, "declared", lambda: {"transformers": "<1"})
     assert check_requirements()[1].status == "ok"
+
+
+def test_packages_of_other_pythons_are_not_asked_for(monkeypatch):
+    lines = ["rich", "mediapipe ; python_version < '3.0'", "timm==1 ; python_version > '3.0'", "uv ; extra == 'dev'"]
+    monkeypatch.setattr(requirements.metadata, "requires", lambda _: lines)
+    assert declared() == {"rich": "", "timm": "==1"}
+    monkeypatch.setitem(sys.modules, "packaging.markers", None)
+    assert declared() == {"rich": "", "mediapipe": "", "timm": "==1"}

@@ -17,10 +17,17 @@ from slt.env.stack import (
     check_torch,
     check_torchaudio,
 )
+from slt.env.without_fairseq2 import (
+    INSTALL,
+    check_any_python,
+    check_any_system,
+    check_any_torch,
+    check_no_fairseq2,
+)
 
 TORCH_PROBES = ("torch", "gpu", "torchaudio")
 FAIRSEQ2_PROBES = ("libraries", "fairseq2n")
-MODEL_PROBES = ("sonar",)
+SONAR_PROBE, M2M100_PROBE = "sonar", "m2m100"
 
 
 def examine(*, quick: bool, timeout_s: float) -> list[CheckResult]:
@@ -33,15 +40,32 @@ def examine(*, quick: bool, timeout_s: float) -> list[CheckResult]:
     Returns:
         One result per row, never an exception: a cause stands above its consequences.
     """
-    groups = [TORCH_PROBES, FAIRSEQ2_PROBES if quick else FAIRSEQ2_PROBES + MODEL_PROBES]
-    probes = run_probes(groups, timeout_s=timeout_s)
     here = Installed.here()
-    slt, *packages = check_requirements()
-    results = [
-        check_system(),
-        check_python(),
+    examined = _with_fairseq2 if here.has_fairseq2 else _without_fairseq2
+    machine, stack, probes = examined(here, quick=quick, timeout_s=timeout_s)
+    return [
+        *machine,
         check_glibc(),
         check_processor(),
+        *stack,
+        check_gpu(probes["gpu"]),
+        check_home(),
+        check_disk(),
+        check_network(),
+        check_bundles(),
+        *(check_model(probes[name]) for name in (SONAR_PROBE, M2M100_PROBE) if name in probes),
+    ]
+
+
+Examined = tuple[list[CheckResult], list[CheckResult], dict[str, Outcome]]
+"""Rows of the machine, rows of the packages, and what the probes found."""
+
+
+def _with_fairseq2(here: Installed, *, quick: bool, timeout_s: float) -> Examined:
+    groups = [TORCH_PROBES, FAIRSEQ2_PROBES if quick else (*FAIRSEQ2_PROBES, SONAR_PROBE)]
+    probes = run_probes(groups, timeout_s=timeout_s)
+    slt, *packages = check_requirements()
+    stack = [
         slt,
         check_torch(here, probes["torch"]),
         check_torchaudio(here, probes["torchaudio"]),
@@ -51,13 +75,15 @@ def examine(*, quick: bool, timeout_s: float) -> list[CheckResult]:
         check_fairseq2n(here, probes["fairseq2n"]),
         check_sonar_space(here),
         *packages,
-        check_gpu(probes["gpu"]),
-        check_home(),
-        check_disk(),
-        check_network(),
-        check_bundles(),
     ]
-    return results if quick else [*results, check_model(probes["sonar"])]
+    return [check_system(), check_python()], stack, probes
+
+
+def _without_fairseq2(here: Installed, *, quick: bool, timeout_s: float) -> Examined:
+    probes = run_probes([("torch", "gpu"), () if quick else (M2M100_PROBE,)], timeout_s=timeout_s)
+    slt, *packages = check_requirements(fix=INSTALL)
+    stack = [slt, check_any_torch(here, probes["torch"]), check_no_fairseq2(), *packages]
+    return [check_any_system(), check_any_python()], stack, probes
 
 
 def check_model(probe: Outcome) -> CheckResult:

@@ -67,10 +67,20 @@ def probe_fairseq2n() -> None:
 
 
 def probe_sonar() -> None:
-    """Build and run a tiny SONAR text encoder and decoder."""
-    self_test = _load("slt.text.sonar.check").self_test
+    """Build and run a tiny SONAR text encoder and decoder on fairseq2."""
+    _run_tiny_sonar("fairseq2", "slt.text.sonar.model")
+
+
+def probe_m2m100() -> None:
+    """Build and run a tiny SONAR text encoder and decoder on transformers."""
+    _run_tiny_sonar("transformers", "slt.text.m2m100.model")
+
+
+def _run_tiny_sonar(engine: str, module: str) -> None:
+    _load(module)
+    self_test = _load("slt.text.check").self_test
     tell(step="run a tiny SONAR model")
-    tell(facts={"ran": self_test()})
+    tell(facts={"ran": self_test(engine)})
 
 
 PROBES: Mapping[str, Callable[[], None]] = MappingProxyType(
@@ -81,6 +91,7 @@ PROBES: Mapping[str, Callable[[], None]] = MappingProxyType(
         "libraries": probe_libraries,
         "fairseq2n": probe_fairseq2n,
         "sonar": probe_sonar,
+        "m2m100": probe_m2m100,
     }
 )
 

@@ -17,8 +17,17 @@ def declared() -> dict[str, str] | None:
         lines = metadata.requires("slt") or []
     except metadata.PackageNotFoundError:
         return None
-    wanted = [line.partition(";")[0].strip() for line in lines if "extra ==" not in line]
+    wanted = [line.partition(";")[0].strip() for line in lines if _applies(line.partition(";")[2].strip())]
     return dict(_split(line) for line in wanted)
+
+
+def _applies(marker: str) -> bool:
+    """Return whether a requirement with this marker is one of this Python's, and of no extra."""
+    try:
+        from packaging.markers import Marker
+    except ModuleNotFoundError:  # named as missing itself
+        return "extra ==" not in marker
+    return not marker or Marker(marker).evaluate({"extra": ""})
 
 
 def _split(requirement: str) -> tuple[str, str]:
@@ -28,30 +37,34 @@ def _split(requirement: str) -> tuple[str, str]:
     return name.strip(), requirement.removeprefix(name).strip()
 
 
-def check_requirements() -> list[CheckResult]:
-    """Judge every package slt declares: one row for slt, one for transformers, one for all others."""
+def check_requirements(fix: str = REINSTALL) -> list[CheckResult]:
+    """Judge every package slt declares: one row for slt, one for transformers, one for all others.
+
+    Args:
+        fix: what to do about a missing or wrong one.
+    """
     wanted = declared()
     if wanted is None:
-        fix = "`make env` installs it"
-        return [CheckResult(name="slt", status="fail", found="not installed", expected="installed", fix=fix)]
+        slt_fix = "`make env` installs it"
+        return [CheckResult(name="slt", status="fail", found="not installed", expected="installed", fix=slt_fix)]
     mine = CheckResult(name="slt", status="ok", found=metadata.version("slt"))
     others = {name: spec for name, spec in wanted.items() if name not in JUDGED_ELSEWHERE | {OWN_ROW}}
     complaints = {name: told for name, spec in others.items() if (told := _complaint(name, spec))}
-    return [mine, _transformers(wanted.get(OWN_ROW, "")), _others(others, complaints)]
+    return [mine, _transformers(wanted.get(OWN_ROW, ""), fix), _others(others, complaints, fix)]
 
 
-def _transformers(spec: str) -> CheckResult:
+def _transformers(spec: str, fix: str) -> CheckResult:
     version, complaint = version_of(OWN_ROW), _complaint(OWN_ROW, spec)
     if complaint:
-        return CheckResult(name=OWN_ROW, status="fail", found=version or "missing", expected=spec, fix=REINSTALL)
+        return CheckResult(name=OWN_ROW, status="fail", found=version or "missing", expected=spec, fix=fix)
     return CheckResult(name=OWN_ROW, status="ok", found=version or "", expected=spec)
 
 
-def _others(wanted: dict[str, str], complaints: dict[str, str]) -> CheckResult:
+def _others(wanted: dict[str, str], complaints: dict[str, str], fix: str) -> CheckResult:
     expected = "as slt declares them"
     if complaints:
         found = "; ".join(complaints.values())
-        return CheckResult(name="other packages", status="fail", found=found, expected=expected, fix=REINSTALL)
+        return CheckResult(name="other packages", status="fail", found=found, expected=expected, fix=fix)
     return CheckResult(name="other packages", status="ok", found=", ".join(wanted), expected=expected)
 
 

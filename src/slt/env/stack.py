@@ -57,6 +57,11 @@ class Installed:
         )
 
     @property
+    def has_fairseq2(self) -> bool:
+        """Whether any of its packages is installed, though it may not load."""
+        return any((self.fairseq2, self.fairseq2n, self.sonar_space))
+
+    @property
     def row(self) -> Row:
         """The combination this environment is measured by: fairseq2's own when torch is of it too, else the pin."""
         row = row_of(self.fairseq2 or "")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from slt.core.errors import UserError
 from slt.video.base import Frame
 
 STEP_US = 33_333
@@ -121,8 +122,20 @@ def message(packet: Any, kind: Any) -> Any:
 
 
 def _build(file: str, change: Callable[[Any], None] | None) -> Any:
-    """Return a graph, as it stands in MediaPipe's package or changed."""
-    import mediapipe
+    """Return a graph, as it stands in MediaPipe's package or changed.
+
+    Raises:
+        UserError: MediaPipe is not installed.
+    """
+    try:
+        import mediapipe
+    except ModuleNotFoundError as error:
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise UserError(
+            f"mediapipe, which detects keypoints and faces, is not installed (this is Python {python}, it has wheels "
+            "for 3.11 and 3.12)",
+            fix="use Python 3.12, another --detector, or keypoints from .pose files",
+        ) from error
     from mediapipe.framework.calculator_pb2 import CalculatorGraphConfig
     from mediapipe.python._framework_bindings import resource_util
     from mediapipe.python._framework_bindings.calculator_graph import CalculatorGraph
