@@ -205,7 +205,7 @@ def test_a_text_that_goes_round_in_circles_is_searched_again(
     model = engine.build(replace(config, encoder=stack, decoder=stack), tokenizer_path)
     embedding, text = torch.randn(1, 32), " ".join(["the mountains"] * 6)
     optimiser = torch.optim.Adam(model.decoder.parameters(), 3e-3)
-    for _ in range(80):
+    for _ in range(120):
         optimiser.zero_grad()
         loss, _ = model.loss(embedding, [text], ["eng_Latn"])
         loss.backward()
