@@ -7,7 +7,7 @@ SIF := slt.sif
 # BASE_IMAGE=… takes another base than the pinned one; DOCKER_CLI=… another docker.
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo check test lint bench lock docs clean build build-cpu build-test smoke smoke-cpu sif smoke-sif slurm-test
+.PHONY: help env demo check test lint bench lock dist docs clean build build-cpu build-test smoke smoke-cpu sif smoke-sif slurm-test
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,7 @@ lint: env ## check style, types and the formatting
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/hadolint Dockerfile
 	@$(VENV)/bin/shellcheck .ci/run docker/*.sh tests/launch/golden/*.sh
+	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 build: ## make the Docker image slt
 	@docker/build.sh slt $(IMAGE)
@@ -71,6 +72,9 @@ lock: env ## solve the environment anew after a change of pyproject.toml; UPGRAD
 	@for python in 3.11 3.12; do $(VENV)/bin/uv pip compile environment.lock --quiet --no-deps --only-binary :all: \
 		--python-version $$python --python-platform x86_64-manylinux_2_28 --output-file /dev/null || exit; done
 	@docker/make-env.sh $(VENV)
+
+dist: env ## make dist/: sdist, wheel, and what it takes to install them with the versions of the lock
+	@docker/dist.sh $(VENV)
 
 docs: env ## renew the parts of docs/ that are made from code
 	@$(VENV)/bin/python docs/house.py

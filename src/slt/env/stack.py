@@ -163,7 +163,11 @@ def check_library(name: str, package: str, probe: Outcome) -> CheckResult:
     found = "not found" if name in probe.facts else probe.error
     found += f", though {package} {version} is installed" if version else f", and {package} is missing"
     return CheckResult(
-        name=name, status="fail", found=found, expected=expected, fix=f"{REINSTALL} and links its libraries"
+        name=name,
+        status="fail",
+        found=found,
+        expected=expected,
+        fix=f"{REINSTALL} and links its libraries; without the repository: docs/install.md",
     )
 
 
