@@ -83,8 +83,8 @@ def test_frames_without_people_with_several_and_without_a_file(tmp_path):
     assert [bool(np.isfinite(frame).any()) for frame in found.points] == [True, False, False, True, True]
     assert (found.points[3, 0] == (400, 300, 0.5)).all()
     assert found.warnings == (
-        "1 frames show several people; the first of each is taken",
-        "1 frames have no file; nothing is seen in them",
+        "several people in some frames: the first of each frame is taken",
+        "some frames have no file: nothing is seen in them",
     )
     assert measure_keypoints(folder) == (5, None)
 
@@ -256,7 +256,7 @@ def test_uni_sign_pickles_in_their_variants(tmp_path):
         (tmp_path / f"{number}.pkl").write_bytes(pickle.dumps(content))
         found.append(read_keypoint_file(tmp_path / f"{number}.pkl"))
     assert found[0].points[0, 0, 0] == np.float32(0.2)
-    assert found[0].warnings == ("1 frames show several people; the first of each is taken",)
+    assert found[0].warnings == ("several people in some frames: the first of each frame is taken",)
     assert [bool(np.isfinite(frame).all()) for frame in found[1].points] == [False, True]
     np.testing.assert_array_equal(found[2].points, found[3].points)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from slt.core.errors import UserError
 from slt.core.safe_pickle import load_pickle
+from slt.video.openpose import SEVERAL_PEOPLE
 from slt.video.skeletons import COCO_WHOLEBODY_133, MEDIAPIPE_75, MEDIAPIPE_543, N_FACE_MESH, Skeleton
 
 FARTHEST = 0.2
@@ -147,16 +148,16 @@ def read_uni_sign(path: Path) -> tuple[NDArray[np.float32], list[str]]:
         raise UserError(f"{path} holds no frames, or as many of one kind as not of the other; expected {wanted}")
     n_joints = len(COCO_WHOLEBODY_133.joints)
     points = np.full((len(places), n_joints, 3), np.nan, np.float32)
-    crowded = 0
+    is_crowded = False
     for frame, (place, score) in enumerate(zip(places, scores, strict=True)):
         xy, confidence = _people(place, (n_joints, 2)), _people(score, (n_joints,))
         if xy is None or confidence is None or len(xy) != len(confidence):
             raise UserError(f"{path}: frame {frame} has keypoints of another shape, expected {wanted}")
-        crowded += len(xy) > 1
+        is_crowded |= len(xy) > 1
         if len(xy):
             points[frame, :, :2], points[frame, :, 2] = xy[0], confidence[0]
     points[~np.isfinite(points).all(axis=2)] = np.nan
-    return points, [f"{crowded} frames show several people; the first of each is taken"] if crowded else []
+    return points, [SEVERAL_PEOPLE] if is_crowded else []
 
 
 def _people(value: Any, shape: tuple[int, ...]) -> NDArray[np.float32] | None:

@@ -21,6 +21,8 @@ LARGEST_FILE = 4 << 20
 MOST_GAPS = 1000
 """Frames that may lack a file: beyond that, numbers are not those of frames."""
 
+SEVERAL_PEOPLE = "several people in some frames: the first of each frame is taken"
+
 _NUMBER = re.compile(r"(?:^|\D)(\d{1,18})_keypoints\.json")
 _PARTS = {"pose_keypoints_2d": 25, "face_keypoints_2d": 70, "hand_left_keypoints_2d": 21, "hand_right_keypoints_2d": 21}
 """OpenPose's names of the parts → joints, in the order of ``OPENPOSE_137``."""
@@ -68,17 +70,17 @@ def read_openpose(folder: Path) -> tuple[NDArray[np.float32], list[str]]:
     if not files:
         raise UserError(f"{folder} holds no files <name>_<frame>{SUFFIX}", fix="give the folder of one clip")
     points = np.full((max(files) + 1, len(OPENPOSE_137.joints), 3), np.nan, np.float32)
-    crowded = 0
+    is_crowded = False
     for frame, path in files.items():
         people = _people(path)
-        crowded += len(people) > 1
+        is_crowded |= len(people) > 1
         if people:
             points[frame] = _joints(people[0], path)
     warnings = []
-    if crowded:
-        warnings.append(f"{crowded} frames show several people; the first of each is taken")
-    if missing := len(points) - len(files):
-        warnings.append(f"{missing} frames have no file; nothing is seen in them")
+    if is_crowded:
+        warnings.append(SEVERAL_PEOPLE)
+    if len(files) < len(points):
+        warnings.append("some frames have no file: nothing is seen in them")
     return points, warnings
 
 

@@ -24,6 +24,8 @@ from slt.video.skeletons import SKELETONS, Skeleton, convert
 
 KEYPOINTS = "keypoints"
 TARGET_FPS = 25.0
+TRIED = 20
+"""Files that are tried for the header; where none of them can be read, the others will not be either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +50,13 @@ class KeypointFolder:
 
     Attributes:
         folder: where they lie.
-        header: whose joints they are and in which unit, by the first of them; an error in others.
+        header: whose joints they are and in which unit, by the first of them that can be read; the others must agree.
         paths: the file or folder of each clip, by id.
         warnings: message → number of clips it is about, as they are read.
 
     Raises:
-        UserError: there is no such layout or skeleton, no file of that layout, or an id has two files; the first
-            cannot be read.
+        UserError: there is no such layout or skeleton, no file of that layout, or an id has two files; none
+            of the first can be read.
     """
 
     def __init__(self, folder: Path, reading: Reading) -> None:
@@ -63,7 +65,7 @@ class KeypointFolder:
         self._target = skeleton_named(reading.to) if reading.to else None
         self.warnings: dict[str, int] = {}
         self.paths = _find(folder, layout_named(reading.layout))
-        first, geometry = self._read(next(iter(self.paths.values())))
+        first, geometry = self._first()
         self._skeleton = first.skeleton
         self.header = StoreHeader(
             feature_dim=first.skeleton.width, dtype="float32", extractor=KEYPOINTS, geometry=geometry
@@ -106,6 +108,20 @@ class KeypointFolder:
     def length(self, id: str) -> int:
         """Return how many frames a clip has; reads its file."""
         return len(self[id])
+
+    def _first(self) -> tuple[KeypointFile, dict[str, Any]]:
+        """Read the first file that can be read; what is wrong with others is told when their turn comes.
+
+        Raises:
+            UserError: none of the first ``TRIED`` can be.
+        """
+        complaints: list[UserError] = []
+        for path in list(self.paths.values())[:TRIED]:
+            try:
+                return self._read(path)
+            except UserError as error:
+                complaints.append(error)
+        raise complaints[0]
 
     def _read(self, path: Path) -> tuple[KeypointFile, dict[str, Any]]:
         """Return a clip's keypoints as wanted, and what a header says of them."""
