@@ -144,13 +144,13 @@ def test_a_store_is_converted(tmp_path):
     ("header", "said"),
     [
         ({"extractor": "siglip"}, "are siglip of the skeleton None, expected keypoints"),
-        ({"extractor": None}, "are of an unknown kind"),
+        ({"extractor": None}, "are an unknown kind of the skeleton None"),
         (
             {"extractor": "keypoints", "geometry": {"skeleton": "openpose-137"}},
             "skeleton openpose-137, expected",
         ),
         ({"extractor": "keypoints", "geometry": {"skeleton": "mediapipe-75", "unit": "pixels"}}, "in pixels"),
-        ({"extractor": "keypoints", "geometry": {"skeleton": "mediapipe-75"}}, "in pixels"),
+        ({"extractor": "wholebody"}, "are wholebody of the skeleton coco-wholebody-133, expected keypoints"),
     ],
 )
 def test_what_cannot_be_converted(tmp_path, header, said):
@@ -158,3 +158,18 @@ def test_what_cannot_be_converted(tmp_path, header, said):
         writer.add("a", np.zeros((2, 225), np.float32))
     with pytest.raises(UserError, match=said):
         ConvertedKeypoints(FeatureStore.open(tmp_path / "s"), "openpose-137")
+
+
+def test_whole_body_points_are_those_of_the_extractor_of_that_name(tmp_path):
+    WRITERS["uni-sign"](tmp_path / "in", "a", figure(4))
+    folder = KeypointFolder(tmp_path / "in", Reading(layout="uni-sign"))
+    assert (folder.header.extractor, folder.header.feature_dim) == ("wholebody", 399)
+    import_all(folder, tmp_path / "s", nothing)
+    back = ConvertedKeypoints(FeatureStore.open(tmp_path / "s"), "mediapipe-75")
+    assert (back.header.extractor, back.header.geometry["detector"]) == ("keypoints", "coco-wholebody")
+    np.testing.assert_allclose(back["a"], expected("uni-sign", figure(4)).reshape(4, 225), atol=1e-6)
+    made = StoreHeader(feature_dim=399, dtype="float32", extractor="wholebody", geometry={"model": "rtmw-l-m-256x192"})
+    with FeatureWriter(tmp_path / "extracted", made) as writer:
+        writer.add("a", folder["a"])
+    again = ConvertedKeypoints(FeatureStore.open(tmp_path / "extracted"), "mediapipe-75")
+    np.testing.assert_array_equal(again["a"], back["a"])

@@ -20,9 +20,11 @@ from slt.data.manifest import complaint_about_id
 from slt.video.keypoint_files import KeypointFile, KeypointLayout, layout_named, read_keypoint_file
 from slt.video.openpose import SUFFIX
 from slt.video.rate import KEPT, nearest_rows
-from slt.video.skeletons import SKELETONS, Skeleton, convert
+from slt.video.skeletons import COCO_WHOLEBODY_133, MEDIAPIPE_75, SKELETONS, Skeleton, convert
 
-KEYPOINTS = "keypoints"
+KEYPOINTS, WHOLEBODY = "keypoints", "wholebody"
+_EXTRACTORS = {KEYPOINTS: MEDIAPIPE_75.name, WHOLEBODY: COCO_WHOLEBODY_133.name}
+"""The extractor that makes features of such joints → the skeleton it makes."""
 TARGET_FPS = 25.0
 TRIED = 20
 """Files that are tried for the header; where none of them can be read, the others will not be either."""
@@ -68,7 +70,10 @@ class KeypointFolder:
         first, geometry = self._first()
         self._skeleton = first.skeleton
         self.header = StoreHeader(
-            feature_dim=first.skeleton.width, dtype="float32", extractor=KEYPOINTS, geometry=geometry
+            feature_dim=first.skeleton.width,
+            dtype="float32",
+            extractor=_extractor_of(first.skeleton),
+            geometry=geometry,
         )
 
     @property
@@ -148,14 +153,15 @@ class ConvertedKeypoints:
 
     def __init__(self, features: Features, to: str) -> None:
         geometry, self._target = features.header.geometry, skeleton_named(to)
-        own = SKELETONS.get(geometry.get("skeleton", ""))
-        if features.header.extractor != KEYPOINTS or own is None or own.width != features.header.feature_dim:
+        made_by = features.header.extractor or "an unknown kind"
+        name = geometry.get("skeleton", _EXTRACTORS.get(made_by))
+        own = SKELETONS.get(name) if made_by in _EXTRACTORS else None
+        if own is None or own.width != features.header.feature_dim:
             raise UserError(
-                f"the features are {features.header.extractor or 'of an unknown kind'} of the skeleton "
-                f"{geometry.get('skeleton')}, expected keypoints of one of {', '.join(SKELETONS)}",
+                f"the features are {made_by} of the skeleton {name}, expected keypoints of {' or '.join(SKELETONS)}",
                 fix="import the keypoint files with --layout",
             )
-        if geometry.get("unit") != "normalised":
+        if geometry.get("unit", "normalised") != "normalised":
             raise UserError(
                 "the keypoints are in pixels, expected shares of the picture",
                 fix="import the files again with --size 1280x720",
@@ -164,7 +170,8 @@ class ConvertedKeypoints:
         self.header = dataclasses.replace(
             features.header,
             feature_dim=self._target.width,
-            geometry={"detector": own.detector, **geometry, "skeleton": self._target.name},
+            extractor=_extractor_of(self._target),
+            geometry={"detector": own.detector, "unit": "normalised", **geometry, "skeleton": self._target.name},
         )
 
     @property
@@ -206,6 +213,11 @@ def skeleton_named(name: str) -> Skeleton:
     if name not in SKELETONS:
         raise UserError(f"unknown skeleton {name!r}; known: {', '.join(SKELETONS)}", fix=did_you_mean(name, SKELETONS))
     return SKELETONS[name]
+
+
+def _extractor_of(skeleton: Skeleton) -> str:
+    """Return the extractor whose features such joints are, for the encoders that read them."""
+    return WHOLEBODY if skeleton == COCO_WHOLEBODY_133 else KEYPOINTS
 
 
 def _find(folder: Path, layout: KeypointLayout) -> dict[str, Path]:
