@@ -23,6 +23,7 @@ OWN, UNKNOWN = "own (all of it began at random)", "unknown (began with x.pth)"
         (["house rules of a lab"], None, "house rules of a lab", "other"),
         ([OWN], "mit", "MIT", "mit"),
         ([UNKNOWN], "my own", "my own", "other"),
+        (["unknown: see where the weights were published"], "mit", "MIT", "mit"),
     ],
 )
 def test_a_licence_follows_from_the_parts(parts, chosen, name, hub_id):

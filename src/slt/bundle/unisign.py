@@ -30,7 +30,7 @@ from slt.models.fitting import build_empty, fit
 from slt.models.stgcn import Stgcn
 from slt.text.hf.config import HfTextConfig
 from slt.text.hf.folder import published_pieces, published_shape
-from slt.text.hf.kinds import KINDS
+from slt.text.hf.kinds import KINDS, new_model
 from slt.text.languages import check_languages
 from slt.video.detect import RTMW
 
@@ -48,8 +48,7 @@ class UniSign(Stgcn):
 
     def __init__(self, mt5: HfTextConfig) -> None:
         super().__init__(StgcnConfig())
-        kind = KINDS[mt5.kind]
-        self.mt5_model = kind.model(kind.settings(**mt5.model))
+        self.mt5_model = new_model(mt5.kind, **mt5.model)
         self.pose_proj = nn.Linear(mt5.feature_dim, self.mt5_model.config.d_model)
 
 

@@ -22,7 +22,7 @@ HUB_LICENCES: Mapping[str, str] = MappingProxyType({name.lower(): name for name 
 """The hub's identifier → the SPDX name."""
 
 OTHER = "other"
-OWN, UNKNOWN = "own (", "unknown ("
+OWN, UNKNOWN = "own (", "unknown"
 """What the licence of a part begins with that began at random, or of which nobody noted it."""
 
 _NO_DERIVATIVES = re.compile(r"\bCC-BY(-NC)?-ND\b", re.IGNORECASE)

@@ -90,3 +90,13 @@ def test_what_a_folder_lacks_is_told(published, tmp_path):
         match=r"lacks config\.json, model\.safetensors or pytorch_model\.bin, spiece\.model or tokenizer\.json$",
     ):
         files_of(folder, "t5")
+
+
+def test_a_configuration_with_a_program_is_not_run(published, monkeypatch):
+    text, folder = published("t5")
+    (folder / "code.py").write_text("raise SystemExit('this was run')")
+    evil = {"model_type": "evil", "auto_map": {"AutoConfig": "code.Config"}}
+    (folder / "config.json").write_text(json.dumps(evil))
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("nobody is asked whether to run it"))
+    with pytest.raises(UserError, match=r"config\.json is not a valid t5 configuration"):
+        load_published(folder, replace(text.config, model={}))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from transformers.models.auto.configuration_auto import AutoConfig
 
 from slt.core.errors import UserError
 from slt.core.registry import T5_FAMILY
@@ -44,10 +45,7 @@ def load_published(folder: Path, config: HfTextConfig) -> HfText:
     try:
         text = build_empty(lambda: HfText(replace(config, model=shape), proto))
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # not checked by transformers
-        raise UserError(
-            f"{folder / CONFIG_NAME} is not a valid {config.kind} configuration: {error!r}",
-            fix="give the configuration published with the weights",
-        ) from error
+        raise _not_a_configuration(folder / CONFIG_NAME, config.kind, error) from error
     own = {
         name: value.clone() for name, value in read_weights(weights).items()
     }  # copied from the memory map, for training
@@ -120,19 +118,26 @@ def _find(folder: Path, kind: str, *wanted: tuple[str, ...]) -> tuple[Path, ...]
 
 
 def published_shape(folder: Path, kind: str) -> dict[str, Any]:
-    """Return the model arguments in the ``config.json`` of a folder.
+    """Return the model arguments in the ``config.json`` of a folder, every one of them.
 
     Raises:
         UserError: it cannot be read, or describes another kind of model.
     """
     path = folder / CONFIG_NAME
     try:
-        content = json.loads(path.read_text("utf-8"))
-        found = content.get("model_type") if isinstance(content, dict) else None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not JSON: {error}") from error
-    if found != (expected := KINDS[kind].model_type):
-        raise UserError(f"{path.parent} holds a model of type {found!r}, expected {expected}")
-    settings = KINDS[kind].settings
-    known = {*inspect.signature(settings.__init__).parameters, "tie_word_embeddings"} - {"self", "kwargs"}
-    return {name: value for name, value in content.items() if name in known}
+        settings = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except OSError as error:
+        raise UserError(f"{path} {'is not JSON' if path.is_file() else 'is not there'}") from error
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise _not_a_configuration(path, kind, error) from error
+    if settings.model_type != (expected := KINDS[kind].model_type):
+        raise UserError(f"{path.parent} holds a model of type {settings.model_type!r}, expected {expected}")
+    known = {*inspect.signature(type(settings).__init__).parameters, "tie_word_embeddings"} - {"self", "kwargs"}
+    return {name: getattr(settings, name) for name in sorted(known) if hasattr(settings, name)}
+
+
+def _not_a_configuration(path: Path, kind: str, error: Exception) -> UserError:
+    return UserError(
+        f"{path} is not a valid {kind} configuration: {type(error).__name__}, {error}",
+        fix="give the configuration published with the weights",
+    )

@@ -6,14 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from transformers.models.m2m_100.configuration_m2m_100 import M2M100Config
-from transformers.models.m2m_100.modeling_m2m_100 import M2M100ForConditionalGeneration
-from transformers.models.mbart.configuration_mbart import MBartConfig
-from transformers.models.mbart.modeling_mbart import MBartForConditionalGeneration
-from transformers.models.mt5.configuration_mt5 import MT5Config
-from transformers.models.mt5.modeling_mt5 import MT5ForConditionalGeneration
-from transformers.models.t5.configuration_t5 import T5Config
-from transformers.models.t5.modeling_t5 import T5ForConditionalGeneration
+from transformers.models.auto.configuration_auto import AutoConfig
+from transformers.models.auto.modeling_auto import AutoModelForSeq2SeqLM
 
 from slt.text.hf.tokens import ByT5Tokens, MBartTokens, NllbTokens, T5Tokens
 
@@ -23,9 +17,7 @@ class HfKind:
     """One kind of text decoder.
 
     Attributes:
-        model_type: what transformers' ``config.json`` calls it.
-        settings: transformers' class of its configuration.
-        model: transformers' class of the model.
+        model_type: what transformers calls it, in ``config.json`` too.
         tokens: class of its tokenizer, a ``slt.text.hf.tokens.Tokens``.
         tokenizer: file of its sentencepiece model as published; None: it has none.
         dropout: what its configuration calls dropout.
@@ -33,8 +25,6 @@ class HfKind:
     """
 
     model_type: str
-    settings: type[Any]
-    model: type[Any]
     tokens: type[Any]
     tokenizer: str | None
     dropout: str = "dropout"
@@ -46,24 +36,18 @@ _BPE = "sentencepiece.bpe.model"
 KINDS: Mapping[str, HfKind] = {
     "t5": HfKind(
         model_type="t5",
-        settings=T5Config,
-        model=T5ForConditionalGeneration,
         tokens=T5Tokens,
         tokenizer="spiece.model",
         dropout="dropout_rate",
     ),
     "mt5": HfKind(
         model_type="mt5",
-        settings=MT5Config,
-        model=MT5ForConditionalGeneration,
         tokens=T5Tokens,
         tokenizer="spiece.model",
         dropout="dropout_rate",
     ),
     "byt5": HfKind(
         model_type="t5",
-        settings=T5Config,
-        model=T5ForConditionalGeneration,
         tokens=ByT5Tokens,
         tokenizer=None,
         dropout="dropout_rate",
@@ -71,19 +55,25 @@ KINDS: Mapping[str, HfKind] = {
     ),
     "mbart": HfKind(
         model_type="mbart",
-        settings=MBartConfig,
-        model=MBartForConditionalGeneration,
         tokens=MBartTokens,
         tokenizer=_BPE,
         defaults={"scale_embedding": True},
     ),
     "nllb": HfKind(
         model_type="m2m_100",
-        settings=M2M100Config,
-        model=M2M100ForConditionalGeneration,
         tokens=NllbTokens,
         tokenizer=_BPE,
         # A layer that is dropped has no gradient, which keeps several processes from training together.
         defaults={"encoder_layerdrop": 0.0, "decoder_layerdrop": 0.0, "attention_dropout": 0.0},
     ),
 }
+
+
+def new_model(kind: str, **settings: Any) -> Any:
+    """Return transformers' model of a kind, randomly initialised, on torch's default device.
+
+    Args:
+        kind: a key of ``KINDS``.
+        settings: of its configuration; absent ones are transformers' defaults.
+    """
+    return AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(KINDS[kind].model_type, **settings))

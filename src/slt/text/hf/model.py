@@ -13,7 +13,7 @@ from transformers.models.m2m_100.modeling_m2m_100 import M2M100SinusoidalPositio
 
 from slt.core.registry import T5_FAMILY
 from slt.text.hf.config import HfTextConfig
-from slt.text.hf.kinds import KINDS
+from slt.text.hf.kinds import KINDS, new_model
 from slt.text.hf.tokens import Tokens
 
 IGNORED = -100
@@ -56,8 +56,7 @@ def make_bridge(config: HfTextConfig, d_model: int) -> nn.Module:
 
 def make_model(config: HfTextConfig) -> Any:
     """Build the transformers model, randomly initialised, on torch's default device."""
-    kind = KINDS[config.kind]
-    model: Any = kind.model(kind.settings(**{**config.model, kind.dropout: config.dropout}))
+    model = new_model(config.kind, **{**config.model, KINDS[config.kind].dropout: config.dropout})
     if config.kind not in T5_FAMILY and not config.text_encoder:
         model.model.encoder = None
     parts: list[Any] = list(model.modules())

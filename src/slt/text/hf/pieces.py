@@ -1,4 +1,8 @@
-"""Rebuild the sentencepiece model of a ``tokenizer.json``, for folders without one."""
+"""Rebuild the sentencepiece model of a ``tokenizer.json``, for folders without one.
+
+The file is not used as it is: read by transformers, it takes ``</s>`` in a sentence for the end token, and a damaged
+one stops the process.
+"""
 
 from __future__ import annotations
 
