@@ -76,6 +76,12 @@ def fetch(
     with_text_encoder: Annotated[
         bool, typer.Option("--with-text-encoder", help="Also what turns text into embeddings; training needs it.")
     ] = False,
+    page: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OWNER/NAME", help="List the files and the licence of a model page of the hub; fetch those named."
+        ),
+    ] = None,
 ) -> None:
     """Fetch the published files of a model, or a model on the Hugging Face hub, after showing sizes and licences.
 
@@ -86,6 +92,8 @@ def fetch(
     Example: slt models fetch sonar-asl
 
     Example: slt models fetch hf:OWNER/NAME --to a-folder
+
+    Example: slt models fetch --page ZechengLi19/Uni-Sign
     """
     from slt.assets.hub_fetch import fetch_hub_model
     from slt.assets.hub_names import HubName, parse_hub_name
@@ -93,6 +101,14 @@ def fetch(
     from slt.assets.published import PUBLISHED
     from slt.core import log
     from slt.core.errors import UserError
+
+    if page is not None:
+        if mirror is not None or with_text_encoder:
+            raise UserError(
+                "--page takes neither --mirror nor --with-text-encoder", fix="let HF_ENDPOINT name a mirror"
+            )
+        _fetch_from_page(page, names or [], to)
+        return
 
     def from_hub(hub: HubName) -> str:
         if mirror is not None or with_text_encoder:
@@ -113,6 +129,23 @@ def fetch(
         return f"{name}\t{folder}"
 
     _print_each(names or list(PUBLISHED), line)
+
+
+def _fetch_from_page(page: str, names: Sequence[str], to: Path | None) -> None:
+    """List what a page offers, or fetch files of it."""
+    from slt.assets.hub_page import fetch_from_page, page_name, read_page
+    from slt.core import log
+
+    offer = read_page(page_name(page))
+    if not names:
+        for file in offer.files.values():
+            log.result(f"{file.name}\t{log.size(file.size)}")
+        log.say(f"{offer.name} at commit {offer.commit[:12]}, licence: {offer.licence}")
+        log.say(f"next: slt models fetch --page {offer.name.repo} FILE")
+        return
+    with log.bars() as bars:
+        for path in fetch_from_page(offer, names, to=to, progress=bars.update):
+            log.result(str(path))
 
 
 @app.command()

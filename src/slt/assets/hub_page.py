@@ -1,155 +1,174 @@
-"""What a hub's model page offers: files, sizes and licence; fetch files of it by name."""
+"""What a model page of the hub offers: files, sizes and licence; fetch single files of it."""
 
 from __future__ import annotations
 
-import json
-import re
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
-from urllib.parse import quote, urlsplit
 
-from slt.assets.fetch import fetch
-from slt.assets.published import HUB, PublishedFile, address, files_folder
-from slt.assets.web import TryAgainError, ask, opener
+from slt.assets.cards import sha256_of
+from slt.assets.download import check_space
+from slt.assets.hub_client import check_online, connect, endpoint, printable
+from slt.assets.hub_names import PREFIX, HubName, is_commit, parse_hub_name
+from slt.assets.hub_transfer import HubFile, bring, patiently
+from slt.assets.lock import folder_lock
+from slt.assets.lockfile import FetchedFile, add_record, check_file, read_records
+from slt.assets.models import Progress
+from slt.assets.published import files_folder
 from slt.core import log
 from slt.core.errors import SltError, UserError
-from slt.core.home import is_offline
+from slt.core.files import flush_to_disk
 from slt.core.registry import did_you_mean
 
-PAGE = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
-REVISION = re.compile(r"[0-9a-f]{7,64}")
-MOST_BYTES = 20_000_000
-"""Of the description of a page; the longest lists of files take a few MB."""
-
-TIMEOUT_S = 30.0
 UNKNOWN = "unknown: its page names none"
+PARTS = ".parts"
+"""Where files lie until they are whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubPage:
-    """A model page of the hub, at one revision.
+    """A model page of the hub, at one commit.
 
     Attributes:
-        name: OWNER/NAME.
-        revision: the commit that its files are of.
+        name: of the page.
+        commit: that its files are of.
         licence: as the page names it.
-        sizes: file → bytes; None: not told.
-        gated: files are given only to those who accepted its terms there.
+        files: its files by name; the sha256 is empty where the hub lists none.
     """
 
-    name: str
-    revision: str
+    name: HubName
+    commit: str
     licence: str
-    sizes: Mapping[str, int | None] = field(default_factory=dict)
-    gated: bool = False
+    files: Mapping[str, HubFile] = field(default_factory=dict)
 
 
-def is_page(name: str) -> bool:
-    """Return whether a name is of the form OWNER/NAME."""
-    return PAGE.fullmatch(name) is not None
-
-
-def page_folder(name: str) -> Path:
-    """Return where files of a page lie, ``SLT_HOME/files/OWNER--NAME``; the folder need not exist."""
-    return files_folder(name.replace("/", "--"))
-
-
-def read_page(name: str, *, mirror: str | None = None) -> HubPage:
-    """Ask the hub what a model page offers.
-
-    Args:
-        name: OWNER/NAME.
-        mirror: an address that answers as the hub does; ``SLT_MIRROR`` when None.
+def page_name(text: str) -> HubName:
+    """Return the page that ``OWNER/NAME[@REVISION]`` names, with or without ``hf:``.
 
     Raises:
-        UserError: a name of another form, no network allowed, or a mirror or proxy that is wrong.
-        SltError: the hub does not answer, has no such page, or describes it otherwise than expected.
+        UserError: it names none.
     """
-    if not is_page(name):
-        raise UserError(f"found the page {name!r}, expected OWNER/NAME, as in ZechengLi19/Uni-Sign")
-    if is_offline():
-        raise UserError(f"SLT_OFFLINE is set; {name} is described on the hub alone", fix="unset SLT_OFFLINE")
-    url = address(_file(f"{HUB}/api/models/{name}", "description", None), mirror) + "?blobs=true"
-    try:
-        with ask(opener(), url, {"Accept": "application/json"}, TIMEOUT_S) as answer:
-            content = answer.read(MOST_BYTES + 1)
-    except (TryAgainError, OSError) as error:
-        raise SltError(f"{url}: {error}", fix="run the same command again") from error
-    try:
-        return _page(name, json.loads(content))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise SltError(f"{url} does not describe a model page: {error!r}", fix="look at the page itself") from error
+    name = parse_hub_name(text if text.startswith(PREFIX) else f"{PREFIX}{text}")
+    assert name is not None  # it begins with the prefix
+    return name
+
+
+def page_folder(name: HubName) -> Path:
+    """Return where files of a page lie, ``SLT_HOME/files/OWNER--NAME``; the folder need not exist."""
+    return files_folder(name.repo.replace("/", "--"))
+
+
+def read_page(name: HubName) -> HubPage:
+    """Ask the hub what a model page offers.
+
+    Raises:
+        UserError: there is no such page, it is not this user's to read, or no network is allowed.
+        SltError: the hub does not answer, or gives names that cannot be those of files.
+    """
+    check_online(name)
+    api = connect()
+    info = patiently(name, lambda: api.model_info(name.repo, revision=name.revision, files_metadata=True, timeout=30.0))
+    if not is_commit(commit := str(info.sha)):
+        raise SltError(f"{endpoint()} gives {name} a commit that is none: {printable(commit):.60}")
+    card = info.card_data.to_dict() if info.card_data else {}
+    named = card.get("license_name") or card.get("license")
+    licence = ", ".join(str(one) for one in (named, card.get("license_link")) if one) if named else UNKNOWN
+    files = {
+        one.rfilename: HubFile(name=one.rfilename, size=one.size or 0, sha256=one.lfs.sha256 if one.lfs else "")
+        for one in info.siblings or ()
+    }
+    if odd := [file for file in files if not _is_plain(file)]:
+        raise SltError(f"{name} lists a file that cannot be one: {printable(odd[0]):.80}")
+    return HubPage(name=name, commit=commit, licence=printable(licence)[:300], files=files)
 
 
 def fetch_from_page(
-    page: HubPage, names: Sequence[str], *, to: Path | None = None, mirror: str | None = None, progress: Any = None
+    page: HubPage, names: Sequence[str], *, to: Path | None = None, progress: Progress | None = None
 ) -> list[Path]:
-    """Fetch files of a page, at its revision, after showing its licence; see ``slt.assets.fetch``.
+    """Fetch files of a page, after showing its licence; what is here already is verified instead.
 
     Args:
         page: of ``read_page``.
-        names: files, as the page names them; a file in a folder of the page keeps its own name only.
+        names: files, as the page names them; here each lies under its own name, without the page's folders.
         to: the folder; ``page_folder`` when None.
-        mirror: as for ``read_page``.
-        progress: called with a file's name, its bytes that are here, and its size if known.
+        progress: called with each file.
 
     Returns:
         the files.
 
     Raises:
-        UserError: the page has no such file, gives it only to those who accepted its terms, or as for ``fetch``.
-        SltError: as for ``fetch``.
+        UserError: the page has no such file, one that is here has changed, or this user may not read or write it.
+        SltError: the hub gives another file than it lists, or the disk is full.
     """
-    if unknown := [name for name in names if name not in page.sizes]:
+    if unknown := [name for name in names if name not in page.files]:
         raise UserError(
-            f"the page {page.name} has no {', '.join(unknown)}",
-            fix=did_you_mean(unknown[0], page.sizes) or f"slt models fetch --page {page.name} lists what it has",
+            f"{page.name} has no {', '.join(map(printable, unknown))}",
+            fix=did_you_mean(unknown[0], page.files) or f"slt models fetch --page {page.name.repo} lists its files",
         )
-    if page.gated:
-        raise UserError(
-            f"the page {page.name} gives its files only to those who accepted its terms",
-            fix=f"accept them there, download {', '.join(names)} yourself, and give the path",
-        )
-    base = f"{HUB}/{page.name}/resolve/{page.revision}"
-    files = [_file(f"{base}/{quote(name)}", PurePosixPath(name).name, page.sizes[name]) for name in names]
-    folder = to or page_folder(page.name)
-    log.say(f"{page.name}, revision {page.revision[:12]}, licence: {page.licence}")
-    for file in files:
-        log.say(f"  {file.name}  {log.size(file.about_bytes)}")
-    log.say(f"  from {urlsplit(address(files[0], mirror)).netloc} to {folder}")
+    folder, wanted = to or page_folder(page.name), [page.files[name] for name in names]
+    log.say(f"{page.name} at commit {page.commit[:12]}, licence: {page.licence}")
+    for file in wanted:
+        log.say(f"  {file.name:45} {log.size(file.size):>8}")
+    log.say(f"  from {endpoint()}/{page.name.repo} to {folder}")
     log.say("  by fetching these files you accept the licence; it and their checksums are recorded beside them")
-    fetch(files, folder, licence=page.licence, mirror=mirror, progress=progress)
-    return [folder / file.name for file in files]
+    with folder_lock(folder):
+        absent = [file for file in wanted if not _is_here(folder, file)]
+        check_space(folder, sum(file.size for file in absent))
+        for file in absent:
+            _fetch_one(page, file, folder, progress)
+    return [folder / PurePosixPath(file.name).name for file in wanted]
 
 
-def _file(url: str, name: str, size: int | None) -> PublishedFile:
-    return PublishedFile(name=name, url=url, about_bytes=size or 0, summary=name)
+def _is_here(folder: Path, file: HubFile) -> bool:
+    """Return whether a file was fetched before, as the page has it now.
+
+    Raises:
+        UserError: it changed since, or the page has another one now.
+    """
+    own = PurePosixPath(file.name).name
+    record = read_records(folder).get(own)
+    if record is None or not (folder / own).is_file():
+        return False
+    check_file(folder / own, record)
+    if file.sha256 and file.sha256 != record.sha256:
+        raise UserError(
+            f"{folder / own} was fetched at {record.fetched_at}; its page has another file now",
+            fix="fetch that to another folder with --to, or remove this one first",
+        )
+    return True
 
 
-def _page(name: str, content: Mapping[str, Any]) -> HubPage:
-    """Read the hub's description; every file name must stay inside a folder."""
-    sizes: dict[str, int | None] = {}
-    for one in content["siblings"]:
-        path, size = PurePosixPath(one["rfilename"]), one.get("size")
-        if path.is_absolute() or ".." in path.parts or not path.name.isprintable():
-            raise ValueError(f"the file name {one['rfilename']!r}")
-        sizes[str(path)] = size if isinstance(size, int) and size >= 0 else None
-    if not REVISION.fullmatch(revision := content["sha"]):
-        raise ValueError(f"the revision {revision!r}")
-    return HubPage(
-        name=name,
-        revision=revision,
-        licence=_licence(content),
-        sizes=sizes,
-        gated=bool(content.get("gated")),
+def _fetch_one(page: HubPage, file: HubFile, folder: Path, progress: Progress | None) -> None:
+    """Bring a file, compare it with what the hub lists, record it, and give it its name."""
+    own, parts = PurePosixPath(file.name).name, folder / PARTS
+    bring(connect(), page.name, page.commit, file, parts, progress)
+    path = parts / file.name
+    size, digest = path.stat().st_size, sha256_of(path)
+    if (file.sha256 and digest != file.sha256) or (file.size and size != file.size):
+        path.unlink()
+        raise SltError(
+            f"{file.name} of {page.name} has {size} bytes and the sha256 {digest}; the hub lists {file.size} and "
+            f"{file.sha256 or 'none'}: refused",
+            fix="fetch it again",
+        )
+    flush_to_disk(path)
+    add_record(
+        folder,
+        own,
+        FetchedFile(
+            url=f"{endpoint()}/{page.name.repo}/resolve/{page.commit}/{file.name}",
+            size=size,
+            sha256=digest,
+            fetched_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            licence=page.licence,
+        ),
     )
+    os.replace(path, folder / own)
+    flush_to_disk(folder)
 
 
-def _licence(content: Mapping[str, Any]) -> str:
-    card = content.get("cardData") or {}
-    named = [tag.partition(":")[2] for tag in content.get("tags", ()) if str(tag).startswith("license:")]
-    found = card.get("license_name") or card.get("license") or (named[0] if named else None)
-    words = " ".join(str(found).split())[:200] if found else UNKNOWN
-    return f"{words}, {link}" if found and (link := card.get("license_link")) and str(link).isprintable() else words
+def _is_plain(file: str) -> bool:
+    path = PurePosixPath(file)
+    return bool(path.name) and file.isprintable() and not path.is_absolute() and not {"..", ".cache"} & set(path.parts)

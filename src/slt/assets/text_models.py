@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slt.assets.hub_page import is_page, page_folder
 from slt.assets.published import PUBLISHED_TEXT, files_folder
 from slt.assets.store import fetched_file
 from slt.core.errors import UserError
@@ -25,8 +24,8 @@ def find_text_model(name_or_path: str, *, weights: bool = True) -> Path:
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         return path
-    if is_page(name_or_path) and (page := page_folder(name_or_path)).is_dir():
-        return page
+    if "/" in name_or_path and (page := files_folder(name_or_path.replace("/", "--"))).is_dir():
+        return page  # of ``slt.assets.hub_page``
     if name_or_path not in PUBLISHED_TEXT:
         raise UserError(
             f"no text model {name_or_path!r}: neither a folder, nor one of {', '.join(PUBLISHED_TEXT)}",
