@@ -78,8 +78,7 @@ def test_saved_and_loaded_it_is_the_same(encoder, tmp_path):
     assert loaded.gcn_modules["left"] is loaded.gcn_modules["right"]
 
 
-def test_other_points_are_refused():
-    with pytest.raises(
-        UserError, match=r"max_frames -1, expected 0 or more; feature_dim 225, expected 399 \(x, y, score"
-    ):
-        StgcnConfig(feature_dim=225, max_frames=-1)
+def test_impossible_shapes_are_refused():
+    said = r"max_frames -1, expected .*; feature_dim 225, expected 399 \(x, y, score.*; width 6, .*; output_dim -1"
+    with pytest.raises(UserError, match=said):
+        StgcnConfig(feature_dim=225, max_frames=-1, width=6, output_dim=-1)

@@ -25,7 +25,7 @@ SHAPES = {
     "mlp": {"hidden_dim": 8},
     "fusion": {**SMALL, "num_visual_layers": 1, "num_blocks": 1, "kernel_size": 3},
     "transformer": {**SMALL, "num_layers": 1},
-    "stgcn": {"max_frames": 4},
+    "stgcn": {"width": 8, "max_frames": 4},
 }
 TERMS = ("mse", "cosine", "contrastive", "cross_entropy", "auto_encoding")
 SETTINGS = {"sonar-space": dict.fromkeys(TERMS, 1.0), "cross-entropy": {"noise": 0.1}, "contrastive": {}}

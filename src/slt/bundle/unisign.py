@@ -83,7 +83,7 @@ def import_unisign(
     check_languages([lang], tuple(PROMPTS))
     config = HfTextConfig(
         kind="mt5",
-        feature_dim=StgcnConfig.d_model,
+        feature_dim=StgcnConfig().d_model,
         languages=(lang,),
         prefix=f"Translate sign language video to {PROMPTS[lang]}: ",
         bridge="linear",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import ClassVar
 
 from slt.core.errors import UserError
 from slt.video.keypoints import N_JOINTS
@@ -154,10 +153,11 @@ class TransformerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StgcnConfig:
-    """Shape of Uni-Sign's pose encoder, whose inner widths are fixed.
+    """Shape of Uni-Sign's pose encoder; the defaults are the published one's.
 
     Attributes:
         feature_dim: width of a frame's points; only ``WHOLEBODY_DIM`` is allowed.
+        width: of the states of one part, a multiple of 4; the encoder's states are four parts side by side.
         output_dim: width of a sentence embedding; 0: the mean of the states is the embedding.
         max_frames: of a longer clip so many evenly spaced frames are read; 0: all.
 
@@ -166,17 +166,22 @@ class StgcnConfig:
     """
 
     feature_dim: int = WHOLEBODY_DIM
+    width: int = 256
     output_dim: int = 0
     max_frames: int = 256
 
-    d_model: ClassVar[int] = 1024
-    """Width of the states: 256 of each of four parts."""
+    @property
+    def d_model(self) -> int:
+        """Width of the states."""
+        return 4 * self.width
 
     def __post_init__(self) -> None:
         mistakes = [f"max_frames {self.max_frames}, expected 0 or more"] if self.max_frames < 0 else []
         if self.feature_dim != WHOLEBODY_DIM:
             found = f"feature_dim {self.feature_dim}, expected {WHOLEBODY_DIM} (x, y, score of {N_POINTS} points)"
             mistakes.append(found)
+        if self.width < 4 or self.width % 4:
+            mistakes.append(f"width {self.width}, expected a multiple of 4")
         if self.output_dim < 0:
             mistakes.append(f"output_dim {self.output_dim}, expected 0 or more")
         _refuse("stgcn sign encoder", {}, 0.0, mistakes)

@@ -17,8 +17,6 @@ from slt.models.config import StgcnConfig
 from slt.models.sequence import masked_mean
 from slt.models.wholebody import PARTS, hop_partition, split
 
-SPATIAL_WIDTHS = (64, 128, 256)
-"""Widths of the graph blocks on single frames; the last is that of everything after them."""
 TEMPORAL_BLOCKS = 3
 KERNEL = 5
 """Frames that a temporal convolution sees."""
@@ -132,10 +130,9 @@ class Stgcn(nn.Module):
     def __init__(self, config: StgcnConfig) -> None:
         super().__init__()
         self.config = config
-        width, total = SPATIAL_WIDTHS[-1], config.d_model
-        # A linear layer to the first width; then the widths of three blocks, the first of which keeps it.
-        self.proj_linear = nn.ModuleDict({part: nn.Linear(3, SPATIAL_WIDTHS[0]) for part in PARTS if part != "right"})
-        self.gcn_modules = nn.ModuleDict({part: _spatial(part) for part in PARTS if part != "right"})
+        width, total = config.width, config.d_model
+        self.proj_linear = nn.ModuleDict({part: nn.Linear(3, width // 4) for part in PARTS if part != "right"})
+        self.gcn_modules = nn.ModuleDict({part: _spatial(part, width) for part in PARTS if part != "right"})
         self.fusion_gcn_modules = nn.ModuleDict({part: _temporal(part, width) for part in PARTS if part != "right"})
         for shared in (self.proj_linear, self.gcn_modules, self.fusion_gcn_modules):
             shared["right"] = shared["left"]
@@ -149,7 +146,7 @@ class Stgcn(nn.Module):
             batch: (B, N, 399) points; clips of more than ``max_frames`` frames are thinned out, evenly.
 
         Returns:
-            (B, output_dim) sentence embeddings and the (B, N, 1024) states.
+            (B, output_dim) sentence embeddings and the (B, N, d_model) states, d_model four times ``width``.
         """
         points, lengths = _thinned(batch, self.config.max_frames)
         mask = lengths_to_mask(lengths, points.shape[1])
@@ -159,19 +156,19 @@ class Stgcn(nn.Module):
         body = states["body"].detach()
         for name, point in BODY_POINT_OF.items():
             states[name] = states[name] + body[:, :, [point]]
-        fused = [self.fusion_gcn_modules[name](states[name], frames).mean(-1) for name in PARTS]  # (R, 256) each
+        fused = [self.fusion_gcn_modules[name](states[name], frames).mean(-1) for name in PARTS]  # (R, width) each
         sequence = frames.unpack(torch.cat(fused, dim=-1) + self.part_para)
         return EncoderOutput(sentence=self.projection(masked_mean(sequence, mask)), sequence=sequence, mask=mask)
 
     def _within_frames(self, name: str, packed: Tensor, frames: Frames) -> Tensor:
-        """(R, V, 3) → (R, 256, V)."""
-        embedded = self.proj_linear[name](packed.to(self.part_para.dtype)).transpose(1, 2)  # (R, 64, V)
+        """(R, V, 3) → (R, width, V)."""
+        embedded = self.proj_linear[name](packed.to(self.part_para.dtype)).transpose(1, 2)  # (R, width / 4, V)
         states: Tensor = self.gcn_modules[name](embedded, frames)
         return states
 
 
-def _spatial(part: str) -> Chain:
-    widths = (SPATIAL_WIDTHS[0], *SPATIAL_WIDTHS)
+def _spatial(part: str, width: int) -> Chain:
+    widths = (width // 4, width // 4, width // 2, width)
     blocks = [GraphBlock(before, after, hop_partition(part), over_time=False) for before, after in pairwise(widths)]
     return Chain({f"layer{number}_0": block for number, block in enumerate(blocks)})
 
