@@ -79,7 +79,7 @@ def test_with_a_token_everything_but_the_page_needs_it(serve, monkeypatch):
 def test_signing_in_sets_a_cookie_that_scripts_cannot_read(serve, monkeypatch):
     monkeypatch.setattr("slt.serve.guard.WRONG_TOKEN_S", 0.01)
     client = serve(**OPEN)
-    assert client.get("/api/v1/session").json() == {"needed": True, "ok": False}
+    assert client.get("/api/v1/session").json() == {"needed": True, "shown": False}
     assert client.post("/api/v1/session", json={"token": "wrong"}).status_code == 401
     answer = client.post("/api/v1/session", json={"token": TOKEN})
     assert {"HttpOnly", "SameSite=strict"} <= set(answer.headers["set-cookie"].split("; "))

@@ -25,9 +25,9 @@ health = APIRouter(tags=["operation"])
 
 @router.get("/session", response_model=schemas.Session, operation_id="getSession")
 async def get_session(request: Request, server: Here) -> dict[str, bool]:
-    """Return whether a token is needed, and whether this client has shown one; it is compared later."""
+    """Return whether a token is needed, and whether this client shows one; other requests compare it."""
     needed = server.settings.token is not None
-    return {"needed": needed, "ok": not needed or shown_token(dict(request.headers)) is not None}
+    return {"needed": needed, "shown": shown_token(dict(request.headers)) is not None}
 
 
 @router.post("/session", response_model=schemas.Session, operation_id="signIn")
@@ -40,7 +40,7 @@ async def sign_in(token: schemas.Token, request: Request, response: Response, se
         response.set_cookie(
             COOKIE, server.settings.token, max_age=COOKIE_S, httponly=True, samesite="strict", secure=secure
         )
-    return {"needed": server.settings.token is not None, "ok": True}
+    return {"needed": server.settings.token is not None, "shown": True}
 
 
 @router.delete("/session", status_code=204, operation_id="signOut")

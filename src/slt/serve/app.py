@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from slt.core import log
-from slt.core.errors import SltError, UserError
+from slt.core.errors import OUT_OF_SPACE, SltError, UserError
 from slt.serve import about, translations
 from slt.serve.guard import Guard
 from slt.serve.guard import Refusal as GuardRefusal
@@ -52,6 +52,7 @@ def create_app(settings: ServeSettings) -> Guard:
         docs_url=None,  # they would fetch their scripts from elsewhere
         redoc_url=None,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": ".", "description": "This server, under whatever prefix."}],
     )
     app.state.server = server
     app.include_router(translations.router)
@@ -115,10 +116,14 @@ def _add_error_handlers(app: FastAPI) -> None:
     async def machine(request: Request, error: SltError) -> Response:
         if isinstance(error, UserError):
             return _error(422, "bad_request", error.message, error.fix or "")
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in OUT_OF_SPACE:
+            return _error(507, "disk_full", "the server's disk is full", "delete older translations, then try again")
         log.fail(error)
         return _error(500, "server_failure", error.message, error.fix or "")
 
 
 def _error(status: int, code: str, message: str, fix: str, headers: dict[str, str] | None = None) -> Response:
+    # What a request held may be no valid text, and is shown in messages.
+    message, fix = (text.encode("utf-8", "backslashreplace").decode() for text in (message, fix))
     content = {"error": {"code": code, "message": message, "fix": fix}}
     return JSONResponse(content, status_code=status, headers=headers)

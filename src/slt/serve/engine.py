@@ -18,8 +18,6 @@ LONGEST_LINE = 64 * 1024 * 1024
 GRACE_S = 5.0
 """How long a worker may take to leave a cancelled video before it is ended."""
 
-WATCH_S = 1.0
-
 # Threads that spin while they wait for each other, on a machine that does other work too, take ten times as long.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -32,7 +30,7 @@ class Engine:
     """One worker process, started when it is first needed and again after it ended.
 
     Args:
-        settings: precision and memory.
+        settings: precision, and memory of models and decoders.
         device: where it computes.
 
     Attributes:
@@ -41,7 +39,6 @@ class Engine:
     """
 
     def __init__(self, settings: ServeSettings, device: str) -> None:
-        self._settings = settings
         self._config = {
             "device": device,
             "dtype": settings.dtype,
@@ -66,21 +63,17 @@ class Engine:
             WorkerEnded: the process died before that.
         """
         process = await self._running()
-        watch = asyncio.create_task(self._watch(process))
-        try:
-            await self._send(process, request)
-            if self._cancelled and self._cancelled == request.get("id"):  # while the process was started
-                await self.cancel(self._cancelled)
-            while line := await _line(process):
-                message = json.loads(line)
-                if message.get("id") != request.get("id"):
-                    continue  # the rest of an earlier request
-                self.loaded = message.get("loaded", self.loaded)
-                yield message
-                if message["kind"] in ("done", "failed", "cancelled"):
-                    return
-        finally:
-            watch.cancel()
+        await self._send(process, request)
+        if self._cancelled and self._cancelled == request.get("id"):  # while the process was started
+            await self.cancel(self._cancelled)
+        while line := await _line(process):
+            message = json.loads(line)
+            if message.get("id") != request.get("id"):
+                continue  # the rest of an earlier request
+            self.loaded = message.get("loaded", self.loaded)
+            yield message
+            if message["kind"] in ("done", "failed", "cancelled"):
+                return
         await self.end()
         raise WorkerEnded(self._explain(process.returncode))
 
@@ -119,17 +112,6 @@ class Engine:
         with suppress(ConnectionError):  # it has ended; reading from it says so
             process.stdin.write(f"{json.dumps(request)}\n".encode())
             await process.stdin.drain()
-
-    async def _watch(self, process: asyncio.subprocess.Process) -> None:
-        """End a process that takes more memory than it may."""
-        most = self._settings.worker_bytes
-        while most:
-            await asyncio.sleep(WATCH_S)
-            if resident_bytes(process.pid) > most:
-                self._why_ended = f"it needed more than {most / 1e9:.1f} GB of memory"
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                return
 
     def _explain(self, code: int | None) -> str:
         how = f"killed by signal {-code}" if code is not None and code < 0 else f"it left with code {code}"

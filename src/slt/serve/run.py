@@ -14,7 +14,7 @@ from slt.core import log
 from slt.core.errors import UserError
 from slt.serve.app import create_app
 from slt.serve.lock import only_server
-from slt.serve.settings import ServeSettings
+from slt.serve.settings import ServeSettings, is_loopback
 
 MOST_CONNECTIONS = 1000
 GOODBYE_S = 3
@@ -40,7 +40,9 @@ def run_server(settings: ServeSettings) -> None:
             timeout_graceful_shutdown=GOODBYE_S,
             backlog=BACKLOG,
         )
-        log.say("uploads stay on this machine; Ctrl-C ends the server")
+        log.say("videos and texts stay on this machine; Ctrl-C ends the server")
+        if not is_loopback(settings.host):
+            log.say("from other machines, put this one's name or address in place of localhost")
         log.result(f"{address}#token={quote(settings.token)}" if settings.token else address)
         asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
 
@@ -65,5 +67,5 @@ def _listen(settings: ServeSettings) -> socket.socket:
 def _address(settings: ServeSettings, port: int) -> str:
     host = settings.host.strip("[]")
     if host in ("0.0.0.0", "::"):
-        host = socket.gethostname()
+        host = "localhost"  # of a container too, whose own name nobody else knows
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"

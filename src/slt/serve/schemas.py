@@ -119,10 +119,10 @@ class Token(BaseModel):
 
 
 class Session(Answer):
-    """Whether a token is needed, and whether this client has shown the right one."""
+    """Whether a token is needed, and whether this client shows one."""
 
     needed: bool = Field(examples=[False])
-    ok: bool = Field(examples=[True])
+    shown: bool = Field(examples=[True])
 
 
 class Info(Answer):

@@ -34,7 +34,6 @@ class ServeSettings:
         job_timeout_s: seconds that one translation may take.
         idle_s: seconds within which the next piece of a request's body must arrive.
         model_bytes: memory for models; the one in use may be larger.
-        worker_bytes: memory of a worker process, at which it is ended; 0: no limit.
         decoder_bytes: address space of each process that decodes a video.
     """
 
@@ -55,7 +54,6 @@ class ServeSettings:
     job_timeout_s: float = 2 * 3600.0
     idle_s: float = 20.0
     model_bytes: int = 8 * GB
-    worker_bytes: int = 0
     decoder_bytes: int = 6 * GB
 
     def __post_init__(self) -> None:
@@ -64,6 +62,8 @@ class ServeSettings:
                 f"found the address {self.host} and no token: only this machine may be served without one",
                 fix="set a token, or use --host 127.0.0.1",
             )
+        if self.videos is not None and not self.videos.is_dir():
+            raise UserError(f"{self.videos} is no folder", fix="give --videos a folder of videos")
         for name in ("max_upload_bytes", "max_duration_s", "max_queue", "max_kept", "keep_s", "job_timeout_s"):
             if getattr(self, name) <= 0:
                 raise UserError(f"found {name} {getattr(self, name)}, expected a number above 0")

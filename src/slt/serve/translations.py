@@ -191,8 +191,8 @@ async def _from_disk(request: Request, server: Server, draft: Path) -> Job:
     """Take a video of the server's folder: the name is looked up in a list, and never used as a path."""
     try:
         content = await request.json()
-    except ValueError as error:
-        raise ApiError(422, "bad_request", f"the body is not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ApiError(422, "bad_request", "the body is not JSON, or too deep") from error
     wanted = _validated(content)
     if server.settings.videos is None:
         raise ApiError(403, "no_videos", "this server translates uploads only", "start it with --videos DIR")

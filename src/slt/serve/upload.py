@@ -18,7 +18,6 @@ from slt.serve.jobs import shown_name, stored_name
 
 MOST_FIELDS = 300  # each language is one
 LONGEST_FIELD = 10_000
-LONGEST_HEADER = 4096
 WRITE_BYTES = 1024 * 1024
 SLOWEST = 2_000
 """Bytes a second below which an upload, after a minute, is given up."""
@@ -201,15 +200,9 @@ class _Form:
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
-        self._check_header()
 
     def _header_value_piece(self, data: bytes, start: int, end: int) -> None:
         self._header_value += data[start:end]
-        self._check_header()
-
-    def _check_header(self) -> None:
-        if len(self._header_name) + len(self._header_value) > LONGEST_HEADER:
-            raise UploadRefused(400, "bad_form", "a header in the form is too long")
 
     def _header_end(self) -> None:
         self._headers[self._header_name.lower()] = self._header_value

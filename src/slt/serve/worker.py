@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 EVERY_S = 0.1
 """How often progress is reported at most."""
 
+MOST_JOINTS = 30_000
+"""Frames whose joints are kept, twenty minutes: a browser reads them as one file."""
+
 Send = Callable[[dict[str, Any]], None]
 
 
@@ -94,8 +97,10 @@ def main() -> None:
 
 
 def _limit() -> None:
-    """Leave no core file of somebody's video behind."""
+    """Leave no core file of somebody's video behind; and where memory runs out, let it be this process that ends."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("800")
 
 
 def _answer(request: dict[str, Any], models: LoadedModels, requests: Requests, send: Send) -> None:
@@ -155,7 +160,7 @@ def _translate(request: dict[str, Any], models: LoadedModels, requests: Requests
         send({"kind": "sentence", "id": job, "sentence": _as_sentence(translation, path, request["name"])})
         if seen := _joints_of(translation, translator.frontend.uses_keypoints):
             joints.append(seen)
-    if joints:
+    if 0 < sum(len(one["frames"]) for one in joints) <= MOST_JOINTS:
         from slt.core.files import atomic_write
 
         with atomic_write(path.with_name("joints.json")) as file:

@@ -11,6 +11,13 @@ let info, models = [], names = {}, chosen = new Set(), file = null, job = null, 
 
 const show = (...ids) => { for (const id of ["sign-in", "new", "work", "result"]) $(id).hidden = !ids.includes(id); };
 function tell(place, words) { place.hidden = !words; place.textContent = words?.text ?? words ?? ""; place.lang = words?.lang ?? lang; }
+// What changes ten times a second is read aloud now and then only.
+let told = 0;
+function tellStatus(words) {
+  if (($("status").textContent) === (words.text ?? words)) return;
+  tell($("status"), words);
+  if (Date.now() - told > 4000) { told = Date.now(); $("status-live").textContent = words.text ?? words; }
+}
 const lost = (is) => tell($("connection"), is ? t("lost") : "");
 
 // --- settings of the interface
@@ -151,7 +158,7 @@ async function send() {
 }
 function working(name) {
   job = null; show("work"); document.title = `slt: ${name}`;
-  $("bar").removeAttribute("value"); tell($("status"), t("uploading", { name, percent: 0 })); $("work-title").focus();
+  $("bar").removeAttribute("value"); tellStatus(t("uploading", { name, percent: 0 })); $("work-title").focus();
 }
 function uploaded(video, options) {
   const form = new FormData();
@@ -160,7 +167,7 @@ function uploaded(video, options) {
   form.append("file", video, video.name);
   return upload(form, {
     started: (one) => { request = one; },
-    progress: (share) => { $("bar").value = share; tell($("status"), t("uploading", { name: video.name, percent: Math.round(share * 100) })); },
+    progress: (share) => { $("bar").value = share; tellStatus(t("uploading", { name: video.name, percent: Math.round(share * 100) })); },
   }).finally(() => { request = null; });
 }
 function notSent(error) {
@@ -168,7 +175,7 @@ function notSent(error) {
   if (error.status === 401) { show("sign-in"); return; }
   if (again) {
     const n = error.retry || 3, said = error.status ? problemText(error.error) : { text: t("network"), lang };
-    tell($("status"), { text: t("retry_in", { message: said.text, n }), lang: said.lang }); $("bar").removeAttribute("value");
+    tellStatus({ text: t("retry_in", { message: said.text, n }), lang: said.lang }); $("bar").removeAttribute("value");
     retry = setTimeout(send, n * 1000);
     return;
   }
@@ -211,7 +218,7 @@ function showJob() {
     if (job.total) bar.value = Math.min(1, job.done / job.total);
   }
   if (job.options.sentences && job.n_sentences) words += `. ${t("sentences_so_far", { n: job.n_sentences })}`;
-  if ($("status").textContent !== words) tell($("status"), words);
+  tellStatus(words);
 }
 function finished() {
   show("result"); result.finish(job); $("result-title").focus();

@@ -1,0 +1,128 @@
+"""The worker's own code, in this process, with tiny models."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from slt.core.errors import UserError
+from slt.data.manifest import read_manifest
+from slt.serve import loaded as module
+from slt.serve.catalogue import offered_models
+from slt.serve.loaded import LoadedModels, weights_bytes
+from slt.serve.worker import Cancelled, _answer
+from tests.bundles import LANGUAGES, bundle, clip  # noqa: F401 - fixtures
+from tests.frame_bundles import drawn, keypoint_bundle, siglip_folder  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.slow
+
+
+class Never:
+    """Nothing is cancelled."""
+
+    def check(self, job: str) -> None:
+        pass
+
+
+class Always:
+    def check(self, job: str) -> None:
+        raise Cancelled
+
+
+def answers(models: LoadedModels, path, requests=None, **changed):
+    options = {"model": "tiny", "langs": ["eng_Latn"], "sentences": False, "nbest": 1, "rerank": False}
+    request = {"do": "translate", "id": "1", "path": str(path), "name": "my.mp4", "max_duration_s": 60.0}
+    sent: list[dict] = []
+    options |= changed.pop("options", {})
+    _answer({**request, "options": options, **changed}, models, requests or Never(), sent.append)
+    return sent
+
+
+def test_a_video_becomes_progress_sentences_and_an_end(bundle, clip):  # noqa: F811
+    models = LoadedModels("cpu", "float32", 10**9)
+    options = {"model": str(bundle), "langs": list(LANGUAGES), "nbest": 2}
+    sent = answers(models, clip, options=options)
+    assert [one["kind"] for one in sent if one["kind"] != "progress"] == ["sentence", "done"]
+    (sentence,) = [one["sentence"] for one in sent if one["kind"] == "sentence"]
+    assert set(sentence["texts"]) == set(LANGUAGES)
+    assert "video" not in sentence
+    assert models.names == [str(bundle)]
+    (rated,) = [
+        one["sentence"]["texts"]["eng_Latn"][0]
+        for one in answers(models, clip, options=options | {"rerank": True})
+        if one["kind"] == "sentence"
+    ]
+    assert "agreement" in rated
+
+
+def test_failures_name_the_video_and_no_path(bundle, clip, tmp_path):  # noqa: F811
+    models = LoadedModels("cpu", "float32", 10**9)
+    text = tmp_path / "secret" / "video.mp4"
+    text.parent.mkdir()
+    text.write_text("x")
+    options = {"model": str(bundle)}
+    (*_, last) = answers(models, text, options=options)
+    assert last["problem"]["code"] == "bad_video"
+    assert last["problem"]["message"].startswith("my.mp4 is not a video")
+    assert "secret" not in str(last)
+    (*_, last) = answers(models, clip, options=options, max_duration_s=0.5)
+    assert "this server takes at most 0 s" in last["problem"]["message"]
+    (*_, last) = answers(models, clip, options={"model": "none"})
+    assert "unknown model 'none'" in last["problem"]["message"]
+    (*_, last) = answers(models, clip, Always(), options=options)
+    assert last == {"kind": "cancelled", "id": "1"}
+
+
+def test_models_beyond_the_budget_are_unloaded_the_least_used_first(bundle, tmp_path, monkeypatch):  # noqa: F811
+    given_back = []
+    monkeypatch.setattr(module, "_give_back_memory", lambda: given_back.append(True))
+    names = []
+    for number in range(3):
+        names.append(str(shutil.copytree(bundle, tmp_path / f"m{number}")))
+    size = weights_bytes(module.find_bundle(names[0]), "float32")
+    assert weights_bytes(module.find_bundle(names[0]), "bfloat16") == size // 2
+    models = LoadedModels("cpu", "float32", 2 * size)
+    first, _ = models.get(names[0]), models.get(names[1])
+    assert models.get(names[0]) is first
+    models.get(names[2])
+    assert models.names == [names[0], names[2]]
+    assert len(given_back) == 1
+    small = LoadedModels("cpu", "float32", 1)
+    assert small.get(names[0]).load()
+    with pytest.raises(UserError, match="unknown model"):
+        small.get("none")
+    assert small.names == [names[0]]
+    (tmp_path / "m1" / "encoder.safetensors").write_bytes(b"x")
+    with pytest.raises(UserError):
+        small.get(names[1])
+    assert small.names == [], "the room was made; the model that failed is not kept"
+    monkeypatch.undo()
+    module._give_back_memory()
+
+
+def test_a_model_on_keypoints_leaves_the_joints_that_it_saw(keypoint_bundle, drawn, tmp_path):  # noqa: F811
+    manifest = read_manifest(drawn)
+    first = manifest.clips[0]
+    shutil.copy(manifest.video_path(first), tmp_path / "video.mp4")
+    shutil.copy(manifest.pose_path(first), tmp_path / "video.pose")
+    sent = answers(
+        LoadedModels("cpu", "float32", 10**9), tmp_path / "video.mp4", options={"model": str(keypoint_bundle)}
+    )
+    assert [one["kind"] for one in sent][-3:] == ["sentence", "joints", "done"]
+    (joints,) = json.loads((tmp_path / "joints.json").read_text())
+    assert (joints["start_s"], joints["fps"]) == (0.0, 25.0)
+    seen = [point for frame in joints["frames"] for point in frame if point]
+    assert len(joints["frames"][0]) == 75
+    assert all(-1 < edge < 2 for point in seen for edge in point)
+
+
+def test_the_models_that_are_offered(bundle, tmp_path):  # noqa: F811
+    assert list(offered_models(())) == ["demo"]
+    models = offered_models(("demo", str(bundle), "sonar-asl"))
+    assert list(models) == ["demo", "tiny", "sonar-asl"]
+    assert (models["tiny"].source, models["tiny"].can_rerank) == (str(bundle), True)
+    assert len(models["sonar-asl"].languages) > 200
+    with pytest.raises(UserError, match="unknown model 'dem'"):
+        offered_models(("dem",))
