@@ -100,9 +100,18 @@ def test_upload_captions_seek_correct_download(page, server):
     page.reload()
     page.wait_for_selector("#downloads a")
     assert page.inner_text("#sentences > li:nth-child(2) [data-lang=deu_Latn] .words") == "<b>Guten Tag</b>"
+    page.click("#another")
+    page.wait_for_selector("#corrections:has-text('1 corrected')")
+    page.click("#delete-corrections")
+    page.click("#confirm button[value=yes]")
+    page.wait_for_selector("#corrections", state="hidden")
+    assert read_manifest(server.settings.data / "corrections" / "manifest.tsv").clips == ()
+    page.click("#recent-list a")
+    page.wait_for_selector("#downloads a")
     page.click("#delete")
     page.click("#confirm button[value=yes]")
     page.wait_for_selector("#new:not([hidden])")
+    until(page, "!document.getElementById('result').offsetParent")
     assert not list((server.settings.data / "jobs").iterdir())
 
 

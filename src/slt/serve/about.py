@@ -107,6 +107,17 @@ async def get_corrections(server: Here) -> dict[str, object]:
     return {"n_corrections": len(clips), "manifest": str(server.corrections.manifest) if here else ""}
 
 
+@router.delete("/corrections", status_code=204, operation_id="deleteCorrections")
+async def delete_corrections(server: Here) -> Response:
+    """Delete all corrected sentences and their videos, those of deleted translations too."""
+    for job in server.scheduler.jobs.values():
+        if job.corrections:
+            job.corrections = {}
+            await asyncio.to_thread(server.store.save, job)
+    await asyncio.to_thread(server.corrections.forget_all)
+    return Response(status_code=204)
+
+
 @router.get(
     "/corrections/manifest.tsv",
     response_class=PlainTextResponse,

@@ -67,6 +67,18 @@ class Corrections:
         job.corrections = {}
         self.keep(job, self._video_of(job))
 
+    def forget_all(self) -> None:
+        """Remove all corrections and the copies of their videos.
+
+        Raises:
+            SltError: the disk failed.
+        """
+        with self._writing:
+            if self.manifest.is_file():
+                write_manifest(self.manifest, [])
+            for video in self.folder.glob("videos/*"):
+                video.unlink(missing_ok=True)
+
     def _video_of(self, job: Job) -> Path:
         return self.folder / "videos" / f"{job.id}{Path(job.file).suffix}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from contextlib import closing
 from urllib.parse import quote
@@ -44,6 +45,7 @@ def run_server(settings: ServeSettings) -> None:
         if not is_loopback(settings.host):
             log.say("from other machines, put this one's name or address in place of localhost")
         log.result(f"{address}#token={quote(settings.token)}" if settings.token else address)
+        logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it reports forms that are answered with 400
         asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
 
 

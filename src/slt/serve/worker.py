@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 EVERY_S = 0.1
 """How often progress is reported at most."""
 
+NICE = 5
 MOST_JOINTS = 30_000
 """Frames whose joints are kept, twenty minutes: a browser reads them as one file."""
 
@@ -97,7 +98,8 @@ def main() -> None:
 
 
 def _limit() -> None:
-    """Leave no core file of somebody's video behind; and where memory runs out, let it be this process that ends."""
+    """Let the server answer first, and leave no core file; where memory runs out, it is this process that ends."""
+    os.nice(NICE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("800")

@@ -34,7 +34,7 @@ function repaint() {
   $("kept").textContent = t("kept", { data: info.data || t("this_server"), time: keep });
   $("limits").textContent = t("limits", { size: size(info.max_upload_bytes), minutes: Math.round(info.max_duration_s / 60) });
   $("version").textContent = `slt ${info.version}`;
-  showChosen(); showModel(); if (job) { showJob(); result.repaint(); } recent();
+  showChosen(); showModel(); if (!job) showCorrections(); if (job) { showJob(); result.repaint(); } recent();
 }
 
 // --- begin
@@ -77,7 +77,7 @@ function route() {
 function newVideo() {
   stop?.(); stop = null; job = null; result.forget(); lost(false); clearTimeout(retry);
   if (location.hash) history.pushState(null, "", location.pathname);
-  document.title = "slt"; show("new"); recent();
+  document.title = "slt"; show("new"); recent(); showCorrections();
 }
 
 // --- choose a video
@@ -232,12 +232,25 @@ function gone(error) {
 $("another").onclick = () => { newVideo(); $("new-title").scrollIntoView(); $("file").value = ""; choose(null); $("file").focus(); };
 
 // --- delete
-async function remove(id, name) {
+async function sure(question) {
   const dialog = $("confirm");
-  $("confirm-text").textContent = t("confirm_delete", { name });
+  $("confirm-text").textContent = question;
   dialog.returnValue = "no"; dialog.showModal();
   await new Promise((resolve) => { dialog.onclose = resolve; });
-  if (dialog.returnValue !== "yes") return;
+  return dialog.returnValue === "yes";
+}
+async function showCorrections() {
+  const kept = await ask("corrections").catch(() => ({ n_corrections: 0 }));
+  $("corrections").hidden = !kept.n_corrections;
+  $("corrections").firstElementChild.textContent = t("corrections", { n: kept.n_corrections, where: kept.manifest || t("this_server") });
+  $("delete-corrections").onclick = async () => {
+    if (!await sure(t("confirm_corrections", { n: kept.n_corrections }))) return;
+    await ask("corrections", { method: "DELETE" }).catch((error) => tell($("problem"), problemText(error.error)));
+    await showCorrections(); $("main").focus();
+  };
+}
+async function remove(id, name) {
+  if (!await sure(t("confirm_delete", { name }))) return;
   try { await ask(`translations/${id}`, { method: "DELETE" }); } catch (error) { if (error.status !== 404) { tell($("connection"), problemText(error.error)); return; } }
   forgetId(id);
   if (job?.id === id) { newVideo(); $("main").focus(); } else recent();
