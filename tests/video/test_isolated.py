@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -85,21 +86,33 @@ def test_nothing_that_a_decoder_sends_is_believed_blindly(clip, monkeypatch):  #
 
 def test_a_decoder_is_confined(tmp_path):
     """It cannot write a file, and has no network where the system allows to take it away."""
+    other = tmp_path / "other"
+    other.write_text("somebody's")
     ours, theirs = isolated.multiprocessing.Pipe(duplex=False)
-    process = isolated._forkserver.Process(target=_try_to_escape, args=(theirs, str(tmp_path / "written")))
+    process = isolated._forkserver.Process(target=_try_to_escape, args=(theirs, str(tmp_path / "written"), str(other)))
     process.start()
     assert ours.recv_bytes() == b"cannot write"
+    assert ours.recv_bytes() in ((b"cannot read",) if _has_landlock() else (b"cannot read", b"read"))
     process.join()
 
 
-def _try_to_escape(connection, path: str) -> None:
+def _has_landlock() -> bool:
+    return ctypes.CDLL(None).syscall(isolated.CREATE_RULESET, None, 0, 1) > 0
+
+
+def _try_to_escape(connection, path: str, other: str) -> None:
     import signal
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as an error and not the end of the process
-    isolated._confine(LIMITS)
+    isolated._confine(LIMITS, path)
     try:
         Path(path).write_bytes(b"x" * 10)
         connection.send_bytes(b"wrote")
     except OSError:
         connection.send_bytes(b"cannot write")
+    try:
+        Path(other).read_text()
+        connection.send_bytes(b"read")
+    except OSError:
+        connection.send_bytes(b"cannot read")
     os._exit(0)

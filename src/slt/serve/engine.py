@@ -13,6 +13,7 @@ from typing import Any
 
 from slt.core.errors import SltError
 from slt.serve.settings import ServeSettings
+from slt.serve.tokens import VARIABLE
 
 LONGEST_LINE = 64 * 1024 * 1024
 GRACE_S = 5.0
@@ -101,7 +102,7 @@ class Engine:
                 *(sys.executable, "-P", "-m", "slt.serve.worker", json.dumps(self._config)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                env=ENVIRONMENT | os.environ,
+                env=ENVIRONMENT | {name: value for name, value in os.environ.items() if name != VARIABLE},
                 limit=LONGEST_LINE,
                 start_new_session=True,  # so that it and what it starts can be ended together
             )

@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import struct
+import sys
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ HEAD = struct.Struct("<dII")
 MOST_FILES = 64
 NO_NEW_PRIVILEGES, DIE_WITH_PARENT = 38, 1  # prctl
 NEW_USER_AND_NETWORK = 0x10000000 | 0x40000000  # unshare
+# Landlock: system calls, and the rights of its first version.
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+EVERY_RIGHT, READ_FILE, READ_FOLDER = (1 << 13) - 1, 1 << 2, 1 << 3
 
 _forkserver = multiprocessing.get_context("forkserver")
 
@@ -57,8 +61,8 @@ def prepare_decoders() -> None:
 def open_isolated(path: Path, limits: DecoderLimits) -> Video:
     """Open a video file as ``open_file`` does; this process itself reads nothing of it.
 
-    A decoder may read the file and no more: it has no network where the system allows that, writes no file, and ends
-    with this process.
+    A decoder writes no file and ends with this process. Where the system allows it, it has no network, and reads
+    nothing but this file and the programs it is made of.
 
     Raises:
         UserError: as ``open_file``; or decoding it takes more than the limits, or crashes the decoder.
@@ -165,7 +169,7 @@ def _crashed(path: Path, why: str) -> UserError:
 
 def _decode(connection: Connection, path: str, limits: DecoderLimits, start_s: float | None) -> None:
     """Decode a file for another process; with no ``start_s`` say only what is known of it."""
-    _confine(limits)
+    _confine(limits, path)
     try:
         video = open_file(Path(path))
         info = video.info
@@ -195,12 +199,13 @@ def _say(connection: Connection, content: dict[str, Any]) -> None:
         connection.send_bytes(json.dumps(content).encode().ljust(HEAD.size + 1))
 
 
-def _confine(limits: DecoderLimits) -> None:
+def _confine(limits: DecoderLimits, path: str) -> None:
     """Take from this process what decoding does not need."""
     libc = ctypes.CDLL(None)
     libc.prctl(DIE_WITH_PARENT, signal.SIGKILL)
     libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     libc.unshare(NEW_USER_AND_NETWORK)  # not every system lets a user do that
+    _read_only(libc, [path, sys.prefix, sys.base_prefix, *sys.path, "/usr/lib", "/lib64", "/dev/urandom"])
     for kind, most in (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_CPU, limits.cpu_s),
@@ -211,3 +216,21 @@ def _confine(limits: DecoderLimits) -> None:
         _, hard = resource.getrlimit(kind)
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (most, most))
+
+
+def _read_only(libc: ctypes.CDLL, paths: Iterable[str]) -> None:
+    """Let this process read these files and folders and touch no other; systems without Landlock let it be.
+
+    Reference: https://docs.kernel.org/userspace-api/landlock.html
+    """
+    every = struct.pack("=Q", EVERY_RIGHT)
+    rules = libc.syscall(CREATE_RULESET, every, len(every), 0)
+    if rules < 0:
+        return
+    for path in filter(os.path.exists, paths):
+        right = READ_FILE | (READ_FOLDER if os.path.isdir(path) else 0)
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        libc.syscall(ADD_RULE, rules, 1, struct.pack("=Qi", right, place), 0)
+        os.close(place)
+    libc.syscall(RESTRICT_SELF, rules, 0)
+    os.close(rules)
