@@ -239,6 +239,15 @@ async def hostile(address: str, pid: int, home: Path, *, examples: int, n_cancel
     return found
 
 
+async def orphans(pids: list[int]) -> int:
+    """Return how many of these processes are still there after ten seconds."""
+    for _ in range(100):
+        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+            return 0
+        await asyncio.sleep(0.1)
+    return sum(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
 async def kills(home: Path, *, moments: int) -> dict[str, Any]:
     """Kill a server at moments of a job, and see that the next one tells what became of everything accepted."""
     fates: Counter[str] = Counter()
@@ -254,8 +263,7 @@ async def kills(home: Path, *, moments: int) -> dict[str, Any]:
                         accepted.append(await submit(api))
                         await asyncio.sleep(0.1)
             process.wait()
-        await asyncio.sleep(1)
-        fates["orphan processes"] += sum(Path(f"/proc/{pid}").exists() for pid in pids)
+        fates["orphan processes"] += await orphans(pids)
         with server(home) as (_, address):
             async with api_of(address) as api:
                 for job in accepted:

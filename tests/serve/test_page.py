@@ -38,7 +38,7 @@ def page(browser, server):
     """A page at the server; whatever its console complains about fails the test."""
     context = browser.new_context(locale="en-GB", accept_downloads=True)
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda said: complaints.append(said.text) if "Security Policy" in said.text else None)
@@ -55,7 +55,7 @@ def choose(page, name: str = "clip.mp4", content: bytes | None = None) -> None:
 
 def until(page, condition: str) -> None:
     """Wait until a condition holds; Playwright's own way evaluates texts inside the page, whose policy forbids that."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not page.evaluate(condition):
         assert time.monotonic() < deadline, condition
         page.wait_for_timeout(20)

@@ -25,13 +25,15 @@ async def follow(server: Server, job: Job, first: int = 0) -> AsyncIterator[str]
     sent = first
     while True:
         changed = job.changed
+        # Asked before the sentences are sent: more may come while they are.
+        ended = job.is_finished or job.id not in server.scheduler.jobs
         if sent > len(job.sentences):  # it began again
             sent = 0
         for sentence in sentences_of(job, sent):
             sent += 1
             yield _event("sentence", sentence, number=sent)
         yield _event("job", server.view(job, sentences=False))
-        if job.is_finished or job.id not in server.scheduler.jobs:
+        if ended:
             yield _event("end", {"state": job.state.value})
             return
         try:
