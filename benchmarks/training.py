@@ -121,21 +121,17 @@ def packed(model: SonarT5, batch: FeatureBatch) -> torch.Tensor:
         owner[number, : sum(lengths[i] for i in row)] = torch.repeat_interleave(
             torch.tensor(row, device=owner.device), torch.tensor([lengths[i] for i in row], device=owner.device)
         )
-    mask = (owner[:, None, :, None] != owner[:, None, None, :]).float() * torch.finfo(torch.float32).min
-    states, bias = model.encoder.feature_projection(reading.features), None  # T5's forward accepts no such mask
-    places = torch.arange(owner.shape[1], device=owner.device)
-    for block in model.encoder.block:  # distances within a clip do not change
-        states, bias = block(states, attention_mask=mask, position_bias=bias, cache_position=places)[:2]
+    others = owner[:, None, :, None] != owner[:, None, None, :]
+    bias = model.encoder.attention_bias(owner.shape[1]).masked_fill(others, -torch.inf)
+    states = model.encoder.feature_projection(reading.features)  # distances within a clip do not change
+    for block in model.encoder.block:
+        states = block(states, bias)
     states = model.encoder.dropout(model.encoder.final_layer_norm(states))
     order = [i for row in rows for i in row]
     parts = dict(zip(order, states[owner >= 0].split([lengths[i] for i in order]), strict=True))
     back = FeatureBatch.of([parts[i] for i in range(len(clips))])
-    pooled = model.decoder(
-        input_ids=torch.zeros(len(clips), 1, dtype=torch.long, device=owner.device),
-        encoder_hidden_states=back.features,
-        encoder_attention_mask=back.mask.to(owner.device),
-        use_cache=False,
-    ).last_hidden_state
+    query = model.decoder.embed_tokens(torch.zeros(len(clips), 1, dtype=torch.long, device=owner.device))
+    pooled = model.decoder(query, memory=back.features, memory_mask=back.mask.to(owner.device))
     return model.projection_out(pooled).squeeze(1)
 
 

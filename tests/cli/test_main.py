@@ -24,7 +24,7 @@ VERBS += [["launch"], ["launch", "slurm"], ["launch", "torchrun"], ["launch", "a
 VERBS += [["evaluate"], ["compare"], ["check-manifest"], ["report"], ["serve"], ["compare-embeddings"]]
 VERBS += [["prepare", corpus] for corpus in ("how2sign", "phoenix", "dailymoth", "openasl", "table")]
 VERBS += [["extract-features"], ["embed-text"], *(["features", *one] for one in ([], ["info"], ["export"], ["import"]))]
-HEAVY = {"torch", "av", "cv2", "numpy", "fairseq2", "sonar", "transformers", "timm", "dlib", "huggingface_hub"}
+HEAVY = {"torch", "av", "cv2", "numpy", "fairseq2", "sonar", "transformers", "dlib", "huggingface_hub"}
 
 
 @pytest.fixture

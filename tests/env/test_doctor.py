@@ -135,10 +135,10 @@ def test_an_unwritable_home_is_named(make_environment, tmp_path):
 
 
 def test_a_package_that_was_half_removed_is_missing(make_environment):
-    made = make_environment(without=[*REAL_TORCH, "timm"], files=torch_that())
-    (made.packages / "timm-1.0.31.dist-info").mkdir()
+    made = make_environment(without=[*REAL_TORCH, "sacrebleu"], files=torch_that())
+    (made.packages / "sacrebleu-2.6.0.dist-info").mkdir()
     failing = complaints(made.doctor("--quick", "--json"))
-    assert failing["other packages"]["found"] == "timm is missing"
+    assert failing["other packages"]["found"] == "sacrebleu is missing"
 
 
 def test_the_table_names_the_culprits_last(make_environment):

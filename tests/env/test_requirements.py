@@ -25,7 +25,7 @@ def installed(tmp_path, monkeypatch):
 def test_what_slt_declares_is_read_from_its_own_metadata():
     wanted = declared()
     assert wanted is not None
-    assert wanted["timm"] == "==1.0.31"
+    assert wanted["sacrebleu"] == "==2.6.0"
     assert wanted["rich"] == ""
     assert "pytest" not in wanted
 
@@ -40,10 +40,10 @@ def test_this_environment_has_it_all():
 
 def test_another_version_is_named_with_the_one_wanted(installed):
     installed("transformers", "5.0.0")
-    installed("timm", "1.0.9")
+    installed("sacrebleu", "2.5.1")
     _, transformers, others = check_requirements()
     assert (transformers.status, transformers.found) == ("fail", "5.0.0")
-    assert (others.status, others.found) == ("fail", "timm is 1.0.9 instead of ==1.0.31")
+    assert (others.status, others.found) == ("fail", "sacrebleu is 2.5.1 instead of ==2.6.0")
 
 
 def test_missing_packages_are_named(monkeypatch):

@@ -24,7 +24,7 @@ from slt.core.leftovers import remove_leftovers
 RECIPE, ENVIRONMENT, ASSETS, OUTCOME = "recipe.yaml", "environment.json", "assets.json", "outcome.json"
 WAIT_S = 300.0  # for the first process; longer than any file system takes to show a new file
 NAMED_AT_MOST = 5
-TOLD = ("slt", "torch", "fairseq2", "sonar-space", "transformers", "timm", "lightning", "numpy", "sacrebleu")
+TOLD = ("slt", "torch", "fairseq2", "sonar-space", "transformers", "lightning", "numpy", "sacrebleu")
 
 
 @dataclass(frozen=True, kw_only=True)

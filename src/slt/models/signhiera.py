@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from slt.core.errors import UserError
 from slt.core.tensors import FeatureBatch
+from slt.models.hiera import INIT_STD, HieraBlock, PatchEmbed, initialise, unrolled
 
 PIXEL_MEAN, PIXEL_STD = 0.45, 0.225
 """Of all three colour channels, on pixels scaled to 0..1."""
@@ -72,10 +74,14 @@ class SignHieraConfig:
         return self.input_size[0] // self.patch_stride[0]
 
     @property
+    def patches_per_row(self) -> int:
+        """Patches of one time step."""
+        return math.prod(size // step for size, step in zip(self.input_size[1:], self.patch_stride[1:], strict=True))
+
+    @property
     def units_per_row(self) -> int:
         """Mask units of one time step."""
-        unit = [patch * patches for patch, patches in zip(self.patch_stride, self.mask_unit_size, strict=True)]
-        return math.prod(size // step for size, step in zip(self.input_size[1:], unit[1:], strict=True))
+        return self.patches_per_row // math.prod(self.mask_unit_size)
 
 
 def _mistakes(config: SignHieraConfig) -> list[str]:
@@ -101,7 +107,7 @@ def _mistakes(config: SignHieraConfig) -> list[str]:
 
 
 class SignHiera(nn.Module):
-    """Video Hiera backbone built from timm's modules.
+    """Video Hiera backbone.
 
     Mask units span one time step, so padded time steps are removed before any computation. In the stages with local
     attention, mask units are part of the batch dimension, which allows fused attention.
@@ -117,21 +123,18 @@ class SignHiera(nn.Module):
 
     def __init__(self, config: SignHieraConfig) -> None:
         super().__init__()
-        from timm.models.hiera import Hiera, Unroll
-
-        shape = {field.name: getattr(config, field.name) for field in fields(config) if field.name != "input_size"}
-        hiera: Any = Hiera(img_size=config.input_size, num_classes=0, **shape)
         self.config = config
-        self.patch_embed = hiera.patch_embed
-        self.pos_embed: Tensor | None = hiera.pos_embed
-        self.pos_embed_spatial: Tensor = hiera.pos_embed_spatial
-        self.pos_embed_temporal: Tensor = hiera.pos_embed_temporal
-        self.blocks: nn.ModuleList = hiera.blocks
-        self.n_unit_blocks = sum(block.attn.use_mask_unit_attn for block in hiera.blocks)
-        for block in hiera.blocks:
-            block.attn.use_mask_unit_attn = False
-        # timm's patch order, within one unit: pooling is then over a leading dimension.
-        self.unroll = Unroll(config.mask_unit_size, (1, 1, 1), [config.q_stride] * (len(config.stages) - 1))
+        self.patch_embed = PatchEmbed(
+            config.embed_dim, kernel=config.patch_kernel, stride=config.patch_stride, padding=config.patch_padding
+        )
+        steps, patches = config.rows_per_window, config.patches_per_row
+        self.pos_embed = None if config.sep_pos_embed else _position(steps * patches, config.embed_dim)
+        self.pos_embed_spatial = _position(patches, config.embed_dim) if config.sep_pos_embed else None
+        self.pos_embed_temporal = _position(steps, config.embed_dim) if config.sep_pos_embed else None
+        blocks = list(_blocks(config))
+        initialise(blocks)
+        self.blocks = nn.ModuleList(blocks)
+        self.n_unit_blocks = _n_unit_blocks(config)
         self.grad_checkpointing = False
 
     def forward(self, pixels: Tensor, padding: Tensor | None = None) -> FeatureBatch:
@@ -167,7 +170,7 @@ class SignHiera(nn.Module):
         """(B, 3, T, H, W) → (B, n_rows, feature_dim), from the first ``n_rows`` time steps only."""
         batch, units = len(pixels), n_rows * self.config.units_per_row
         patches = self.patch_embed(pixels[:, :, : n_rows * self.config.patch_stride[0]])
-        tokens = self.unroll(self._into_units(patches + self._positions(n_rows)))  # (B·units, patches of one, C)
+        tokens = self._into_units(patches + self._positions(n_rows))  # (B·units, patches of one, C)
         for block in self.blocks[: self.n_unit_blocks]:
             tokens = self._run(block, tokens)
         # (B·units, tokens per unit, C) → (B, tokens per unit · units, C): strides first, as global attention pools them
@@ -177,21 +180,45 @@ class SignHiera(nn.Module):
         return tokens.unflatten(1, (-1, n_rows, self.config.units_per_row)).mean((1, 3))
 
     def _into_units(self, patches: Tensor) -> Tensor:
-        """(B, steps·height·width, C), in patches → (B·units, patches of one unit, C)."""
+        """(B, steps·height·width, C), in patches → (B·units, patches of one unit, C), in the order of pooling."""
         _, high, wide = self.config.mask_unit_size
         across = self.config.input_size[2] // self.config.patch_stride[2] // wide
         units = patches.unflatten(1, (-1, high, across, wide)).transpose(2, 3)
-        return units.reshape(-1, high * wide, patches.shape[-1])
+        strides = [self.config.q_stride[1:]] * (len(self.config.stages) - 1)
+        return unrolled(units.reshape(-1, high * wide, patches.shape[-1]), strides)
 
     def _positions(self, n_rows: int) -> Tensor:
         """Position embeddings of the first ``n_rows`` time steps, (1, steps·height·width, C)."""
         if self.pos_embed is not None:
             return self.pos_embed.unflatten(1, (self.config.rows_per_window, -1))[:, :n_rows].flatten(1, 2)
-        return (self.pos_embed_temporal[:, :n_rows, None] + self.pos_embed_spatial[:, None]).flatten(1, 2)
+        spatial, temporal = cast(Tensor, self.pos_embed_spatial), cast(Tensor, self.pos_embed_temporal)
+        return (temporal[:, :n_rows, None] + spatial[:, None]).flatten(1, 2)
 
     def _run(self, block: nn.Module, tokens: Tensor) -> Tensor:
         """Run one block; its activations are recomputed in the backward pass if ``grad_checkpointing`` is set."""
         return checkpoint(block, tokens, use_reentrant=False) if self.grad_checkpointing else block(tokens)
+
+
+def _position(n: int, width: int) -> nn.Parameter:
+    return nn.Parameter(nn.init.trunc_normal_(torch.empty(1, n, width), std=INIT_STD))
+
+
+def _blocks(config: SignHieraConfig) -> Iterator[HieraBlock]:
+    """Yield the blocks of all stages; the first of each later stage doubles width and heads, and may pool."""
+    width, heads = config.embed_dim, config.num_heads
+    for stage, n_blocks in enumerate(config.stages):
+        for index in range(n_blocks):
+            if stage == 0 or index > 0:
+                yield HieraBlock(width, width, heads)
+                continue
+            yield HieraBlock(width, 2 * width, 2 * heads, math.prod(config.q_stride) if stage <= config.q_pool else 1)
+            width, heads = 2 * width, 2 * heads
+
+
+def _n_unit_blocks(config: SignHieraConfig) -> int:
+    """Return how many blocks attend within mask units: a stage's first block still does as the stage before it."""
+    n_stages = sum(config.mask_unit_attn)
+    return sum(config.stages[:n_stages]) + (0 < n_stages < len(config.stages))
 
 
 def normalise(frames: Tensor) -> Tensor:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from slt.core.tensors import EncoderOutput, FeatureBatch
 from slt.models.config import SonarT5Config
-from slt.models.swap import SwappedModule
+from slt.models.t5 import T5Stack, initialise
 
 POOLING_TOKEN = 0
 
@@ -26,22 +25,6 @@ class FeatureProjection(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, N, feature_dim) → (B, N, d_model)."""
         return self.feature_proj_scale * self.feature_proj(features)
-
-
-class SingleTokenAttention(SwappedModule):
-    """T5 self-attention over a single token.
-
-    Softmax over one key is 1, so attention equals ``o(v(query))`` exactly, and query and key weights are never read.
-    Training uses the original module, because every weight needs a gradient, even if it is zero.
-    """
-
-    def forward(self, query: Tensor, *others: Any, **named: Any) -> tuple[Any, ...]:
-        """Return the attention output of a (B, 1, d_model) query and the position bias, as T5 does."""
-        if self.training or query.shape[1] != 1:
-            found: tuple[Any, ...] = self.original(query, *others, **named)
-            return found
-        parts: Any = self
-        return parts.o(parts.v(query)), named.get("position_bias")
 
 
 class SonarT5(nn.Module):
@@ -63,18 +46,14 @@ class SonarT5(nn.Module):
 
     def __init__(self, config: SonarT5Config) -> None:
         super().__init__()
-        from transformers.models.t5.configuration_t5 import T5Config
-        from transformers.models.t5.modeling_t5 import T5Model
-
-        shape = {name: value for name, value in asdict(config).items() if name not in ("feature_dim", "output_dim")}
-        t5: Any = T5Model(T5Config(**shape, feed_forward_proj="gated-gelu", layer_norm_epsilon=1e-6))
         self.config = config
-        self.shared, self.encoder, self.decoder = t5.shared, t5.encoder, t5.decoder
+        self.shared = nn.Embedding(config.vocab_size, config.d_model)
+        self.encoder = T5Stack(config, self.shared, is_decoder=False)
+        self.decoder = T5Stack(config, self.shared, is_decoder=True)
+        initialise(self, config)
         # Inside the encoder, as in published weights.
         self.encoder.feature_projection = FeatureProjection(config.feature_dim, config.d_model)
         self.projection_out = nn.Linear(config.d_model, config.output_dim, bias=False)
-        for block in self.decoder.block:
-            block.layer[0].SelfAttention = SingleTokenAttention(block.layer[0].SelfAttention)
 
     def forward(self, batch: FeatureBatch) -> EncoderOutput:
         """Embed B clips.
@@ -88,13 +67,8 @@ class SonarT5(nn.Module):
         mask = batch.mask
         # Masked attention still propagates NaN from padding.
         features = batch.features.masked_fill(~mask[:, :, None], 0)
-        sequence = self.encoder(
-            inputs_embeds=self.encoder.feature_projection(features), attention_mask=mask, use_cache=False
-        ).last_hidden_state
-        pooled = self.decoder(
-            input_ids=torch.full((len(mask), 1), POOLING_TOKEN, device=mask.device),
-            encoder_hidden_states=sequence,
-            encoder_attention_mask=mask,
-            use_cache=False,
-        ).last_hidden_state  # (B, 1, d_model)
+        projection = cast(FeatureProjection, self.encoder.feature_projection)
+        sequence = self.encoder(projection(features), mask)
+        query = self.decoder.embed_tokens(torch.full((len(mask), 1), POOLING_TOKEN, device=mask.device))
+        pooled = self.decoder(query, memory=sequence, memory_mask=mask)  # (B, 1, d_model)
         return EncoderOutput(sentence=self.projection_out(pooled).squeeze(1), sequence=sequence, mask=mask)

@@ -133,10 +133,7 @@ def build_encoder(recipe: Encoder, widths: Widths) -> nn.Module:
 
 def recompute(model: nn.Module) -> None:
     """Enable gradient checkpointing in each layer."""
-    stacks = [part for part in model.children() if hasattr(part, "gradient_checkpointing_enable")]
-    for stack in stacks:  # transformers' own have a way of theirs
-        stack.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
-    for layer in () if stacks else outermost_layers(model):
+    for layer in outermost_layers(model):
         layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
 
 

@@ -183,8 +183,8 @@ def _opened(path: Path) -> Iterator[InputContainer]:
     """Open ``path`` for reading, close it in the end; every FFmpeg error on the way becomes one of ours."""
     import av
 
-    # torchvision, which timm imports, makes FFmpeg log through Python. A decoder's thread that has something to say
-    # then waits for the interpreter's lock, and who holds the lock waits for that thread to end: for ever.
+    # torchvision, where somebody imports it, makes FFmpeg log through Python. A decoder's thread that has something to
+    # say then waits for the interpreter's lock, and who holds the lock waits for that thread to end: for ever.
     av.logging.set_level(None)
     # "file:" keeps a colon in a name from being read as a protocol.
     name = f"file:{path}"
