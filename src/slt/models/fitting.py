@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from slt.core.errors import SltError, UserError
 from slt.models.checkpoint import MAX_NAMES, read_weights, shorten
@@ -67,8 +69,32 @@ def rename(weights: Mapping[str, Tensor], old_names: Mapping[str, str]) -> dict[
 
 def build_empty(factory: Callable[[], AnyModule]) -> AnyModule:
     """Call ``factory`` on the meta device: parameters have shapes but no values until ``load_strict``."""
-    with torch.device("meta"):
+    with empty_weights():
         return factory()
+
+
+@contextmanager
+def empty_weights() -> Iterator[None]:
+    """Create parameters on the meta device, and draw no random numbers for them.
+
+    There are none to be drawn there, and asking for them makes torch import its compiler.
+    """
+    with torch.device("meta"), _NoRandomNumbers():
+        yield
+
+
+class _NoRandomNumbers(TorchFunctionMode):
+    """Functions that draw random numbers leave their tensor as it is."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        return next(iter((*args, *kwargs.values()))) if func in _DRAWING else func(*args, **kwargs)
+
+
+_DRAWING = {
+    *(getattr(Tensor, name) for name in ("normal_", "uniform_", "erfinv_", "clamp_")),
+    *(getattr(nn.init, f"{name}_") for name in ("normal", "uniform", "kaiming_uniform")),
+}
 
 
 def load_strict(

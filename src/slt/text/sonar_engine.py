@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from slt.core.errors import SltError
-from slt.models.fitting import fit
+from slt.models.fitting import empty_weights, fit
 from slt.text.config import SonarTextConfig
 from slt.text.decoding_flags import torch_defaults
 from slt.text.nllb import PADDING, NllbTokens
@@ -169,7 +169,7 @@ class SonarEngine(nn.Module, ABC):
         made: dict[str, nn.Module] = {}
         for part, weights in (("decoder", decoder_weights), ("encoder", text_encoder_weights)):
             if weights is not None:
-                with torch_defaults("meta", dtype):
+                with torch_defaults("meta", dtype), empty_weights():
                     made[part] = cls.create(part, config, tokens.size)
                 cls.fill(part, made[part], fairseq2_weights(weights, part), device)
         return cls(config=config, tokens=tokens, decoder=made["decoder"], encoder=made.get("encoder")).eval()
@@ -197,7 +197,7 @@ class SonarEngine(nn.Module, ABC):
             UserError: weights do not match this part and shape (every name is listed), or the tokenizer cannot be read.
         """
         vocab_size = cls.read_tokens(tokenizer_path, config.languages).size
-        with torch_defaults("meta", torch.float32):
+        with empty_weights():
             model = cls.create(part, config, vocab_size)
         return fit(
             model,

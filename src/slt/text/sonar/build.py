@@ -6,16 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from fairseq2.data.tokenizers import VocabularyInfo
-from fairseq2.nn import SinusoidalPositionEncoder
-from sonar.models.sonar_text.config import SonarTextDecoderConfig, SonarTextEncoderConfig
-from sonar.models.sonar_text.factory import SonarTextDecoderFactory, SonarTextEncoderFactory
-from sonar.models.sonar_text.model import SonarTextTransformerEncoderModel
-from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
 from torch import Tensor, nn
 
 from slt.models.fitting import load_strict
 from slt.text.config import SonarTextConfig, StackConfig
+from slt.text.sonar.library import (
+    ConditionalTransformerDecoderModel,
+    SinusoidalPositionEncoder,
+    SonarTextDecoderConfig,
+    SonarTextDecoderFactory,
+    SonarTextEncoderConfig,
+    SonarTextEncoderFactory,
+    SonarTextTransformerEncoderModel,
+    VocabularyInfo,
+    lean,
+    positions_not_computed,
+)
 
 
 def create_decoder(config: SonarTextConfig, vocab_size: int) -> ConditionalTransformerDecoderModel:
@@ -29,13 +35,22 @@ def create_decoder(config: SonarTextConfig, vocab_size: int) -> ConditionalTrans
         "normalize_before": True,
         "input_dim": config.encoder.model_dim,
     }
-    return SonarTextDecoderFactory(SonarTextDecoderConfig(**settings)).create_model()
+    return _built(SonarTextDecoderFactory(SonarTextDecoderConfig(**settings)))
 
 
 def create_encoder(config: SonarTextConfig, vocab_size: int) -> SonarTextTransformerEncoderModel:
     """Build sonar's text encoder, randomly initialised, on torch's default device."""
     settings = _settings(config.encoder, vocab_size) | {"pooling": "mean", "_from_fairseq": True}
-    return SonarTextEncoderFactory(SonarTextEncoderConfig(**settings)).create_model()
+    return _built(SonarTextEncoderFactory(SonarTextEncoderConfig(**settings)))
+
+
+def _built(factory: Any) -> Any:
+    with lean(), positions_not_computed():
+        model: nn.Module = factory.create_model()
+    for child in model.modules():
+        if isinstance(child, SinusoidalPositionEncoder) and not child.freqs.is_meta:
+            child.reset_parameters()
+    return model
 
 
 def _settings(stack: StackConfig, vocab_size: int) -> dict[str, Any]:
@@ -59,7 +74,7 @@ def fill(module: nn.Module, weights: Mapping[str, Tensor], part: str, device: to
     """Load weights into a module built on the meta device, and compute its position encodings."""
     for child in module.modules():
         if isinstance(child, SinusoidalPositionEncoder):
-            child.freqs = torch.empty_like(child.freqs, device=device)
+            child.freqs = torch.empty(child.freqs.shape, dtype=child.freqs.dtype, device=device)
             child.reset_parameters()
     moved = {name: value.to(device) for name, value in weights.items()}
     load_strict(module, moved, source=f"these weights of a SONAR text {part}")

@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
-from fairseq2.models.nllb.tokenizer import NllbTokenizer
-from fairseq2.nn import BatchLayout
-from fairseq2.nn.utils.padding import pad_seqs
-from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
 from torch import Tensor, nn
 
 from slt.text.config import SonarTextConfig
 from slt.text.nllb import PADDING
 from slt.text.single_context import use_single_context_attention
 from slt.text.sonar.build import create_decoder, create_encoder, fill
+from slt.text.sonar.library import BatchLayout, ConditionalTransformerDecoderModel, NllbTokenizer, pad_seqs
 from slt.text.sonar.search import search
 from slt.text.sonar.tokens import Tokens, load_tokenizer
 from slt.text.sonar_engine import ScoredTokens, SearchSettings

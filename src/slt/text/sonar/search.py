@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 
-from fairseq2.data.tokenizers import VocabularyInfo
-from fairseq2.generation.beam_search.algo import StandardBeamSearchAlgorithm
-from fairseq2.generation.beam_search.generator import _BeamSearchSeq2SeqGeneratorOp as BeamSearch
-from fairseq2.generation.generator import SequenceGenerationError
-from fairseq2.generation.step_processor import NGramRepeatBlockProcessor
-from fairseq2.nn import BatchLayout
-from sonar.models.sonar_translation.model import DummyEncoderModel, SonarEncoderDecoderModel
-from sonar.nn.conditional_decoder_model import ConditionalTransformerDecoderModel
 from torch import Tensor
 
 from slt.text.beam_stop import BestScoreStop
+from slt.text.sonar.library import (
+    BatchLayout,
+    BeamSearch,
+    ConditionalTransformerDecoderModel,
+    DummyEncoderModel,
+    NGramRepeatBlockProcessor,
+    SequenceGenerationError,
+    SonarEncoderDecoderModel,
+    StandardBeamSearchAlgorithm,
+    VocabularyInfo,
+)
 from slt.text.sonar_engine import NO_REPEAT_NGRAM, ScoredTokens, SearchSettings, overflow
 
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq2.data.tokenizers.sentencepiece import SentencePieceModel
-from fairseq2.models.nllb.tokenizer import NllbTokenizer
 from torch import Tensor
 
 from slt.text.nllb import DATA_SYMBOLS, END, PADDING, START, UNKNOWN, Mode, NllbTokens, of_another_model, unreadable
+from slt.text.sonar.library import NllbTokenizer, SentencePieceModel
 
 
 def load_tokenizer(path: Path, languages: Sequence[str]) -> NllbTokenizer:
