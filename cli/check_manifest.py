@@ -55,7 +55,7 @@ def check_manifest(
     if json:
         log.result(dumps(_as_json(report), ensure_ascii=False, indent=1))
     else:
-        columns = ("clips", "with_video", "with_features", "with_text", "hours")
+        columns = ("clips", "with_video", "with_keypoints", "with_features", "with_text", "hours")
         rows = [(split, *(f"{count[name]:g}" for name in columns)) for split, count in report.coverage.items()]
         print_rows(("split", *(name.replace("_", " ") for name in columns)), rows)
         print_checks(report.results)

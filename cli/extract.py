@@ -23,7 +23,7 @@ def extract_features(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            metavar="MANIFEST|VIDEO", help="Manifests (.tsv, .csv, .txt), videos, folders of frames, .pose files."
+            metavar="MANIFEST|VIDEO", help="Manifests (.tsv, .csv, .txt), videos, folders of frames, keypoint files."
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Feature store; a stopped run resumes in it.")],
@@ -44,6 +44,12 @@ def extract_features(
     ] = "0/1",
     detector: Annotated[
         str | None, typer.Option(metavar="NAME", help="How the signer is found; default: as the model specifies.")
+    ] = None,
+    skeleton: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Joints of the keypoint files, converted to MediaPipe's; default: MediaPipe's own."
+        ),
     ] = None,
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="auto (a GPU when there is one), cpu, cuda or cuda:N.")
@@ -73,7 +79,8 @@ def extract_features(
         from slt.frontend.registry import load_frontend
 
         jobs = choose_shard(gather_jobs(sources), index, count)
-        made_by = load_frontend(extractor, Settings(model=model, device=device, dtype=dtype.value, detector=detector))
+        settings = Settings(model=model, device=device, dtype=dtype.value, detector=detector, skeleton=skeleton)
+        made_by = load_frontend(extractor, settings)
         bars.update("loading the model", 1, 1)
         if dry_run:
             _estimate(jobs, made_by, out)

@@ -110,20 +110,54 @@ def import_(
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="STORE", help="The store; clips in it are kept.")],
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Keypoint files: openpose, uni-sign, mediapipe-75, mediapipe-543, mediapipe-543-kaggle, pose.",
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SKELETON",
+            help="Convert keypoints: mediapipe-75, mediapipe-543, openpose-137, coco-wholebody-133.",
+        ),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Pictures' size, where keypoints are in pixels: 1280x720.")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=1, max=1000, help="Frames per second, where keypoint files do not say.")
+    ] = None,
 ) -> None:
     """Import features into a store: one file per clip, WebDataset shards, a Hugging Face dataset, or another store.
 
     Nothing in a file is run or unpacked; archives with paths outside are refused.
 
+    With --layout the files are keypoints as other programs wrote them; docs/keypoints.md describes the layouts. The
+    store's header says which skeleton it holds, and in which unit.
+
     Example: slt features import files --out features
+
+    Example: slt features import openpose_output/json --layout openpose --to mediapipe-75 --size 1280x720 --out joints
     """
     from slt.core import log
+    from slt.data.features.keypoints import ConvertedKeypoints, KeypointFolder, Reading
     from slt.data.features.open import open_features
     from slt.data.features.transfer import import_all
 
-    features = open_features(files)
+    features: Features
+    if layout:
+        features = KeypointFolder(files, Reading(layout=layout, to=to, size=_picture(size), fps=fps))
+    else:
+        _refuse_without_layout(size=size, fps=fps)
+        features = open_features(files)
+        features = ConvertedKeypoints(features, to) if to else features
     with log.bars() as bars:
         failures = import_all(features, out, lambda done, total: bars.update("clips", done, total))
+    for warning, count in (features.warnings if isinstance(features, KeypointFolder) else {}).items():
+        log.warn(f"{count} {'clip' if count == 1 else 'clips'}: {warning}")
     _close(failures, len(features), f"{len(features) - len(failures)} clips are in {out}")
 
 
@@ -221,6 +255,13 @@ def _picture(text: str | None) -> tuple[int, int] | None:
     if not (width.isdecimal() and height.isdecimal() and 0 < int(width) < 1 << 16 and 0 < int(height) < 1 << 16):
         raise UserError(f"--size {text} is no size of a picture, expected width and height", fix="--size 1280x720")
     return int(width), int(height)
+
+
+def _refuse_without_layout(**options: object) -> None:
+    from slt.core.errors import UserError
+
+    if given := [name for name, value in options.items() if value is not None]:
+        raise UserError(f"--{given[0]} is about keypoint files, and no --layout says that they are any", fix="--layout")
 
 
 def _close(failures: list[tuple[str, SltError]], total: int, done: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from slt.env.matrix import table
 from slt.evaluate.results import schema
 from slt.recipe import json_schema
+from slt.video.skeletons import conversion_table
 
 ROOT = Path(__file__).parents[1]
 # A module imports only from rooms on floors below its own, or from its own room. A room is a package of src/slt, or the
@@ -77,6 +78,7 @@ PARTS = {
     "compatibility.md": ("matrix", table),
     "modules.md": ("modules", module_list),
     "evaluation.md": ("results", schema),
+    "keypoints.md": ("skeletons", conversion_table),
 }
 
 

@@ -98,7 +98,7 @@ def test_sha256_of_a_file(tmp_path):
         ("preprocess.num_frames", 0, "preprocess: expected positive numbers, found num_frames 0"),
         ("preprocess.target_fps", float("nan"), "preprocess: expected positive numbers, found target_fps nan"),
         ("extractor.kind", "signhira", "extractor: unknown kind 'signhira', known: signhiera, keypoints"),
-        ("extractor.kind", "keypoints", "extractor: keypoints come from MediaPipe Holistic: expected no weights"),
+        ("extractor.kind", "keypoints", "extractor: keypoints have no model here: expected no weights"),
         ("encoder.kind", "zzz", "encoder: unknown kind 'zzz', known: sonar-t5"),
         ("decoder.kind", "qqq", "decoder: unknown kind 'qqq', known: sonar"),
         ("decoder.tokenizer", 3, "decoder.tokenizer: expected a text, found 3"),

@@ -28,7 +28,7 @@ def test_a_table_of_coverage_and_one_of_checks(slt, manifest):
     outcome = slt("check-manifest", manifest)
     assert outcome.code == 3
     lines = [line.split() for line in outcome.out.splitlines()]
-    assert lines[1] == ["train", "3", "2", "0", "2", "0"]
+    assert lines[1] == ["train", "3", "2", "0", "0", "2", "0"]
     assert "1: gone: gone.mp4 is not there" in outcome.out
     assert "2 checks failed: video files, same clip twice" in outcome.err
 

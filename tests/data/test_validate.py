@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,7 +51,14 @@ def test_nothing_is_wrong_with_a_good_corpus(looked_at, film):
     report, found = looked_at(train=train, decode=True)
     assert found == {}
     assert report.coverage == {
-        "train": {"clips": 2, "with_video": 2, "with_features": 0, "with_text": 2, "hours": round(1.3 / 3600, 4)}
+        "train": {
+            "clips": 2,
+            "with_video": 2,
+            "with_keypoints": 0,
+            "with_features": 0,
+            "with_text": 2,
+            "hours": round(1.3 / 3600, 4),
+        }
     }
     assert {result.status for result in report.results} == {"ok"}
 
@@ -72,7 +80,7 @@ def test_each_check_finds_its_clips_and_no_others(looked_at, film):
     assert found == {
         "rows": [("line 11", "line 11: found 2 cells, expected 6")],
         "video files": [("gone", "gone: gone.mp4 is not there")],
-        "nothing to see": [("unseen", "unseen: neither a video nor features")],
+        "nothing to see": [("unseen", "unseen: neither a video nor keypoints nor features")],
         "texts": [("mute", "mute: no text")],
         "long texts": [("long", "long: 304 characters")],
         "durations": [("short", "short: 0.10 s"), ("endless", "endless: 99.00 s")],
@@ -200,3 +208,31 @@ def test_nothing_is_written_over_its_original(looked_at, tmp_path):
     twins = examine([tmp_path / "train.tsv", tmp_path / "train.tsv"])
     with pytest.raises(UserError, match="two of these manifests would be written to one file"):
         clean_names(twins, tmp_path / "out")
+
+
+def test_keypoint_files_that_are_absent_or_broken(tmp_path):
+    (tmp_path / "broken.pose").write_bytes(b"broken")
+    clips = [
+        Clip(id=name, video=None, text="hello", lang="eng_Latn", extra={"pose": f"{name}.pose"})
+        for name in ("absent", "broken")
+    ]
+    write_manifest(tmp_path / "train.tsv", clips)
+    report = examine([tmp_path / "train.tsv"])
+    found = {one.row: one.reason for one in report.findings if one.check == "keypoint files"}
+    assert sorted(found) == ["absent", "broken"]
+    assert "is not a .pose file that can be read" in found["broken"]
+    assert "does not exist" in found["absent"]
+
+
+def test_keypoints_in_place_of_a_video_are_as_long_as_they_say(tmp_path):
+    from slt.video.keypoints import PoseFile, write_pose
+
+    write_pose(tmp_path / "a.pose", PoseFile(keypoints=np.ones((60, 75, 3), np.float32), fps=30, height=9, width=9))
+    whole = Clip(id="whole", video="a.pose", text="hello", lang="eng_Latn")
+    clips = [whole, replace(whole, id="rest", start_s=0.5, text="hi"), replace(whole, id="part", end_s=0.4, text="ho")]
+    write_manifest(tmp_path / "train.tsv", clips)
+    report = examine([tmp_path / "train.tsv"], decode=True)
+    assert [entry.duration_s for entry in report.entries] == [2.0, 1.5, 0.4]
+    assert not [
+        one for one in report.findings if one.check in ("decoding", "oddities", "nothing to see", "video files")
+    ]

@@ -92,3 +92,26 @@ def test_a_bundle_that_reads_keypoints_may_be_named(keypoint_bundle):
 def test_no_features_are_those_of_a_bundle_with_two_streams(both_bundle):
     with pytest.raises(UserError, match="has two streams of features, keypoints and siglip; a store holds one"):
         load_frontend(None, Settings(model=str(both_bundle)))
+
+
+def test_a_video_without_a_file_has_no_keypoints_of_another_skeleton(tmp_path):
+    jobs = [ClipSource(id="a", path=tmp_path / "a.mp4")]
+    report = extract(jobs, load_frontend("keypoints", Settings(skeleton="openpose-137")), tmp_path / "s")
+    ((_, error),) = report.failures
+    assert error.message == "no keypoints of a: expected a file of openpose-137, which slt cannot detect"
+
+
+def test_skeletons_by_name(keypoint_bundle):
+    with pytest.raises(UserError, match="unknown skeleton 'openpose'"):
+        load_frontend("keypoints", Settings(skeleton="openpose"))
+    with pytest.raises(UserError, match=r"reads mediapipe-75, not openpose-137"):
+        load_frontend("keypoints", Settings(model=str(keypoint_bundle), skeleton="openpose-137"))
+    frontend = load_frontend("keypoints", Settings(skeleton="mediapipe-543"))
+    assert (frontend.skeleton, frontend.card.config) == ("mediapipe-75", {})
+    assert frontend.headers[0].geometry == {
+        "model": "mediapipe-holistic-1",
+        "detector": "mediapipe",
+        "skeleton": "mediapipe-75",
+        "unit": "normalised",
+        "target_fps": 25.0,
+    }

@@ -266,3 +266,38 @@ def test_a_judge_that_saw_nothing_has_no_best_weights(tmp_path):
     judge = Judge(Run(folder=tmp_path), lambda *_: None, every=1, curves=None, ema=None)
     with pytest.raises(SltError, match="no validation took place"):
         judge.best_weights()
+
+
+def test_keypoints_of_two_detectors_are_not_mixed(make, two_streams, tmp_path):
+    from slt.data.features.header import StoreHeader
+    from slt.data.features.open import open_features
+    from slt.data.features.writer import FeatureWriter
+
+    def stored(split, geometry, *, width=225):
+        name = "-".join(map(str, geometry.values()))
+        header = StoreHeader(feature_dim=width, dtype="float32", extractor="keypoints", geometry=geometry)
+        with FeatureWriter(tmp_path / f"{split}-{name}", header) as writer:
+            old = open_features(Path(two_streams[split]["features"]["keypoints"]))
+            for id in old.ids:
+                writer.add(id, np.resize(old[id], (len(old[id]), width)))
+        return {**two_streams[split], "features": str(tmp_path / f"{split}-{name}")}
+
+    def recipe(train, val, **groups):
+        shape = {"d_model": 16, "num_heads": 2, "d_ff": 32, "num_layers": 1}
+        encoder = {"kind": "transformer", "shape": shape}
+        return make(encoder=encoder, data={"train": train, "val": val}, **groups)
+
+    own = {"detector": "mediapipe", "skeleton": "mediapipe-75", "unit": "normalised"}
+    converted = {**own, "detector": "openpose"}
+    trained, val, other = stored("train", converted), stored("val", converted), stored("val", own)
+    prepare(recipe(trained, val, extractor=None), random_targets, processes=1)
+    with pytest.raises(UserError, match="do not match: detector mediapipe, wanted openpose"):
+        prepare(recipe(trained, other, extractor=None), random_targets, processes=1)
+    with pytest.raises(UserError, match="do not match: detector openpose, wanted mediapipe"):
+        prepare(recipe(trained, val, extractor={"kind": "keypoints"}), random_targets, processes=1)
+    asked = {"kind": "keypoints", "skeleton": "openpose-137"}
+    prepare(recipe(trained, val, extractor=asked), random_targets, processes=1)
+    native = stored("train", {"detector": "openpose", "skeleton": "openpose-137", "unit": "pixels"}, width=411)
+    with pytest.raises(UserError, match="skeleton openpose-137, wanted mediapipe-75") as refused:
+        prepare(recipe(native, val, extractor=None), random_targets, processes=1)
+    assert "--to mediapipe-75" in refused.value.fix

@@ -115,3 +115,57 @@ def test_joints_nobody_knows_are_looked_for(tmp_path):
     np.testing.assert_array_equal(
         np.stack(list(keypoints_of(video))), find_keypoints(open_video(film).frames()).reshape(3, -1)
     )
+
+
+def test_openpose_takes_rate_and_size_from_its_video(tmp_path):
+    from slt.video.skeletons import MEDIAPIPE_75, OPENPOSE_137, convert
+    from tests.keypoint_layouts import figure, write_openpose
+
+    film = write_film(tmp_path / "film.mp4", n=20, fps=20)
+    height, width = open_video(film).info.height, open_video(film).info.width
+    points = figure(20)
+    folder = write_openpose(tmp_path / "json", "film", points)
+    with pytest.raises(UserError, match=r"holds joints of openpose-137, expected those of mediapipe-75: skeletons"):
+        open_with_pose(film, pose=folder)
+    video = open_with_pose(film, 0.5, 1.0, pose=folder, pictures=False, skeleton="openpose-137")
+    assert (video.info.fps, video.info.n_frames, video.warnings) == (20, 10, [])
+    wanted = convert(convert(points, MEDIAPIPE_75, OPENPOSE_137), OPENPOSE_137, MEDIAPIPE_75)[10:20]
+    wanted[:, :, :2] *= np.array([1280 / width, 720 / height])
+    np.testing.assert_allclose(video.joints().reshape(10, 75, 3), wanted, atol=1e-4)
+
+
+def test_a_segment_of_keypoints_without_a_rate_is_refused(tmp_path):
+    from tests.keypoint_layouts import figure, write_npy
+
+    path = write_npy(tmp_path, "a", figure(30))
+    video = open_with_pose(path)
+    assert (video.info.fps, video.info.n_frames) == (25, 30)
+    assert video.warnings == ["keypoints without a frame rate were taken for 25 frames per second"]
+    with pytest.raises(UserError, match=r"a\.npy does not say how many frames a second has, and the clip is a segment"):
+        open_with_pose(path, 0.4, 1.0)
+
+
+def test_joints_that_a_file_lacks_and_depth_that_it_lacks(tmp_path):
+    from slt.video.keypoints import _components
+    from tests.keypoint_layouts import chosen, write_components
+
+    body, _, left, right, _ = _components()
+    video = open_with_pose(
+        write_components(tmp_path / "a.pose", [chosen(body.name, body.points[:25], body), left, right])
+    )
+    assert video.warnings == ["the keypoint file lacks 8 of 75 joints, which count as not seen"]
+    assert np.isfinite(video.joints().reshape(2, 75, 3)).all(axis=2).sum() == 2 * 67
+    for component in (body, left, right):
+        component.format = "XYC"
+    with pytest.raises(UserError, match="has joints without depth, expected x, y and z"):
+        open_with_pose(write_components(tmp_path / "flat.pose", [body, left, right]))
+
+
+def test_what_holds_keypoints(tmp_path):
+    from slt.video.pose_file import holds_keypoints
+    from tests.keypoint_layouts import WRITERS, figure
+
+    for layout, write in WRITERS.items():
+        assert holds_keypoints(write(tmp_path / layout, "a", figure(2)))
+    assert not holds_keypoints(tmp_path)
+    assert not holds_keypoints(tmp_path / "a.mp4")

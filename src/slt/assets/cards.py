@@ -61,7 +61,7 @@ class _ModelCard:
 
     Attributes:
         kind: its name in the table of its kind.
-        config: what its configuration class takes.
+        config: what its configuration class takes; of keypoints, the skeleton that they are converted from.
         weights: the file of its weights, a path inside the bundle.
     """
 
@@ -76,7 +76,7 @@ class ExtractorCard:
 
     Attributes:
         kind: its name in the table of its kind.
-        config: what its configuration class takes.
+        config: what its configuration class takes; of keypoints, the skeleton that they are converted from.
         weights: the file of its weights, a path inside the bundle; None: it has none, as keypoints, whose model is
             MediaPipe's own.
     """
@@ -87,8 +87,8 @@ class ExtractorCard:
 
     def __post_init__(self) -> None:
         _check_kind(self.kind, FRONTENDS)
-        if self.kind == WITHOUT_WEIGHTS and (self.weights is not None or self.config):
-            raise UserError(f"{self.kind} come from MediaPipe Holistic: expected no weights and an empty config")
+        if self.kind == WITHOUT_WEIGHTS and (self.weights is not None or set(self.config) - {"skeleton"}):
+            raise UserError(f"{self.kind} have no model here: expected no weights, and no config but their skeleton")
 
 
 @dataclass(frozen=True, kw_only=True)

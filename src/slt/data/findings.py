@@ -39,7 +39,8 @@ CHECKS = {
         Check(name="rows", status="fail", expected="every row makes a clip", fix=_CLEAN, drops=True),
         Check(name="ids", status="fail", expected="no id in two manifests", fix=_CLEAN, drops=True),
         Check(name="video files", status="fail", expected="what is named is there", fix=_CLEAN, drops=True),
-        Check(name="nothing to see", status="warn", expected="a video, or features", fix=_CLEAN, drops=True),
+        Check(name="keypoint files", status="fail", expected="what is named can be read", fix=_CLEAN, drops=True),
+        Check(name="nothing to see", status="warn", expected="video, keypoints or features", fix=_CLEAN, drops=True),
         Check(name="features", status="fail", expected="(N, one width), finite", fix="extract them again", drops=True),
         Check(name="decoding", status="fail", expected="videos can be read", fix=_CLEAN, drops=True),
         Check(name="oddities", status="warn", expected="nothing odd in videos", fix="look at these", drops=False),
@@ -124,7 +125,19 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One clip and where it stands."""
+    """One clip and where it stands.
+
+    Attributes:
+        manifest: which of the manifests, counted from 0.
+        split: the part of the corpus.
+        clip: as the manifest has it.
+        video: where its video should lie.
+        has_video: it is there.
+        has_features: it has features.
+        keypoints: where its keypoint file should lie; None: none is named.
+        keypoints_s: how long its keypoint file is, in seconds; None: it has none, or one that cannot be read.
+        complaint: why its keypoint file cannot be read.
+    """
 
     manifest: int
     split: str
@@ -132,6 +145,17 @@ class Entry:
     video: Path | None
     has_video: bool
     has_features: bool
+    keypoints: Path | None = None
+    keypoints_s: float | None = None
+    complaint: str | None = None
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long the clip is: as the manifest says, else by its keypoint file; None: unknown."""
+        said = self.clip.duration_s
+        if said is None and self.keypoints_s is not None:
+            return max(self.keypoints_s - (self.clip.start_s or 0.0), 0.0)
+        return said
 
     @property
     def recording(self) -> str | None:

@@ -32,6 +32,9 @@ from slt.data.manifest import Manifest, scan_manifest
 from slt.data.overlaps import overlaps
 from slt.data.unicode_forms import forms_of
 from slt.env.checks import CheckResult
+from slt.video.folder import FPS
+from slt.video.keypoint_files import measure_keypoints, read_keypoint_file
+from slt.video.pose_file import holds_keypoints
 from slt.video.span import open_span
 
 Progress = Callable[[str, int, int | None], None]
@@ -57,16 +60,17 @@ class Report:
 
     @cached_property
     def coverage(self) -> dict[str, dict[str, float]]:
-        """Split → clips, with_video, with_features, with_text, hours (of those whose length is known)."""
+        """Split → clips, with_video, with_keypoints, with_features, with_text, hours (where the length is known)."""
         splits: dict[str, Counter[str]] = defaultdict(Counter)
         for entry in self.entries:
             count = splits[entry.split]
             count["clips"] += 1
             count["with_video"] += entry.has_video
+            count["with_keypoints"] += entry.keypoints_s is not None
             count["with_features"] += entry.has_features
             count["with_text"] += bool(entry.clip.texts() or entry.clip.text)
-        names = ("clips", "with_video", "with_features", "with_text")
-        hours = {split: sum(e.clip.duration_s or 0.0 for e in self.entries if e.split == split) for split in splits}
+        names = ("clips", "with_video", "with_keypoints", "with_features", "with_text")
+        hours = {split: sum(e.duration_s or 0.0 for e in self.entries if e.split == split) for split in splits}
         return {
             split: {**{name: count[name] for name in names}, "hours": round(hours[split] / 3600, 4)}
             for split, count in splits.items()
@@ -128,11 +132,16 @@ def _result(check: Check, findings: Sequence[Finding]) -> CheckResult:
 
 def _entries(index: int, manifest: Manifest, store: Features | None) -> Iterator[Entry]:
     here: dict[Path, bool] = {}
+    measured: dict[Path, float | str] = {}
     for clip in manifest.clips:
         video = manifest.video_path(clip)
         if video is not None and video not in here:
             here[video] = video.exists()
         own = clip.extra.get("features")
+        pose = manifest.pose_path(clip) or (video if video is not None and holds_keypoints(video) else None)
+        if pose is not None and pose not in measured:
+            measured[pose] = _measured(pose)
+        lasts = measured[pose] if pose is not None else None
         yield Entry(
             manifest=index,
             split=clip.extra.get("split") or split_of(manifest.path) or manifest.path.stem,
@@ -140,16 +149,30 @@ def _entries(index: int, manifest: Manifest, store: Features | None) -> Iterator
             video=video,
             has_video=video is not None and here[video],
             has_features=clip.id in store if store is not None else bool(own and (manifest.folder / own).is_file()),
+            keypoints=pose,
+            keypoints_s=lasts if isinstance(lasts, float) else None,
+            complaint=lasts if isinstance(lasts, str) else None,
         )
+
+
+def _measured(pose: Path) -> float | str:
+    """Return how long a keypoint file is, in seconds; or why that cannot be told."""
+    try:
+        n_frames, fps = measure_keypoints(pose)
+    except SltError as error:
+        return error.message
+    return n_frames / (fps or FPS)  # as keypoints without a rate are read
 
 
 def _about_clip(entry: Entry) -> Iterator[Finding]:
     """Yield what is wrong with a clip by itself."""
-    clip, text, lasts = entry.clip, entry.clip.text or "", entry.clip.duration_s
+    clip, text, lasts = entry.clip, entry.clip.text or "", entry.duration_s
     if entry.video is not None and not entry.has_video and not entry.has_features:
         yield finding("video files", entry, f"{clip.video} is not there")
-    if entry.video is None and not entry.has_features:
-        yield finding("nothing to see", entry, "neither a video nor features")
+    if entry.complaint:
+        yield finding("keypoint files", entry, entry.complaint)
+    if entry.video is None and entry.keypoints_s is None and not entry.has_features:
+        yield finding("nothing to see", entry, "neither a video nor keypoints nor features")
     if clip.id in HOW2SIGN.without_signing:
         yield finding("no signing", entry, "this clip of How2Sign is known to show no signing")
     if not text and not clip.texts():
@@ -179,9 +202,12 @@ def _features(entries: Sequence[Entry], store: Features, progress: Progress) -> 
 
 
 def _decoded(entries: Sequence[Entry], progress: Progress) -> Iterator[Finding]:
-    """Yield which clips cannot be read to their end, and what is odd about others."""
-    here = [entry for entry in entries if entry.has_video]
-    jobs = [(entry.video or Path(), entry.clip.start_s, entry.clip.end_s) for entry in here]
+    """Yield which clips' videos or keypoints cannot be read to their end, and what is odd about others."""
+    seen = [entry for entry in entries if entry.has_video and entry.video != entry.keypoints]
+    jobs = [(entry.video or Path(), entry.clip.start_s, entry.clip.end_s) for entry in seen]
+    posed = [entry for entry in entries if entry.keypoints_s is not None]
+    jobs += [(entry.keypoints or Path(), None, None) for entry in posed]
+    here = [*seen, *posed]
     if not jobs:
         return
     with workers(len(jobs)) as pool:
@@ -194,8 +220,10 @@ def _decoded(entries: Sequence[Entry], progress: Progress) -> Iterator[Finding]:
 
 
 def _read_to_its_end(job: tuple[Path, float | None, float | None]) -> list[str] | SltError:
-    """Decode all frames of a clip; return its warnings, or why it cannot be read."""
+    """Decode all frames of a clip, or read its keypoints; return its warnings, or why it cannot be read."""
     try:
+        if holds_keypoints(job[0]):
+            return list(read_keypoint_file(job[0]).warnings)
         span = open_span(*job)
         with closing(span.frames()) as frames:
             for _ in frames:

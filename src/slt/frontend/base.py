@@ -26,6 +26,7 @@ from slt.video.detect import load_detector
 from slt.video.keypoints import Holistic
 from slt.video.pose_file import keypoints_of, open_with_pose, pose_beside
 from slt.video.rate import to_working_rate
+from slt.video.skeletons import MEDIAPIPE_75
 from slt.video.stream import cropped_frames
 from slt.video.windows import Window
 
@@ -51,24 +52,27 @@ class Settings:
         dtype: "float32", "bfloat16" or "float16".
         detector: how the signer is found, a key of ``slt.video.detect.DETECTORS`` or ``dlib-cnn=FILE``; None: as the
             model's card says.
+        skeleton: a key of ``slt.video.skeletons.SKELETONS``: what keypoint files hold, to be converted to MediaPipe's;
+            None: as the model's card says, else MediaPipe's.
     """
 
     model: str | None = None
     device: str = "auto"
     dtype: str = "float32"
     detector: str | None = None
+    skeleton: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSource:
-    """Where one clip lies: a video or ``.pose`` file, or a segment of one.
+    """Where one clip lies: a video or keypoint file, or a segment of one.
 
     Attributes:
         id: of the clip.
-        path: of its video or ``.pose`` file; None: the manifest names none.
+        path: of its video or keypoint file; None: the manifest names none.
         start_s: frames from then on, in seconds since the video's first frame; None: the beginning.
         end_s: frames before then; None: the end.
-        pose: ``.pose`` file with the keypoints of the whole video; None: keypoints are detected.
+        pose: keypoint file of the whole video; None: keypoints are detected.
         pose_was_found: ``pose`` was found beside the video, not named by the user.
     """
 
@@ -168,6 +172,7 @@ class Frontend(ABC):
         uses_crops: its inputs are cut from crops of the signer.
         uses_keypoints: it reads keypoints, from a ``.pose`` file when there is one.
         uses_pictures: it reads pictures even when keypoints come from a file.
+        skeleton: the skeleton that keypoint files hold, a key of ``slt.video.skeletons.SKELETONS``.
         batch_size: inputs computed together.
         card: kind, configuration and weights' file name, for the card of a bundle.
         weights: the file of the weights, with its sha256 and licence; None: there are none.
@@ -178,6 +183,7 @@ class Frontend(ABC):
     uses_crops: ClassVar[bool] = False
     uses_keypoints: bool = False
     uses_pictures: bool = True
+    skeleton: str = MEDIAPIPE_75.name
     batch_size: int = 1
     card: ExtractorCard
     weights: Path | None = None
@@ -257,6 +263,7 @@ class Frontend(ABC):
             pose=clip.pose if self.uses_keypoints else None,
             pictures=self.uses_pictures,
             target_fps=self.preprocess.target_fps,
+            skeleton=self.skeleton,
         )
         if self.uses_keypoints and clip.pose_was_found:
             opened.warn(POSE_BESIDE)

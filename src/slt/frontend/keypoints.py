@@ -12,23 +12,31 @@ import torch
 from slt.assets.cards import EVERY_FRAME, ExtractorCard, PreprocessCard
 from slt.assets.store import find_bundle
 from slt.core.errors import UserError
-from slt.frontend.base import FrameInput, Frontend, OpenClip, Settings, Streams
+from slt.core.registry import did_you_mean
+from slt.frontend.base import ClipSource, FrameInput, Frontend, OpenClip, Settings, Streams
 from slt.frontend.streams import Stream, bundle_streams
 from slt.models.config import KEYPOINTS_DIM
+from slt.video.cache import CACHE_BYTES
+from slt.video.crop import SignerBox
 from slt.video.keypoints import Holistic
+from slt.video.pose_file import holds_keypoints
+from slt.video.skeletons import MEDIAPIPE_75, SKELETONS
 
 KIND = "keypoints"
 FRAMES_PER_INPUT = 32
 
 
 class KeypointFrontend(Frontend):
-    """Keypoints of every frame, detected by MediaPipe Holistic in the whole picture, or read from a ``.pose`` file.
+    """Keypoints of every frame, detected by MediaPipe Holistic in the whole picture, or read from a keypoint file.
 
     Features are (T, 225) float32: x and y from 0 to 1 across the picture, z in picture widths; NaN where a landmark was
     not detected. Nothing is converted to half precision, which would move a landmark by half a pixel at 1920.
 
+    With another ``skeleton`` than MediaPipe's, keypoint files are of that skeleton and converted, and videos without
+    one are refused: what MediaPipe sees in them would be other joints than those of the files.
+
     Raises:
-        UserError: a detector was named, or a model that does not read keypoints.
+        UserError: a detector was named, a model that does not read keypoints, or another skeleton than the model's.
     """
 
     uses_keypoints = True
@@ -41,13 +49,29 @@ class KeypointFrontend(Frontend):
             raise UserError(f"the model {card.name} reads {card.extractor.kind}, not keypoints", fix="remove --model")
         refuse_detector(settings, card.name if card else None)
         super().__init__(settings, card.preprocess if card else EVERY_FRAME)
-        self.card = ExtractorCard(kind=KIND, config={}, weights=None)
+        self.skeleton = _choose_skeleton(settings, card.extractor if card else None)
+        config = {} if self.skeleton == MEDIAPIPE_75.name else {"skeleton": self.skeleton}
+        self.card = ExtractorCard(kind=KIND, config=config, weights=None)
         self._holistic = HolisticPool()
 
     @classmethod
     def streams_of(cls, card: ExtractorCard, preprocess: PreprocessCard, sha256: str | None) -> tuple[Stream, ...]:
         """See ``Frontend``."""
-        return (keypoint_stream(preprocess),)
+        return (keypoint_stream(preprocess, card.config.get("skeleton")),)
+
+    def open(self, clip: ClipSource, *, signer: SignerBox | None = None, cache_bytes: int = CACHE_BYTES) -> OpenClip:
+        """See ``Frontend``.
+
+        Raises:
+            UserError: as there; or joints would have to be detected, and those of another skeleton are wanted.
+        """
+        known = clip.pose is not None or (clip.path is not None and holds_keypoints(clip.path))
+        if self.skeleton != MEDIAPIPE_75.name and not known:
+            raise UserError(
+                f"no keypoints of {clip.id or clip.path}: expected a file of {self.skeleton}, which slt cannot detect",
+                fix="name its keypoint file in the manifest's column pose",
+            )
+        return super().open(clip, signer=signer, cache_bytes=cache_bytes)
 
     def inputs(self, clip: OpenClip, n_readings: int = 1) -> Generator[FrameInput, None, None]:
         """See ``Frontend``."""
@@ -64,10 +88,40 @@ class KeypointFrontend(Frontend):
         return nothing_detected(features)
 
 
-def keypoint_stream(preprocess: PreprocessCard) -> Stream:
-    """Return the stream of MediaPipe Holistic's keypoints."""
-    geometry = {"model": "mediapipe-holistic-1", "target_fps": preprocess.target_fps}
+def keypoint_stream(preprocess: PreprocessCard, skeleton: str | None = None) -> Stream:
+    """Return the stream of MediaPipe Holistic's keypoints, or of those of another detector converted to its joints.
+
+    Args:
+        preprocess: its frame rate.
+        skeleton: what the keypoints were converted from; None: they are MediaPipe's own.
+    """
+    detector = SKELETONS[skeleton or MEDIAPIPE_75.name].detector
+    geometry = {
+        "model": "mediapipe-holistic-1" if detector == MEDIAPIPE_75.detector else detector,
+        "detector": detector,
+        "skeleton": MEDIAPIPE_75.name,
+        "unit": "normalised",
+        "target_fps": preprocess.target_fps,
+    }
     return Stream(kind=KIND, geometry=geometry, has_gaps=True)
+
+
+def _choose_skeleton(settings: Settings, extractor: ExtractorCard | None) -> str:
+    """Return the skeleton of keypoint files, by the settings or the model.
+
+    Raises:
+        UserError: no such skeleton, or another than the model's.
+    """
+    asked = settings.skeleton
+    if asked is not None and asked not in SKELETONS:
+        fix = did_you_mean(asked, SKELETONS)
+        raise UserError(f"unknown skeleton {asked!r}; known: {', '.join(SKELETONS)}", fix=fix)
+    own: str | None = extractor.config.get("skeleton", MEDIAPIPE_75.name) if extractor else None
+    if asked and own and SKELETONS[asked].detector != SKELETONS[own].detector:
+        raise UserError(f"the model {settings.model} reads {own}, not {asked}", fix="remove --skeleton")
+    chosen = asked or own or MEDIAPIPE_75.name
+    # A selection of MediaPipe's joints is MediaPipe's.
+    return MEDIAPIPE_75.name if SKELETONS[chosen].detector == MEDIAPIPE_75.detector else chosen
 
 
 def nothing_detected(features: Streams) -> bool:

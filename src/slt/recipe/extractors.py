@@ -40,9 +40,11 @@ class KeypointExtractor:
 
     Attributes:
         kind: its name.
+        skeleton: what the keypoints were detected as; others than MediaPipe's were converted when they were stored.
     """
 
     kind: Literal["keypoints"]
+    skeleton: Literal["mediapipe-75", "openpose-137", "coco-wholebody-133"] = "mediapipe-75"
 
 
 @dataclass(frozen=True, kw_only=True)

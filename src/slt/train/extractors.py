@@ -18,7 +18,7 @@ def choose_extractor(recipe: Extractor) -> Frontend:
         UserError: no such bundle or folder, or it holds another extractor.
     """
     if isinstance(recipe, KeypointExtractor):
-        return make_frontend(recipe.kind, Settings())
+        return make_frontend(recipe.kind, Settings(skeleton=recipe.skeleton))
     if isinstance(recipe, WholebodyExtractor):
         return make_frontend(recipe.kind, Settings(detector=recipe.detector))
     if isinstance(recipe, SignHieraExtractor):
@@ -42,4 +42,5 @@ def extract_command(frontend: Frontend, stream: Stream, manifest: str) -> str:
     kind = f" --extractor {stream.kind}" if stream.kind != "signhiera" else ""
     model = f" --model {frontend.settings.model}" if frontend.settings.model and not stream.has_gaps else ""
     detector = f" --detector {frontend.preprocess.detector}" if stream.kind in ("siglip", "wholebody") else ""
-    return f"slt extract-features {manifest}{kind}{model}{detector} --out DIR"
+    skeleton = f" --skeleton {frontend.skeleton}" if "skeleton" in frontend.card.config else ""
+    return f"slt extract-features {manifest}{kind}{model}{detector}{skeleton} --out DIR"

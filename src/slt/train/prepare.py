@@ -24,6 +24,7 @@ from slt.train.parts import Widths
 from slt.train.sources import FeatureSource, Source, TextSource, VideoSource
 from slt.train.target_space import text_space
 from slt.train.targets import Targets, TextSpace, no_targets
+from slt.video.skeletons import MEDIAPIPE_75
 
 LEFT_OUT = "left-out.tsv"
 TargetsOf = Callable[[Iterable[tuple[str, str]], TextSpace], Targets]
@@ -179,7 +180,24 @@ def _splits(recipe: Recipe) -> tuple[Corpus, Corpus]:
             f"training features are {train_wide} wide, validation features {val_wide}",
             fix="extract both with the same extractor",
         )
+    _check_same_joints(train.source, val.source)
     return train, val
+
+
+def _check_same_joints(train: Source, val: Source) -> None:
+    """Refuse keypoints of one detector to train on and of another to validate with.
+
+    Raises:
+        UserError: their headers say so.
+    """
+    if not (isinstance(train, FeatureSource) and isinstance(val, FeatureSource)):
+        return
+    for path, one, other in zip(val.paths, train.stores, val.stores, strict=True):
+        if one.header.extractor == other.header.extractor == "keypoints":
+            geometry = {name: one.header.geometry.get(name) for name in ("detector", "model", "skeleton", "unit")}
+            other.header.check_fits(
+                where=Path(path), fix="take keypoints of one detector for all splits", geometry=geometry
+            )
 
 
 def _check_enough(train: Corpus, val: Corpus, processes: int) -> None:
@@ -225,7 +243,10 @@ def _check_kinds(source: FeatureSource, split: Split, keypoints: str | None) -> 
         wanted = first or kind
         source.stores[number].header.check_fits(
             where=Path(path),
-            fix=f"slt extract-features {split.manifest} --extractor {wanted} --out DIR",
+            fix=f"slt features import {path} --to {MEDIAPIPE_75.name} --out DIR"
+            if first == "keypoints" and "skeleton" in source.stores[number].header.geometry
+            else f"slt extract-features {split.manifest} --extractor {wanted} --out DIR",
             extractor=wanted,
+            geometry={"skeleton": MEDIAPIPE_75.name} if first == "keypoints" else None,
             feature_dim=KEYPOINT_DIMS[first] if first else None,
         )

@@ -15,7 +15,8 @@ from slt.core.errors import UserError
 from slt.core.files import atomic_write
 from slt.video.base import Frame
 from slt.video.mediapipe_graph import Graph, message, without_stray_lines
-from slt.video.oserrors import explain_os_error
+from slt.video.pose_components import read_pose_components
+from slt.video.skeletons import MEDIAPIPE_75, convert
 
 Keypoints: TypeAlias = NDArray[np.float32]
 """(T, 75, 3) float32: 33 joints of the body, 21 of the left hand, 21 of the right; x and y from 0 to 1 across the
@@ -146,33 +147,17 @@ def read_pose(path: Path) -> PoseFile:
     Raises:
         UserError: not a `.pose` file, of other joints, without depth, or of several people.
     """
-    from pose_format.pose import Pose
-
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise explain_os_error(path, error) from error
-    try:
-        pose = Pose.read(content)
-    except Exception as error:  # whatever its reader stumbles over: it checks nothing
+    found = read_pose_components(path)
+    if missing := [name for name in MEDIAPIPE_75.joints if name not in found.skeleton.joints]:
         raise UserError(
-            f"{path} is not a .pose file that can be read ({type(error).__name__}: {error})",
-            fix="make it again from its video, or remove it: keypoints are then detected in the video",
-        ) from error
-    lengths = {component.name: len(component.points) for component in pose.header.components}
-    expected = {name.upper(): part.stop - part.start for name, part in _PARTS.items()}
-    if wrong := [f"{name} {lengths.get(name, 0)}" for name, length in expected.items() if lengths.get(name) != length]:
-        wanted = ", ".join(f"{name} {length}" for name, length in expected.items())
-        raise UserError(f"{path} has other keypoints than MediaPipe Holistic's: {', '.join(wrong)}, expected {wanted}")
-    data = pose.get_components(list(expected)).body.data
-    _, n_people, _, n_axes = data.shape
-    if n_people != 1:
-        raise UserError(f"{path} holds {n_people} people, expected one", fix="keep the signer only")
-    if n_axes != 3:
-        raise UserError(f"{path} has keypoints of {n_axes} numbers, expected x, y and z")
-    height, width = pose.header.dimensions.height, pose.header.dimensions.width
-    joints = np.ma.filled(data[:, 0].astype(np.float32), np.nan) / _scale(height, width)
-    return PoseFile(keypoints=joints.astype(np.float32), fps=float(pose.body.fps), height=height, width=width)
+            f"{path} has other keypoints than MediaPipe Holistic's: {found.skeleton.name} lacks {', '.join(missing)}"[
+                :300
+            ]
+        )
+    if found.skeleton.third != "z":
+        raise UserError(f"{path} has keypoints of 2 numbers, expected x, y and z")
+    joints = convert(found.points, found.skeleton, MEDIAPIPE_75)
+    return PoseFile(keypoints=joints, fps=found.fps, height=found.height, width=found.width)
 
 
 def _scale(height: int, width: int) -> NDArray[np.float32]:

@@ -1,8 +1,9 @@
-"""A video with keypoints from a `.pose` file, with or without its pictures."""
+"""A video with keypoints from a file, with or without its pictures."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -12,11 +13,17 @@ from numpy.typing import NDArray
 
 from slt.core.errors import UserError
 from slt.video.base import Frame, Video, VideoInfo
-from slt.video.keypoints import Holistic, read_pose
+from slt.video.folder import FPS
+from slt.video.keypoint_files import PICKLES, KeypointFile, read_keypoint_file
+from slt.video.keypoints import Holistic
+from slt.video.openpose import SUFFIX as OPENPOSE_SUFFIX
 from slt.video.rate import to_working_rate
+from slt.video.skeletons import MEDIAPIPE_75, SKELETONS
 from slt.video.span import ROUNDING_S, open_span
 
 POSE = ".pose"
+NO_SIZE = 1
+"""Pixels of a picture whose size nobody knows; its joints are shares of it."""
 
 # A header's count of frames is a claim, and a detector may drop a frame or two.
 SLACK_S, SLACK_SHARE = 0.2, 0.01
@@ -32,6 +39,16 @@ def pose_beside(video: Path) -> Path | None:
     return found if found.is_file() and found != video else None
 
 
+def holds_keypoints(path: Path) -> bool:
+    """Return whether a path is a file of keypoints, or a folder of OpenPose's, by its name and its files' names."""
+    if path.suffix.lower() in (POSE, ".npy", *PICKLES):
+        return True
+    try:
+        return any(entry.name.endswith(OPENPOSE_SUFFIX) for entry in os.scandir(path)) if path.is_dir() else False
+    except OSError:
+        return False  # opening it as a video tells why
+
+
 def open_with_pose(
     path: Path,
     start_s: float | None = None,
@@ -40,47 +57,96 @@ def open_with_pose(
     pose: Path | None = None,
     pictures: bool = True,
     target_fps: float = 25.0,
+    skeleton: str = MEDIAPIPE_75.name,
 ) -> Video:
-    """Open a segment of a video as ``open_span`` does; where there is a ``.pose`` file of it, its joints are known.
+    """Open a segment of a video as ``open_span`` does; where there is a keypoint file of it, its joints are known.
 
     Args:
-        path: the video; or the ``.pose`` file itself, which has no pictures.
+        path: the video; or the keypoint file itself, which has no pictures.
         start_s: as for ``open_span``.
         end_s: likewise.
-        pose: the ``.pose`` file of the whole video, where there is one.
+        pose: the keypoint file of the whole video, where there is one: any layout of ``read_keypoint_file``.
         pictures: they will be looked at. If not, joints that are known are enough: the video need not be there, and
             only its length is seen to be theirs.
         target_fps: frames per second the models were made for, which pictures and known joints are brought to, each
             from their own rate. What has only one of them keeps its rate, for the caller to change.
+        skeleton: the skeleton that keypoint files hold, which is converted to MediaPipe's 75 joints; files with
+            joints of another detector are refused.
 
     Raises:
-        UserError: as for ``open_span`` and ``read_pose``; or the file knows nothing of the span, or is not as long.
+        UserError: as for ``open_span`` and ``read_keypoint_file``; or the file holds other joints, knows nothing of
+            the span, or is not as long.
     """
-    if path.suffix.lower() == POSE:
-        return _read(path, start_s, end_s)
+    if holds_keypoints(path):
+        return _read(path, start_s, end_s, skeleton, None)
     if pose is None:
         return open_span(path, start_s, end_s)
-    posed = _read(pose, start_s, end_s)
     if not pictures and not path.exists():
-        return posed
+        return _read(pose, start_s, end_s, skeleton, None)
     video = open_span(path, start_s, end_s)
+    posed = _read(pose, start_s, end_s, skeleton, video.info)
     _check_length(posed.info, video.info)
     return posed.with_pictures(video, target_fps) if pictures else posed
 
 
-def _read(pose: Path, start_s: float | None, end_s: float | None) -> PoseFileVideo:
-    found = read_pose(pose)
-    first, after = (
-        None if edge is None else max(math.ceil((edge - ROUNDING_S) * found.fps), 0) for edge in (start_s, end_s)
-    )
-    joints = found.keypoints.reshape(len(found.keypoints), -1)[first:after]
+def _read(
+    pose: Path, start_s: float | None, end_s: float | None, skeleton: str, video: VideoInfo | None
+) -> PoseFileVideo:
+    """Read the joints of a span, as MediaPipe's; what the file does not say is taken from its video."""
+    found = read_keypoint_file(pose)
+    warnings = [*found.warnings, *_check_joints(pose, found, skeleton)]
+    found = found.normalised(pose, (video.width, video.height) if video else None).as_skeleton(MEDIAPIPE_75)
+    fps = found.fps or (video.fps if video else None)
+    if fps is None:
+        if start_s is not None or end_s is not None:
+            raise UserError(
+                f"{pose} does not say how many frames a second has, and the clip is a segment of it",
+                fix="name the video in the manifest's column video, or cut the keypoints into a file per clip",
+            )
+        fps = FPS
+        warnings.append(f"keypoints without a frame rate were taken for {FPS:g} frames per second")
+    first, after = (None if edge is None else max(math.ceil((edge - ROUNDING_S) * fps), 0) for edge in (start_s, end_s))
+    joints = found.points.reshape(len(found.points), -1)[first:after]
     if not len(joints):
         raise UserError(
             f"{pose} has no keypoints from {start_s or 0:g} to {math.inf if end_s is None else end_s:g} s",
             fix="correct the clip's times, or make the file from the whole video",
         )
-    own = VideoInfo(path=pose, fps=found.fps, n_frames=len(joints), height=found.height, width=found.width)
-    return PoseFileVideo(joints, own)
+    own = VideoInfo(
+        path=pose, fps=fps, n_frames=len(joints), height=found.height or NO_SIZE, width=found.width or NO_SIZE
+    )
+    posed = PoseFileVideo(joints, own)
+    for warning in warnings:
+        posed.warn(warning)
+    return posed
+
+
+def _check_joints(pose: Path, found: KeypointFile, skeleton: str) -> list[str]:
+    """Refuse joints of another detector than is asked for: converting them is for a person to decide.
+
+    Returns:
+        What a person should know: how many joints the file lacks.
+
+    Raises:
+        UserError: they are others, or MediaPipe's without depth.
+    """
+    own, wanted = found.skeleton, SKELETONS[skeleton]
+    if own.detector != wanted.detector:
+        raise UserError(
+            f"{pose} holds joints of {own.name}, expected those of {wanted.name}: skeletons are not mixed unasked",
+            fix=f"to convert them, add --skeleton {own.name} to slt extract-features"
+            if own.name in SKELETONS
+            else "docs/keypoints.md",
+        )
+    if own.third != wanted.third:
+        raise UserError(
+            f"{pose} has joints without depth, expected x, y and z",
+            fix=f"slt features import DIR --layout pose --to {MEDIAPIPE_75.name} sets it to 0",
+        )
+    lacking = len(set(MEDIAPIPE_75.joints) - set(own.joints))
+    if lacking and wanted is MEDIAPIPE_75:
+        return [f"the keypoint file lacks {lacking} of {len(MEDIAPIPE_75.joints)} joints, which count as not seen"]
+    return []
 
 
 def _check_length(posed: VideoInfo, video: VideoInfo) -> None:

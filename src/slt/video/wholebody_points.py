@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.video.keypoints import N_HAND, N_JOINTS, N_POSE
+from slt.video.keypoints import N_JOINTS
+from slt.video.skeletons import COCO_WHOLEBODY_133, MEDIAPIPE_75, counterparts
 
 N_POINTS = 133
 WHOLEBODY_DIM = 3 * N_POINTS  # x in picture widths, y in picture heights, and score of each
 LEFT_HAND = range(91, 112)
 RIGHT_HAND = range(112, 133)
 
-# Nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; then big toe and heel of each foot.
-_BODY = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
-_FEET = {17: 31, 19: 29, 20: 32, 22: 30}
-_HANDS = {
-    **{point: N_POSE + number for number, point in enumerate(LEFT_HAND)},
-    **{point: N_POSE + N_HAND + number for number, point in enumerate(RIGHT_HAND)},
+FACE = range(23, 91)
+JOINT_OF: dict[int, int] = {
+    point: joint
+    for point, joint in enumerate(counterparts(MEDIAPIPE_75, COCO_WHOLEBODY_133))
+    if joint is not None and point not in FACE
 }
-JOINT_OF: dict[int, int] = {**dict(enumerate(_BODY)), **_FEET, **_HANDS}
-"""Point → the joint among MediaPipe Holistic's 75 that is in its place; the face has none."""
+"""Point → the joint among MediaPipe Holistic's 75 that is in its place; the face, of which that has corners only, has
+none."""
 
 
 def points_of_joints(joints: NDArray[np.float32]) -> NDArray[np.float32]:
