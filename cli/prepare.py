@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slt_cli.prepare_annotated import csl_daily, elan
+from slt_cli.prepare_run import Clips, Lists, NoCut, Out, SplitName, Videos, check_lang, prepare_listings
+
 if TYPE_CHECKING:
-    from slt.core.errors import SltError
-    from slt.data.corpora.listing import Listing
-    from slt.data.corpora.plan import Part, Plan
     from slt.data.corpora.registry import Corpus
 
 app = typer.Typer(no_args_is_help=True, help="Convert a corpus into manifests for training and evaluation.")
-
-Out = Annotated[Path, typer.Option(metavar="DIR", help="Output folder; a stopped run resumes in it.")]
-Lists = Annotated[
-    list[Path], typer.Option("--csv", metavar="FILE", help="The corpus's own list of sentences; may be repeated.")
-]
-Videos = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder tree of its videos; without it, texts only.")]
-Clips = Annotated[
-    Path | None,
-    typer.Option("--clips", metavar="DIR", help="Folder of ready-made clips, one file per row; instead of --videos."),
-]
-NoCut = Annotated[
-    bool, typer.Option("--no-cut", help="Refer to segments of the long videos; nothing is encoded or copied.")
-]
-SplitName = Annotated[
-    str | None, typer.Option("--split", metavar="NAME", help="Split of the list; default: from its file name.")
-]
 
 
 class Split(StrEnum):
@@ -110,7 +92,7 @@ def phoenix(csv: Lists, out: Out, videos: Videos = None, split: SplitName = None
     from slt.data.corpora.registry import PHOENIX
 
     listings = {path: read_listing(PHOENIX, path, split=split) for path in csv}
-    _prepare(PHOENIX.name, listings, videos, out, options={"split": split})
+    prepare_listings(PHOENIX.name, listings, videos, out, options={"split": split})
 
 
 @app.command()
@@ -126,7 +108,7 @@ def dailymoth(csv: Lists, out: Out, videos: Videos = None, split: SplitName = No
     from slt.data.corpora.registry import DAILYMOTH
 
     listings = {path: read_listing(DAILYMOTH, path, split=split) for path in csv}
-    _prepare(DAILYMOTH.name, listings, videos, out, options={"split": split})
+    prepare_listings(DAILYMOTH.name, listings, videos, out, options={"split": split})
 
 
 @app.command()
@@ -160,11 +142,16 @@ def youtube_asl(
     _prepare_cuttable(YOUTUBE_ASL, csv, out, videos=videos, clips=clips, cut=not no_cut, split=split)
 
 
+app.command()(elan)
+app.command("csl-daily")(csl_daily)
+
+
 @app.command()
 def table(
     out: Out,
     csv: Annotated[
-        list[Path] | None, typer.Option("--csv", metavar="FILE", help="A table with a header; may be repeated.")
+        list[Path] | None,
+        typer.Option("--csv", metavar="FILE", help="A table with a header, or JSON Lines; may be repeated."),
     ] = None,
     subtitles: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Instead of a table: NAME.srt or NAME.vtt for each video NAME.")
@@ -187,7 +174,8 @@ def table(
 ) -> None:
     """Convert your own corpus into manifests, from a table whose columns you name, or from subtitles beside videos.
 
-    Clips become files, or segments, as for How2Sign; one without times is its whole video.
+    Clips become files, or segments, as for How2Sign; one without times is its whole video. A file .jsonl holds an
+    object per line, whose keys are the columns. YouTube's rolling captions become sentences.
 
     Example: slt prepare table --csv train.csv --video file --text sentence --lang eng_Latn --videos clips --out mine
 
@@ -199,24 +187,17 @@ def table(
 
     if bool(csv) == bool(subtitles):
         raise UserError("give either a table or subtitles", fix="--csv FILE, or --subtitles DIR")
-    _check_lang(lang)
+    check_lang(lang)
     if subtitles:
         listings = {subtitles: read_subtitles(subtitles, lang=lang, split=split)}
-        _prepare("subtitles", listings, videos, out, cut=not no_cut, options={"split": split, "lang": lang})
+        prepare_listings("subtitles", listings, videos, out, cut=not no_cut, options={"split": split, "lang": lang})
         return
     named = {"id": id_column, "video": video, "text": text, "start": start, "end": end, "split": split_column}
     columns = {what: name for what, name in named.items() if name is not None}
     corpus = own_table(columns, lang=lang, separator=separator)
     listings = {path: read_listing(corpus, path, split=split) for path in csv or ()}
     options = {"split": split, "lang": lang, **columns}
-    _prepare(corpus.name, listings, videos, out, cut=not no_cut, options=options)
-
-
-def _check_lang(lang: str | None) -> None:
-    from slt.text.languages import LANGUAGE_NAMES, check_languages
-
-    if lang is not None:
-        check_languages([lang], tuple(LANGUAGE_NAMES))
+    prepare_listings(corpus.name, listings, videos, out, cut=not no_cut, options=options)
 
 
 def _prepare_cuttable(
@@ -242,86 +223,8 @@ def _prepare_cuttable(
         log.say(f"{videos} holds ready-made clips and none of the full videos: they are taken as with --clips")
         clips = videos
     if not clips:
-        _prepare(corpus.name, listings, videos, out, cut=cut, options={"split": split})
+        prepare_listings(corpus.name, listings, videos, out, cut=cut, options={"split": split})
         return
     listings = {path: as_ready_made(listing, corpus, clips) for path, listing in listings.items()}
     options = {"split": split, "clips": "ready-made"}
-    _prepare(corpus.name, listings, clips, out, cut=False, options=options, clips_of=corpus)
-
-
-def _prepare(
-    corpus: str,
-    listings: Mapping[Path, Listing],
-    videos: Path | None,
-    out: Path,
-    *,
-    cut: bool = True,
-    options: Mapping[str, str | None],
-    clips_of: Corpus | None = None,
-) -> None:
-    """Prepare what was read, print the manifests, and tell what was counted, what is missing and what failed."""
-    from slt.core import log
-    from slt.data.corpora.plan import Plan
-    from slt.data.corpora.prepare import prepare
-
-    said = {name: value for name, value in options.items() if value is not None}
-    plan = Plan(corpus=corpus, listings=listings, videos=videos, out=out, cut=cut, options=said)
-    with log.bars() as bars:
-        parts = prepare(plan, bars.update)
-    for warning in dict.fromkeys(warning for listing in listings.values() for warning in listing.warnings):
-        log.warn(warning)
-    for split, part in parts.items():
-        log.say(_summary(split, part))
-        log.result(str(out / f"{split}.tsv"))
-    quirks = sum((Counter(listing.quirks) for listing in listings.values()), Counter())
-    if quirks:
-        log.say("in the lists: " + ", ".join(f"{what}: {n}" for what, n in quirks.items()))
-    missing = _not_as_published(clips_of, parts) if clips_of else {split: part.missing for split, part in parts.items()}
-    _tell_failures(plan, parts, sum(missing.values(), Counter()))
-
-
-def _not_as_published(corpus: Corpus, parts: Mapping[str, Part]) -> dict[str, Counter[str]]:
-    """Say which splits lack just the clips that were never published; return what else is missing."""
-    from slt.core import log
-    from slt.data.corpora.ready_made import missing_as_published
-
-    missing: dict[str, Counter[str]] = {}
-    for split, part in parts.items():
-        if explained := missing_as_published(corpus, split, part):
-            log.say(explained)
-        else:
-            missing[split] = part.missing
-    return missing
-
-
-def _summary(split: str, part: Part) -> str:
-    here = sum(clip.video is not None for clip in part.clips)
-    hours = sum(clip.duration_s or 0.0 for clip in part.clips) / 3600
-    done = "".join(f", {what}: {n}" for what, n in part.counts.items())
-    return f"{split}: {len(part.clips)} clips, {here} with video, {hours:.2f} h{done}"
-
-
-def _tell_failures(plan: Plan, parts: Mapping[str, Part], missing: Counter[str]) -> None:
-    """Report missing videos (→ how many clips are in them); raise when any should be there, or rows failed.
-
-    Raises:
-        ItemsFailed: each is listed.
-    """
-    from slt.core import log
-    from slt.core.errors import UserError
-    from slt.data.corpora.provenance import NAME
-    from slt_cli.failures import ItemsFailed
-
-    failures: list[tuple[str, SltError]] = [one for listing in plan.listings.values() for one in listing.failures]
-    failures += [one for part in parts.values() for one in part.failures]
-    if missing and plan.videos is None:
-        clips = f"{missing.total()} clips have no video, since no --videos was given"
-        log.warn(f"{clips}; {plan.out / NAME} lists the {len(missing)} videos they are in")
-    elif missing:
-        for name, n in missing.items():
-            clips = "a clip is" if n == 1 else f"{n} clips are"
-            error = UserError(f"no video {name} below {plan.videos}: {clips} without", fix="get the missing videos")
-            failures += [(name, error)] * n
-    if failures:
-        rows = sum(listing.rows for listing in plan.listings.values())
-        raise ItemsFailed(failures, total=rows, what="rows", all_in=plan.out / NAME)
+    prepare_listings(corpus.name, listings, clips, out, cut=False, options=options, clips_of=corpus)

@@ -22,7 +22,7 @@ VERBS += [["models", "import"], ["prepare", "synthetic"], ["train-features"], ["
 VERBS += [["train-translator"], ["train-vlp"]]
 VERBS += [["launch"], ["launch", "slurm"], ["launch", "torchrun"], ["launch", "apptainer"]]
 VERBS += [["evaluate"], ["compare"], ["check-manifest"], ["report"], ["serve"], ["compare-embeddings"]]
-VERBS += [["prepare", corpus] for corpus in ("how2sign", "phoenix", "dailymoth", "openasl", "table")]
+VERBS += [["prepare", one] for one in ("how2sign", "phoenix", "dailymoth", "openasl", "csl-daily", "elan", "table")]
 VERBS += [["extract-features"], ["embed-text"], *(["features", *one] for one in ([], ["info"], ["export"], ["import"]))]
 HEAVY = {"torch", "av", "cv2", "numpy", "fairseq2", "sonar", "transformers", "dlib", "huggingface_hub"}
 

@@ -14,7 +14,7 @@ from slt.data.lines import Mistake, read_bytes, read_lines, refusal
 
 SUFFIXES = (".srt", ".vtt")
 _CLOCK = r"(?:(\d{1,4}):)?([0-5]?\d):([0-5]?\d(?:[.,]\d+)?)"
-_SPAN = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?", re.ASCII)
+TIMING = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?", re.ASCII)
 _CLOCK_ONLY = re.compile(_CLOCK, re.ASCII)
 # WebVTT's tags and SubRip's, times within a text, and the positions that some editors write into SubRip.
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}")
@@ -139,7 +139,7 @@ def _blocks(lines: Sequence[Line]) -> Iterator[list[Line]]:
 
 def _timing(number: int, line: str, mistakes: list[Mistake]) -> str:
     """Return the timing of a line as SubRip writes it; or note that there is none."""
-    found = _SPAN.fullmatch(line)
+    found = TIMING.fullmatch(line)
     times = [_seconds(*found.groups()[:3]), _seconds(*found.groups()[3:])] if found else [_LATEST_S]
     if max(times) >= _LATEST_S:
         mistakes.append(Mistake(line=number, found=f"{line!r:.60}", expected=_EXPECTED))

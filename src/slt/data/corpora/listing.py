@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -16,8 +17,10 @@ from slt.core.registry import did_you_mean
 from slt.data.corpora.registry import SPLITS, Corpus
 from slt.data.cues import SUFFIXES as SUBTITLE_SUFFIXES
 from slt.data.cues import clock_seconds, read_sentences
+from slt.data.json_lines import JSON_LINES, read_object
 from slt.data.lines import Mistake, read_lines, shown
 from slt.data.manifest import Clip, complaint_about_id
+from slt.data.rolling import read_rolling
 
 TIMES = ("start", "end", "duration")
 _OWN = ("id", "video", "start", "end", "text", "split")
@@ -60,7 +63,8 @@ def read_listing(corpus: Corpus, path: Path, *, split: str | None = None) -> Lis
     Raises:
         UserError: no such file, none of this corpus, or nobody says which part it is.
     """
-    reader = _Reader(corpus, path, split)
+    kind = _JsonReader if path.suffix.lower() in JSON_LINES else _Reader
+    reader = kind(corpus, path, split)
     for number, line in reader.lines:
         reader.take(number, line)
     return reader.listing()
@@ -77,14 +81,17 @@ def read_subtitles(folder: Path, *, lang: str | None, split: str | None) -> List
         raise UserError(f"there are no .srt and no .vtt files in {folder}", fix="give the folder they lie in")
     clips: list[Clip] = []
     failures: list[tuple[str, SltError]] = []
+    quirks: Counter[str] = Counter()
     for file in files:
         name = re.sub(r"\.[a-z]{2,3}(-[A-Za-z]+)?$", "", file.stem)
         extra = {"split": split or split_of(file.parent) or "all", "source": name}
         try:
-            cues = read_sentences(file)
+            rolling = read_rolling(file) if file.suffix.lower() == ".vtt" else None
+            cues = rolling.sentences if rolling else read_sentences(file)
         except SltError as error:
             failures.append((str(file), error))
             continue
+        quirks += rolling.counts if rolling else Counter()
         times = ((f"{name}_{number}", cue) for number, cue in enumerate(cues, 1))
         clips += [
             Clip(id=key, video=name, start_s=cue.start_s, end_s=cue.end_s, text=cue.text, lang=lang, extra=extra)
@@ -94,7 +101,7 @@ def read_subtitles(folder: Path, *, lang: str | None, split: str | None) -> List
         clips=tuple(clips),
         rows=len(clips) + len(failures),
         failures=tuple(failures),
-        quirks=Counter(overlapping=count_overlaps(clips)),
+        quirks=quirks + Counter(overlapping=count_overlaps(clips)),
         warnings=(),
     )
 
@@ -127,8 +134,8 @@ class _Reader:
             (f"{path.name} line {one.line}", UserError(f"found {one.found}, expected {one.expected}"))
             for one in mistakes
         ]
-        self._rows = len(self.lines) + len(mistakes) - (0 if corpus.header else 1)
         self._columns, self._separator = self._header()
+        self._rows = len(self.lines) + len(mistakes)
         self._names = self._find_columns()
         self._split = split or split_of(path)
         if self._split is None and "split" not in self._names:
@@ -271,3 +278,24 @@ class _Reader:
                 f"its {self._names[what]} is {shown(cell)}, expected seconds, or a time such as 00:01:05.333"
             )
         return seconds
+
+
+class _JsonReader(_Reader):
+    """The same of JSON Lines: an object per line, whose keys are the columns."""
+
+    def _header(self) -> tuple[list[str], str]:
+        """Return all keys that occur; a line that is no object is told when its turn comes."""
+        names: dict[str, None] = {}
+        for _, line in self.lines:
+            with suppress(UserError):
+                names |= dict.fromkeys(read_object(line))
+        return list(names), ""
+
+    def _cells(self, line: str, quirks: Counter[str]) -> dict[str, str]:
+        """Return a line's values by key; a key that is not there is an empty cell."""
+        row = read_object(line)
+        cells = {name: row.get(name) for name in self._columns}
+        for name, value in cells.items():
+            if name in self._names.values() and not isinstance(value, (str, type(None))):
+                raise UserError(f"its {name} is {value!r:.60}, expected a text or a number")
+        return {name: " ".join(value.split()) if isinstance(value, str) else "" for name, value in cells.items()}

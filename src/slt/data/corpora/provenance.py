@@ -11,10 +11,11 @@ from typing import Any
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
 from slt.data.corpora.plan import Part, Plan
-from slt.data.cues import SUFFIXES
+from slt.data.cues import SUFFIXES as SUBTITLE_SUFFIXES
 from slt.data.lines import read_bytes
 
 NAME = "prepare.json"
+_LIST_SUFFIXES = (*SUBTITLE_SUFFIXES, ".eaf")  # what a folder of lists holds
 
 
 def begin_provenance(plan: Plan) -> dict[str, Any]:
@@ -63,10 +64,10 @@ def finish_provenance(plan: Plan, note: dict[str, Any], parts: Mapping[str, Part
 
 
 def digest(place: Path) -> str:
-    """Return the SHA-256 of a list; of a folder, that of its subtitles and their names."""
+    """Return the SHA-256 of a list; of a folder, that of its subtitles or annotations and their names."""
     if not place.is_dir():
         return hashlib.sha256(read_bytes(place)).hexdigest()
-    files = sorted(file for file in place.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    files = sorted(file for file in place.rglob("*") if file.suffix.lower() in _LIST_SUFFIXES and file.is_file())
     lines = [f"{digest(file)}  {file.relative_to(place)}\n" for file in files]
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
