@@ -99,7 +99,7 @@ def _fix_torch(here: Installed) -> str:
     partners = [f"fairseq2 {row.fairseq2} with sonar-space {row.sonar_space}" for row in rows_with(version)]
     to_keep = f"to keep torch {version} you would need {' or '.join(partners)}"
     if not partners:
-        to_keep = f"no fairseq2 that we ran fits torch {version}"
+        to_keep = f"no fairseq2 that we ran fits torch {version}, but slt works without: docs/compatibility.md says how"
     return f"{REINSTALL}, torch {PINNED.torch} among it; {to_keep}"
 
 
