@@ -152,7 +152,7 @@ def test_what_was_cut_off_is_gone_on_with(hub, signs, files):
 
 def test_a_fetch_that_failed_goes_on_the_next_time(hub, signs):
     hub.faults["tokenizer.model"] = [drops(5000)] * 20
-    with pytest.raises(SltError, match=r"cannot fetch hf:me/signs: no whole answer .* times in a row") as caught:
+    with pytest.raises(SltError, match=r"hf:me/signs: no whole answer .* times in a row") as caught:
         find_or_fetch(NAME)
     assert "goes on where it stopped" in caught.value.fix
     assert find_hub_folder(NAME) is None
@@ -405,3 +405,19 @@ def test_a_file_the_hub_lists_and_lacks_is_told(hub, signs):
     ]
     with pytest.raises(SltError, match="lists a file of hf:me/signs that it does not have"):
         find_or_fetch(NAME)
+
+
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        ({"license": "apache-2.0"}, "Apache-2.0"),
+        ({"license": "other", "license_name": "apache-2.0"}, "Apache-2.0"),
+        ({"license": "other"}, "Apache-2.0"),
+        ({}, "Apache-2.0"),
+        ({"license": "other", "license_name": "our-own"}, "Apache-2.0; its page says our-own"),
+        ({"license": "cc-by-nc-4.0"}, "Apache-2.0; its page says cc-by-nc-4.0"),
+    ],
+)
+def test_what_the_page_says_of_the_licence_is_recorded_where_it_differs(hub, signs, page, told):
+    signs.page = page
+    assert read_records(find_or_fetch(NAME))["encoder.safetensors"].licence == told

@@ -187,6 +187,15 @@ def test_nor_what_its_page_said(run):
     with pytest.raises(UserError, match=r"made of hf:lab/asl, which is under CC-BY-NC-4\.0"):
         pack(run, NAME)
 
+    card = read_card(run / "bundle")
+    write_card(theirs, replace(card, decoder=replace(card.decoder, text_encoder=None), licence="MIT"))
+    for path in theirs.glob("*.safetensors"):
+        path.write_bytes(path.name.encode())  # no file in common
+    write_card(theirs, read_card(theirs))
+    say(run, made={"made_of": [{"part": "encoder", "from": "hf:lab/asl", "licence": "MIT"}]})
+    with pytest.raises(UserError, match=r"made of hf:lab/asl, which is under CC-BY-NC-4\.0"):
+        pack(run, NAME)
+
 
 def test_nor_the_published_files_it_was_imported_from(run):
     record = FetchedFile(url=None, size=1, sha256="a" * 64, fetched_at="now", licence="no commerce")

@@ -39,6 +39,7 @@ def test_it_learns(tmp_path):
     assert not model.training
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_at_its_checkpoint_and_ends_the_same(tmp_path):
     straight, resumed = line(), line()
     fit(straight, tmp_path / "straight.pt")
@@ -49,6 +50,7 @@ def test_a_killed_training_goes_on_at_its_checkpoint_and_ends_the_same(tmp_path)
     assert torch.equal(straight.bias, resumed.bias)
 
 
+@pytest.mark.slow
 def test_what_was_finished_and_then_killed_is_finished(tmp_path):
     straight, again = line(), line()
     fit(straight, tmp_path / "c.pt")

@@ -158,9 +158,22 @@ def _look_up(name: HubName, drafts: Path) -> Offer:
         files = _files(card, listed)
     except UserError as error:
         raise UserError(f"{name} is refused: {printable(error.message)}", fix=error.fix or OTHER_FILES) from error
-    on_page = str((info.card_data or {}).get("license") or card.licence)
-    licence = card.licence if on_page.lower() == card.licence.lower() else f"{card.licence}{PAGE_SAYS}{on_page}"
-    return Offer(name=name, commit=commit, card=card, files=files, licence=printable(licence), draft=draft)
+    licence = printable(_licence(card.licence, info.card_data or {}))
+    return Offer(name=name, commit=commit, card=card, files=files, licence=licence, draft=draft)
+
+
+def _licence(own: str, page: Any) -> str:
+    """Return the licence of a bundle's card, and that of its page on the hub where that says another."""
+    named = page.get("license")
+    if named == "other":  # a licence, or several, that the hub has no identifier for
+        named = page.get("license_name")
+    same = not named or licence_slug(str(named)) == licence_slug(own)
+    return own if same else f"{own}{PAGE_SAYS}{named}"
+
+
+def licence_slug(name: str) -> str:
+    """Return a licence's name as a model page has it where the hub knows no identifier."""
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")
 
 
 def _files(card: BundleCard, listed: dict[str, Any]) -> tuple[HubFile, ...]:

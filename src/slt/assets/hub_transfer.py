@@ -88,7 +88,7 @@ def patiently(name: HubName, question: Callable[[], Any], furthest: Callable[[],
         here = furthest()
         failed, most = (failed + 1, most) if here <= most else (1, here)
         if failed >= patience.tries:
-            raise SltError(f"cannot fetch {name}: {why} ({failed} times in a row)", fix=AGAIN)
+            raise SltError(f"{name}: {why} ({failed} times in a row)", fix=AGAIN)
         seconds = patience.wait(failed, why.after_s)
         log.say(f"{name}: {why}; trying again in {seconds:.1f} s")
         patience.sleep(seconds)

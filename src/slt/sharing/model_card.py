@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from slt.assets.cards import BundleCard
+from slt.assets.hub_fetch import licence_slug
 from slt.evaluate.results import Results
 from slt.sharing.licences import OTHER, Licence
 from slt.sharing.origins import Origin
@@ -72,7 +73,7 @@ def metadata(share: Share) -> str:
     licence, bases = share.licence, sorted({one.hub_repo for one in share.origins if one.hub_repo})
     data = ModelCardData(
         license=licence.hub_id,
-        license_name=re.sub(r"[^a-z0-9.]+", "-", licence.name.lower()) if licence.hub_id == OTHER else None,
+        license_name=licence_slug(licence.name) if licence.hub_id == OTHER else None,
         language=list(dict.fromkeys(map(language_code, share.card.languages))),
         library_name="slt",
         tags=list(TAGS),

@@ -11,7 +11,7 @@ from typing import Any
 
 from slt.assets.cards import read_card
 from slt.assets.hub_fetch import PAGE_SAYS
-from slt.assets.hub_names import parse_hub_name
+from slt.assets.hub_names import PREFIX, find_hub_folder, parse_hub_name
 from slt.assets.lockfile import read_records
 from slt.assets.published import FETCHABLE, files_folder
 from slt.assets.store import Bundle, list_bundles
@@ -71,11 +71,16 @@ def inherited_licence(bundle: Bundle, origins: tuple[Origin, ...], chosen: str |
 
 
 def _by_card(bundle: Bundle) -> Iterator[Origin]:
-    for one in bundle.card.made.get("made_of", ()):
+    made_of = bundle.card.made.get("made_of")
+    for one in made_of if isinstance(made_of, list) else []:
         if isinstance(one, Mapping):
-            yield Origin(name=str(one.get("from")), licence=str(one.get("licence")), part=str(one.get("part", "")))
-    sources = bundle.card.made.get("sources", {})
-    digests = {one.get("sha256") for one in sources.values() if isinstance(one, Mapping)}
+            name = str(one.get("from"))
+            yield Origin(name=name, licence=str(one.get("licence")), part=str(one.get("part", "")))
+            if name.startswith(PREFIX) and (hub := parse_hub_name(name)) and (folder := find_hub_folder(hub)):
+                yield from _by_page(name, folder)
+    sources = bundle.card.made.get("sources")
+    each = sources.values() if isinstance(sources, Mapping) else ()
+    digests = {one.get("sha256") for one in each if isinstance(one, Mapping)}
     for name, model in FETCHABLE.items():
         if digests & {record.sha256 for record in read_records(files_folder(name)).values()}:
             yield Origin(name=name, licence=model.licence)
@@ -105,7 +110,12 @@ def _by_hashes(bundle: Bundle) -> Iterator[Origin]:
             continue
         if own & set(card.sha256.values()):
             yield Origin(name=name, licence=card.licence)
-            for record in read_records(folder).values():
-                _, says, page = record.licence.partition(PAGE_SAYS)
-                if says:
-                    yield Origin(name=name, licence=page)
+            yield from _by_page(name, folder)
+
+
+def _by_page(name: str, folder: Path) -> Iterator[Origin]:
+    """Yield what the page of a model on the hub said of its licence, where that was not what its card says."""
+    for record in read_records(folder).values():
+        _, says, page = record.licence.partition(PAGE_SAYS)
+        if says:
+            yield Origin(name=name, licence=page)
