@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import runpy
 from pathlib import Path
 
 from slt.env.matrix import table
@@ -74,11 +75,18 @@ def _first_line(path: Path) -> str:
     return " ".join(words.partition("\n\n")[0].split())
 
 
+def costs() -> str:
+    """Return what a large corpus costs, as docs/scale.py computes it."""
+    page: str = runpy.run_path(str(ROOT / "docs" / "scale.py"))["costs_page"]()
+    return page
+
+
 PARTS = {
     "compatibility.md": ("matrix", table),
     "modules.md": ("modules", module_list),
     "evaluation.md": ("results", schema),
     "keypoints.md": ("skeletons", conversion_table),
+    "scale.md": ("costs", costs),
 }
 
 
