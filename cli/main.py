@@ -21,6 +21,7 @@ from slt_cli import (
     doctor,
     embed,
     evaluate,
+    export_manifest,
     extract,
     features,
     launch,
@@ -55,6 +56,7 @@ for verb in train.TRAINERS:
     app.command(verb)(train.trainer(verb))
 app.command()(extract.extract_features)
 app.command()(embed.embed_text)
+app.command()(export_manifest.export_manifest)
 app.add_typer(models.app, name="models")
 app.add_typer(launch.app, name="launch")
 app.add_typer(prepare.app, name="prepare")

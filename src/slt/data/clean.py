@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
 from slt.data.findings import CHECKS
-from slt.data.manifest import Clip, Manifest, write_manifest
+from slt.data.manifest import write_manifest
 from slt.data.validate import Report
 
 
@@ -41,20 +39,9 @@ def write_clean(report: Report, targets: list[Path]) -> list[Counter[str]]:
         if CHECKS[one.check].drops:
             dropped[one.manifest].setdefault(one.row, (one.check, one.reason))
     for manifest, target, rows in zip(report.manifests, targets, dropped, strict=True):
-        kept = [_moved(clip, manifest, target) for clip in manifest.clips if clip.id not in rows]
+        kept = [manifest.clip_from(clip, target.parent) for clip in manifest.clips if clip.id not in rows]
         write_manifest(target, kept)
         lines = ["\t".join((row, *(" ".join(cell.split()) for cell in why))) for row, why in rows.items()]
         with atomic_write(target.with_suffix(".dropped.tsv")) as handle:
             handle.write(("\n".join(["row\tcheck\treason", *lines]) + "\n").encode("utf-8", "backslashreplace"))
     return [Counter(check for check, _ in rows.values()) for rows in dropped]
-
-
-def _moved(clip: Clip, manifest: Manifest, target: Path) -> Clip:
-    """Return a clip whose relative paths are right from where ``target`` lies."""
-    here, there = manifest.folder.resolve(), target.parent.resolve()
-
-    def moved(path: str) -> str:
-        return path if os.path.isabs(path) or here == there else os.path.relpath(here / path, there)
-
-    paths = {name: moved(clip.extra[name]) for name in ("features", "pose") if name in clip.extra}
-    return replace(clip, video=moved(clip.video) if clip.video else None, extra={**clip.extra, **paths})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,8 +75,10 @@ class EmbeddingCache:
                 f" the first of them {texts[first]!r:.80} in {langs[first]}",
                 fix=FILL.format(self.folder),
             )
-        rows: list[NDArray[Any]] = [self._store[key] for key in keys]
-        return np.concatenate(rows) if rows else np.empty((0, self.header.feature_dim), np.float32)
+        table = np.empty((len(keys), self.header.feature_dim), np.float32)
+        for row, key in zip(table, keys, strict=True):
+            row[:] = self._store[key][0]
+        return table
 
 
 def embedding_writer(folder: Path, *, weights_sha256: str, width: int) -> FeatureWriter:

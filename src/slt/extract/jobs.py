@@ -10,7 +10,7 @@ from slt.core.errors import UserError
 from slt.data.manifest import complaint_about_id, read_manifest
 from slt.frontend.base import ClipSource
 
-MANIFESTS = (".tsv", ".csv", ".txt")
+MANIFESTS = (".tsv", ".csv", ".txt", ".parquet")
 
 
 def gather_jobs(paths: Iterable[Path]) -> list[ClipSource]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from slt.core.errors import UserError
 from slt.data.manifest import Clip, Manifest
@@ -13,7 +13,7 @@ from slt.train.sources import Source
 NAMED_AT_MOST = 5
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
     """One clip to learn from.
 
@@ -46,6 +46,10 @@ class Corpus:
     def lengths(self) -> list[int]:
         """Of each example."""
         return [example.length for example in self.examples]
+
+    def source_alone(self) -> Corpus:
+        """Return it without its clips, for a process that is told which clip to read."""
+        return replace(self, examples=(), left_out={})
 
 
 def read_corpus(manifest: Manifest, source: Source, data: Data, langs: Sequence[str]) -> Corpus:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,8 +81,24 @@ Key = tuple[int, tuple[int, ...], int]
 """Of a batch: the epoch, the clips of this process, and how many clips all processes have."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a process that reads ahead needs to know of a batch.
+
+    Attributes:
+        key: of the batch.
+        examples: its clips.
+    """
+
+    key: Key
+    examples: tuple[Example, ...]
+
+
 class Clips(Dataset[Batch]):
     """Batches of a split, by key: which target text, and how the features are disturbed, is drawn anew every epoch.
+
+    Processes that read ahead get neither the list of all clips nor the embeddings of all texts, which of a large corpus
+    take gigabytes: a request brings its clips along, and the targets are added where the batch arrives.
 
     Args:
         corpus: the split.
@@ -104,30 +121,44 @@ class Clips(Dataset[Batch]):
     ) -> None:
         self.corpus, self.targets, self.langs = corpus, targets, langs
         self.seed, self.augment, self.spreads = seed, augment, spreads
+        self._reads_ahead = False
 
     def __len__(self) -> int:
         return len(self.corpus.examples)
 
-    def __getitem__(self, key: Key) -> Batch:
-        epoch, indices, n_clips = key
+    def request(self, key: Key) -> Request:
+        """Return the request of a batch."""
+        return Request(key=key, examples=tuple(self.corpus.examples[index] for index in key[1]))
+
+    def __getitem__(self, wanted: Request | Key) -> Batch:
+        request = wanted if isinstance(wanted, Request) else self.request(wanted)
+        (epoch, indices, n_clips), examples = request.key, request.examples
         rngs = [np.random.default_rng([self.seed, epoch, index]) for index in indices]
-        examples = [self.corpus.examples[index] for index in indices]
         langs = [self._lang(example, rng) for example, rng in zip(examples, rngs, strict=True)]
         texts = [example.texts[lang] for example, lang in zip(examples, langs, strict=True)]
         inputs = [self._read(example, rng) for example, rng in zip(examples, rngs, strict=True)]
         features = [tuple(map(torch.from_numpy, streams)) for streams in inputs if isinstance(streams, tuple)]
         windows = [cut for cut in inputs if isinstance(cut, Windows)]
-        targets = [self.targets.of(text, lang) for text, lang in zip(texts, langs, strict=True)]
-        return Batch(
+        batch = Batch(
             ids=tuple(example.clip.id for example in examples),
             texts=tuple(texts),
             langs=tuple(langs),
-            # Of a batch with fewer clips than processes, a process may have none.
-            targets=torch.from_numpy(np.asarray(targets, np.float32).reshape(len(targets), self.targets.dim)),
+            targets=torch.empty(0),
             features=FeatureBatch.of(*zip(*features, strict=True)) if features else None,
             windows=_joined(windows) if windows else None,
             n_clips=n_clips,
         )
+        return batch if self._reads_ahead else self.with_targets(batch)
+
+    def with_targets(self, batch: Batch) -> Batch:
+        """Return a batch with the embeddings of its texts."""
+        found = [self.targets.of(text, lang) for text, lang in zip(batch.texts, batch.langs, strict=True)]
+        # Of a batch with fewer clips than processes, a process may have none.
+        targets = np.asarray(found, np.float32).reshape(len(found), self.targets.dim)
+        return replace(batch, targets=torch.from_numpy(targets))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "corpus": self.corpus.source_alone(), "targets": None, "_reads_ahead": True}
 
     def _lang(self, example: Example, rng: np.random.Generator) -> str:
         known = [lang for lang in self.langs if lang in example.texts]
@@ -164,6 +195,19 @@ class Positions(Sampler[Key]):
             yield epoch, tuple(batch[index::count]), len(batch)
 
 
+class _Requests(Sampler[Request]):
+    """The batches that come next, with their clips."""
+
+    def __init__(self, clips: Clips, positions: Positions) -> None:
+        self.clips, self.positions = clips, positions
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __iter__(self) -> Iterator[Request]:
+        return map(self.clips.request, self.positions)
+
+
 class Loader(DataLoader[Batch]):
     """Reads batches ahead; Lightning saves and restores its position with a checkpoint.
 
@@ -178,7 +222,7 @@ class Loader(DataLoader[Batch]):
         super().__init__(
             clips,
             batch_size=None,
-            sampler=positions,
+            sampler=_Requests(clips, positions),
             collate_fn=_as_is,  # type: ignore[arg-type] # there is nothing to collate
             num_workers=workers,
             persistent_workers=workers > 0,
@@ -198,7 +242,7 @@ class Loader(DataLoader[Batch]):
             except StopIteration:
                 return
             self.waited += time.perf_counter() - begun
-            yield batch
+            yield self.dataset.with_targets(batch) if self.num_workers else batch
 
     def state_dict(self) -> dict[str, int]:
         """Return how many batches of the training are done."""

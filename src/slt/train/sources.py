@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +115,10 @@ class VideoSource:
 
     def __init__(self, manifest: Manifest, frontend: Frontend) -> None:
         self.manifest, self.frontend = manifest, frontend
+
+    # A process that reads ahead is told each clip, and needs only the folder.
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "manifest": replace(self.manifest, clips=())}
 
     def length(self, clip: Clip, texts: Mapping[str, str]) -> int:
         """See ``Source``; by the video's header."""

@@ -16,21 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt.core.config import parse
-from slt.core.errors import SltError, UserError
+from slt.core.errors import UserError
 from slt.core.files import atomic_write
 from slt.data.features.export import FileKind, Rows, check_whole, read_plan
 from slt.data.features.folder import array_of
 from slt.data.features.header import StoreHeader
 from slt.data.manifest import complaint_about_id
+from slt.data.parquet import NUMBERS, PARQUET, open_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-PARQUET = ".parquet"
 CARD = "README.md"
 HEADER_KEY = b"slt"
-NUMBERS = ("start_s", "end_s")
 GROUP_BYTES = 16 << 20
 """Features in a row group, which is what a reader holds at once."""
 
@@ -139,7 +138,7 @@ class HfDatasetFeatures:
     def _index(self, number: int) -> StoreHeader | None:
         """Note where a file's clips are; return the header in it, if there is one."""
         path = self._files[number]
-        file = _open(path)
+        file = open_parquet(path)
         if missing := {"id", "features"} - {*file.schema_arrow.names}:
             raise UserError(
                 f"{path} has no column {' and '.join(sorted(missing))}; its columns are"
@@ -160,7 +159,7 @@ class HfDatasetFeatures:
         number, group, row = self._places[id]
         if self._held is None or self._held[0] != (number, group):
             path = self._files[number]
-            self._held = (number, group), _column(_open(path), group, "features", path)
+            self._held = (number, group), _column(open_parquet(path), group, "features", path)
         return array_of(_as_array(self._held[1][row]), f"the column features of {id} in {self._files[number]}")
 
     def _header_of_first(self) -> StoreHeader:
@@ -220,18 +219,6 @@ def _value(kind: str) -> dict[str, str]:
 
 def _parquet_type(header: StoreHeader) -> str:
     return "float16" if header.dtype == "float16" else "float32"
-
-
-def _open(path: Path) -> pq.ParquetFile:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(path)
-    except OSError as error:
-        raise SltError(f"cannot read {path}: {error.strerror or error}") from error
-    except pa.ArrowException as error:
-        raise UserError(f"{path} is not a whole parquet file: {error}", fix="copy it again") from error
 
 
 def _column(file: pq.ParquetFile, group: int, name: str, path: Path) -> pa.ChunkedArray:

@@ -7,9 +7,10 @@ from pathlib import Path
 from slt.core.errors import UserError
 from slt.data.features.folder import FolderFeatures
 from slt.data.features.header import HEADER_NAME
-from slt.data.features.hf_dataset import PARQUET, HfDatasetFeatures, parquet_files
+from slt.data.features.hf_dataset import HfDatasetFeatures, parquet_files
 from slt.data.features.store import Features, FeatureStore
 from slt.data.features.webdataset import TAR, WebDatasetFeatures
+from slt.data.parquet import PARQUET
 
 
 def open_features(path: Path) -> Features:
