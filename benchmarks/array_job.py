@@ -16,7 +16,6 @@ import json
 import os
 import random
 import signal
-import statistics
 import tempfile
 import time
 import zlib
@@ -90,18 +89,17 @@ class Queue:
         for clip in clips:
             self.shares[shard_of(clip.id, n_tasks)].append(clip)
         self.n_killed = self.n_runs = 0
-        self.took: list[float] = []
 
     def run(self, to_kill: int, at_once: int, rng: random.Random) -> None:
         """Run all tasks until each has ended well; kill ``to_kill`` of them on the way."""
-        waiting, running = list(range(self.n_tasks)), {}
+        waiting, running = list(range(self.n_tasks)), dict[int, int]()
         doomed = {*rng.sample(waiting, to_kill)}
         while waiting or running:
             while waiting and len(running) < at_once:
                 task = waiting.pop(0)
-                running[self._start(task, rng if task in doomed else None)] = task, time.monotonic()
+                running[self._start(task, rng if task in doomed else None)] = task
             pid, status = os.wait()
-            task, began = running.pop(pid)
+            task = running.pop(pid)
             self.n_runs += 1
             if os.WIFSIGNALED(status):
                 self.n_killed += 1
@@ -109,21 +107,25 @@ class Queue:
                 waiting.append(task)
             elif status:
                 raise SystemExit(f"task {task} failed with status {status}")
-            else:
-                self.took.append(time.monotonic() - began)
-                if task in doomed:  # it was faster than its death: another one dies
-                    doomed.discard(task)
-                    doomed |= {*rng.sample(waiting, min(1, len(waiting)))}
+            elif task in doomed:  # it was faster than its death: another one dies
+                doomed.discard(task)
+                doomed |= {*rng.sample(sorted({*waiting} - doomed), min(1, len({*waiting} - doomed)))}
 
     def _start(self, task: int, doom: random.Random | None) -> int:
-        """Start a task; with ``doom``, an alarm that nobody handles ends it at a random moment of its run."""
-        delay = doom.uniform(0.001, statistics.median(self.took[-50:] or [0.2])) if doom else 0.0
+        """Start a task; with ``doom``, an alarm that nobody handles ends it at a random moment of its work."""
+        share = self.shares[task]
+        last = doom.randrange(max(1, len(share))) if doom else len(share) + 1
+        delay_s = doom.uniform(1e-5, 3e-3) if doom else 0.0
+
+        def progress(done: int, total: int) -> None:
+            if done == last:
+                signal.setitimer(signal.ITIMER_REAL, delay_s)
+
         if pid := os.fork():
             return pid
         try:
-            signal.setitimer(signal.ITIMER_REAL, delay)
             torch.set_num_threads(1)
-            report = extract(self.shares[task], ById(), self.folder, shard=(task, self.n_tasks))
+            report = extract(share, ById(), self.folder, shard=(task, self.n_tasks), progress=progress)
             signal.setitimer(signal.ITIMER_REAL, 0)
             os._exit(1 if report.failures else 0)
         finally:

@@ -22,8 +22,10 @@ VERBS += [["models", "import"], ["prepare", "synthetic"], ["train-features"], ["
 VERBS += [["train-translator"], ["train-vlp"]]
 VERBS += [["launch"], ["launch", "slurm"], ["launch", "torchrun"], ["launch", "apptainer"]]
 VERBS += [["evaluate"], ["compare"], ["check-manifest"], ["report"], ["serve"], ["compare-embeddings"]]
-VERBS += [["prepare", one] for one in ("how2sign", "phoenix", "dailymoth", "openasl", "csl-daily", "elan", "table")]
-VERBS += [["extract-features"], ["embed-text"], *(["features", *one] for one in ([], ["info"], ["export"], ["import"]))]
+VERBS += [["prepare", "how2sign"], ["prepare", "phoenix"], ["prepare", "dailymoth"], ["prepare", "openasl"]]
+VERBS += [["prepare", "youtube-asl"], ["prepare", "csl-daily"], ["prepare", "elan"], ["prepare", "table"]]
+VERBS += [["extract-features"], ["embed-text"], ["export-manifest"], ["features"]]
+VERBS += [["features", verb] for verb in ("info", "export", "import", "compact")]
 HEAVY = {"torch", "av", "cv2", "numpy", "fairseq2", "sonar", "transformers", "dlib", "huggingface_hub"}
 
 
