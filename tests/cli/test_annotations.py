@@ -50,7 +50,13 @@ def csl_daily(folder: Path) -> tuple[list[object], str]:
     info = []
     for number in range(4):
         name = f"S00000{number}_P0003_T00"
-        label = {"name": name, "length": 40, "label_gloss": ["A", "B"], "label_char": list("wego"), "signer": 3}
+        label = {
+            "name": name,
+            "length": 40 + (number == 2),
+            "label_gloss": ["A", "B"],
+            "label_char": list("wego"),
+            "signer": 3,
+        }
         info.append(label)
         if number == 3:
             continue
@@ -104,7 +110,12 @@ EXPECTED = {
     "rolling": (0, ["rolling caption files: 1, lines shown again: 5, sounds such as [Music], left out: 1"]),
     "csl-daily": (
         3,
-        ["2 of 5 rows failed", "the labels have no clip 'S999999_P0000_T00'", "no video S000003_P0003_T00 below"],
+        [
+            "2 of 5 rows failed",
+            "the labels have no clip 'S999999_P0000_T00'",
+            "no video S000003_P0003_T00 below",
+            "other numbers of frames than listed: 1",
+        ],
     ),
     "jsonl": (3, ["1 of 4 rows failed", "val.jsonl line 4", "it is not JSON"]),
 }

@@ -129,3 +129,32 @@ def test_the_column_pose_gives_the_same_features(slt, corpus, tmp_path):
     np.testing.assert_allclose(store["-clip_0-rgb_front"], wanted, atol=1e-5)
     if layout != "pose":
         assert "keypoints without a frame rate were taken for 25 frames per second" in outcome.err
+
+
+@pytest.mark.slow
+def test_uni_sign_reads_the_pickles_of_its_authors_from_a_store(slt, tmp_path):
+    from slt.bundle.unisign import import_unisign
+    from tests.unisign_bundle import write_checkpoint, write_mt5
+
+    import_unisign("tiny-uni-sign", write_checkpoint(tmp_path / "pose.pth"), write_mt5(tmp_path / "mt5"))
+    clips = []
+    for number, text in enumerate(TEXTS):
+        WRITERS["uni-sign"](tmp_path / "poses", f"clip_{number}", figure(N_FRAMES, number))
+        clips.append(Clip(id=f"clip_{number}", video=None, text=text, lang="eng_Latn"))
+    write_manifest(tmp_path / "test.tsv", clips)
+    outcome = slt("features", "import", tmp_path / "poses", "--layout", "uni-sign", "--out", tmp_path / "store")
+    assert outcome.code == 0, outcome.err
+    assert slt("check-manifest", tmp_path / "test.tsv", "--features", tmp_path / "store").code == 0
+    words = [
+        "--manifest",
+        tmp_path / "test.tsv",
+        "--metrics",
+        "bleu4",
+        "--resamples",
+        100,
+        "--out",
+        tmp_path / "scores",
+    ]
+    outcome = slt("evaluate", "--model", "tiny-uni-sign", "--features", tmp_path / "store", *words)
+    assert outcome.code == 0, outcome.err
+    assert json.loads((tmp_path / "scores" / "results.json").read_text("utf-8"))["clips"]["n"] == 3

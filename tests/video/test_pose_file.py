@@ -129,6 +129,10 @@ def test_openpose_takes_rate_and_size_from_its_video(tmp_path):
         open_with_pose(film, pose=folder)
     video = open_with_pose(film, 0.5, 1.0, pose=folder, pictures=False, skeleton="openpose-137")
     assert (video.info.fps, video.info.n_frames, video.warnings) == (20, 10, [])
+    (folder / "film_000000000003_keypoints.json").unlink()
+    assert open_with_pose(film, pose=folder, skeleton="openpose-137").warnings == (
+        ["some frames have no file: nothing is seen in them"]
+    )
     wanted = convert(convert(points, MEDIAPIPE_75, OPENPOSE_137), OPENPOSE_137, MEDIAPIPE_75)[10:20]
     wanted[:, :, :2] *= np.array([1280 / width, 720 / height])
     np.testing.assert_allclose(video.joints().reshape(10, 75, 3), wanted, atol=1e-4)

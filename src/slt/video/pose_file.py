@@ -180,7 +180,10 @@ class PoseFileVideo(Video):
     def with_pictures(self, pictures: Video, target_fps: float) -> PoseFileVideo:
         """Return the joints with the pictures they were made of, both at their working rates near ``target_fps``."""
         joints = np.stack(list(keypoints_of(to_working_rate(self, target_fps=target_fps))))
-        return PoseFileVideo(joints, self._own, to_working_rate(pictures, target_fps=target_fps))
+        both = PoseFileVideo(joints, self._own, to_working_rate(pictures, target_fps=target_fps))
+        for warning in self._warnings:
+            both.warn(warning)
+        return both
 
     @property
     def warnings(self) -> list[str]:

@@ -93,6 +93,9 @@ def _take(clip: Clip, place: Path | None, lengths: Mapping[Path, Length | SltErr
             part.counts["ends past their video's, put back"] += 1
             clip = replace(clip, end_s=round(length.seconds, 6))
         if length and not _is_segment(clip):
+            listed = clip.extra.get("n_frames", "")
+            if listed.isdecimal() and int(listed) != length.n_frames:
+                part.counts["other numbers of frames than listed"] += 1
             clip = replace(clip, extra={**clip.extra, "duration": repr(round(length.seconds, 6))})
         if not place:
             part.missing[clip.video or ""] += 1
