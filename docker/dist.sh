@@ -8,13 +8,18 @@
 #   uv venv --python 3.12 ~/slt && uv pip install --python ~/slt --constraints environment.lock slt-*.whl
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-venv=${1:-.venv}
+venv=$(realpath "${1:-.venv}")
 folder=${2:-dist}
 mkdir -p "$folder"
 rm -f "$folder"/slt-*.whl "$folder"/slt-*.tar.gz
-# setuptools takes stray files of earlier builds along.
-rm -rf build src/slt.egg-info/SOURCES.txt
-"$venv/bin/uv" build --quiet --offline --no-build-isolation --python "$venv/bin/python" --out-dir "$folder"
+# In a copy: setuptools takes stray files of earlier builds along, and leaves its own.
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+named=$(sed -n 's/^include //p; s/^graft //p' MANIFEST.in)
+# shellcheck disable=SC2086  # a list of names
+tar -c --exclude=__pycache__ --exclude='*.egg-info' $named MANIFEST.in pyproject.toml README.md LICENSE src cli |
+    tar -x -C "$copy"
+"$venv/bin/uv" build --quiet --offline --no-build-isolation --python "$venv/bin/python" --out-dir "$folder" "$copy"
 cp environment.lock "$folder"
 # uv reads it in the folder it runs in: some packages' own bounds cannot all be met, see [tool.uv] in pyproject.toml.
 "$venv/bin/python" - >"$folder/uv.toml" <<'PYTHON'
