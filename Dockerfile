@@ -107,6 +107,8 @@ RUN --mount=type=bind,from=uv,source=/opt/uv/bin,target=/opt/uv/bin \
     && find . ! -perm -a=r -exec chmod a+rX {} + && /opt/venv/bin/python -m compileall -q src cli
 WORKDIR /data
 USER 1000:1000
+# Of slt serve.
+EXPOSE 8000
 HEALTHCHECK --interval=5m --timeout=1m --start-period=1m CMD ["slt", "doctor", "--quick"]
 ENTRYPOINT ["tini", "-s", "--", "slt"]
 CMD ["--help"]

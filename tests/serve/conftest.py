@@ -29,7 +29,7 @@ class StandIn:
     """In place of a worker process: what it does depends on the video's name.
 
     ``slow``: works until it is cancelled; ``stuck``: and does not listen; ``crash``: its process dies; ``broken``: it
-    fails.
+    fails; ``odd``: it says what makes no sense.
     """
 
     running: ClassVar[list[StandIn]] = []
@@ -59,6 +59,8 @@ class StandIn:
             return
         if name.startswith("crash"):
             raise WorkerEnded("the process that translated this video ended: killed by signal 11")
+        if name.startswith("odd"):
+            yield {"kind": "sentence", "id": job}
         if name.startswith("broken"):
             problem = {"code": "bad_video", "message": f"{name} is not a video", "fix": "choose another"}
             yield {"kind": "failed", "id": job, "problem": problem}

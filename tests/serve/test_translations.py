@@ -88,7 +88,10 @@ def test_a_video_that_is_none_fails_alone_and_says_why(serve):
     assert broken["error"] == {"code": "bad_video", "message": "broken.txt is not a video", "fix": "choose another"}
     crashed = until(client, upload(client, "crash.mp4").json()["id"])
     assert crashed["error"]["message"].endswith("killed by signal 11")
+    odd = until(client, upload(client, "odd.mp4").json()["id"])
+    assert odd["error"]["message"] == "unexpected KeyError: 'sentence'"
     assert until(client, upload(client).json()["id"])["state"] == "done"
+    assert client.get("/healthz").json()["status"] == "ok"
 
 
 def test_a_translation_can_be_cancelled_while_it_waits_runs_or_does_not_listen(serve, monkeypatch):

@@ -118,7 +118,7 @@ def test_a_model_on_keypoints_leaves_the_joints_that_it_saw(keypoint_bundle, dra
     assert all(-1 < edge < 2 for point in seen for edge in point)
 
 
-def test_the_models_that_are_offered(bundle, tmp_path):  # noqa: F811
+def test_the_models_that_are_offered(bundle, monkeypatch):  # noqa: F811
     assert list(offered_models(())) == ["demo"]
     models = offered_models(("demo", str(bundle), "sonar-asl"))
     assert list(models) == ["demo", "tiny", "sonar-asl"]
@@ -126,3 +126,6 @@ def test_the_models_that_are_offered(bundle, tmp_path):  # noqa: F811
     assert len(models["sonar-asl"].languages) > 200
     with pytest.raises(UserError, match="unknown model 'dem'"):
         offered_models(("dem",))
+    monkeypatch.setattr("slt.serve.catalogue.list_bundles", dict)
+    with pytest.raises(UserError, match="no model is here"):
+        offered_models(())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from slt.assets.published import PUBLISHED
 from slt.assets.store import find_bundle, list_bundles
+from slt.core.errors import UserError
 from slt.text.languages import LANGUAGE_NAMES
 
 
@@ -37,9 +38,11 @@ def offered_models(names: Sequence[str]) -> dict[str, Offered]:
     """Return the models of these names or folders; none named: all that are here.
 
     Raises:
-        UserError: no such model.
+        UserError: no such model, or none at all.
     """
     models = [_offered(name) for name in names or list_bundles()]
+    if not models:
+        raise UserError("no model is here", fix="make one: slt demo --train, or fetch one: slt models fetch sonar-asl")
     return {model.name: model for model in models}
 
 

@@ -14,6 +14,7 @@ import uvicorn
 from slt.core import log
 from slt.core.errors import UserError
 from slt.serve.app import create_app
+from slt.serve.jobs import JobStore
 from slt.serve.lock import only_server
 from slt.serve.settings import ServeSettings, is_loopback
 
@@ -30,6 +31,7 @@ def run_server(settings: ServeSettings) -> None:
         SltError: the folder cannot be written.
     """
     with only_server(settings.data), closing(_listen(settings)) as listening:
+        JobStore(settings.data).prepare()
         app = create_app(settings)
         address = _address(settings, listening.getsockname()[1])
         config = uvicorn.Config(

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from slt.core import log
-from slt.core.errors import SltError
+from slt.core.errors import SltError, as_slt_error
 from slt.serve.engine import GRACE_S, Engine, WorkerEnded
 from slt.serve.jobs import Job, JobStore, Options, Problem, State
 from slt.serve.metrics import Metrics
@@ -182,8 +182,9 @@ class Scheduler:
             self._running[job.id] = engine
             try:
                 await self._translate(engine, job)
-            except SltError as error:  # the disk, mostly: it costs this video only
-                self._finish(job, State.failed, as_problem(error))
+            except Exception as error:  # it costs this video only
+                await engine.end()
+                self._finish(job, State.failed, as_problem(as_slt_error(error)))
             finally:
                 self._running.pop(job.id, None)
 
@@ -258,7 +259,10 @@ class Scheduler:
             extra = len(finished) - self.settings.max_kept
             for number, job in enumerate(sorted(finished, key=lambda job: job.finished_s)):
                 if number < extra or now - job.finished_s > self.settings.keep_s:
-                    await self.delete(job)
+                    try:
+                        await self.delete(job)
+                    except OSError as error:  # named, and tried again by the next server
+                        log.warn(f"cannot remove {self.store.video(job).parent}: {error.strerror or error}")
             await asyncio.sleep(min(CLEAN_EVERY_S, max(self.settings.keep_s / 4, 0.05)))
 
 
