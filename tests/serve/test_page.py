@@ -101,7 +101,7 @@ def test_upload_captions_seek_correct_download(page, server):
     page.wait_for_selector("#downloads a")
     assert page.inner_text("#sentences > li:nth-child(2) [data-lang=deu_Latn] .words") == "<b>Guten Tag</b>"
     page.click("#another")
-    page.wait_for_selector("#corrections:has-text('1 corrected')")
+    page.wait_for_selector("#corrections:has-text('manifest.tsv: 1')")
     page.click("#delete-corrections")
     page.click("#confirm button[value=yes]")
     page.wait_for_selector("#corrections", state="hidden")

@@ -34,7 +34,7 @@ export function begin(id, file) {
   url = file instanceof Blob ? URL.createObjectURL(file) : "";
   $("unplayable").hidden = true; $("show-seen").checked = false; $("seen-note").hidden = true;
   $("video").src = url || address(`translations/${id}/video`);
-  $("sentences").replaceChildren(); $("downloads").replaceChildren(); $("outcome").replaceChildren(); $("captions").replaceChildren();
+  $("sentences").replaceChildren(); $("downloads").replaceChildren(); $("download-title").hidden = true; $("outcome").replaceChildren(); $("captions").replaceChildren();
 }
 export function forget() { $("video").removeAttribute("src"); $("video").load(); if (url) URL.revokeObjectURL(url); url = ""; job = null; sentences = []; }
 export function addSentence(sentence, of) {
@@ -53,6 +53,7 @@ export function finish(of) {
   $("result-title").textContent = job.name;
   $("outcome").replaceChildren(...outcome());
   $("downloads").replaceChildren(...downloads());
+  $("download-title").hidden = !sentences.length;
   $("expires").textContent = job.expires_s ? t("expires", { when: new Date(job.expires_s * 1000).toLocaleString(document.documentElement.lang) }) : "";
   for (const button of $("sentences").querySelectorAll(".correct")) button.hidden = job.state !== "done";
 }
@@ -159,6 +160,8 @@ function followTime(force = false) {
     const is = now && Number(item.dataset.index) === now.index;
     item.classList.toggle("current", Boolean(is));
     if (is) item.setAttribute("aria-current", "true"); else item.removeAttribute("aria-current");
+    // Inside the list only: the page itself stays where its reader has it.
+    if (is && !item.contains(document.activeElement)) item.parentElement.scrollTop = item.offsetTop - item.parentElement.offsetTop - 8;
   }
   $("captions").replaceChildren(...(now ? Object.keys(now.texts).map((code) => make("p", { lang: tag(code), dir: "auto" }, best(now, code))) : []));
 }
