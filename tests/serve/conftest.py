@@ -54,7 +54,7 @@ class StandIn:
             while job not in self.cancelled and not self.ended.is_set():
                 await asyncio.sleep(0.005)
             if self.ended.is_set():
-                raise WorkerEnded("the process that translated this video ended: it was cancelled")
+                raise WorkerEnded("the process that translated this video ended: killed by signal 9")
             yield {"kind": "cancelled", "id": job}
             return
         if name.startswith("crash"):
@@ -78,7 +78,7 @@ class StandIn:
         if not any(request.get("name", "").startswith("stuck") for request in self.requests):
             self.cancelled.add(job)
 
-    async def end(self, why: str = "") -> None:
+    async def end(self) -> None:
         self.ended.set()
 
 

@@ -17,6 +17,7 @@ from slt.core.errors import OUT_OF_SPACE, SltError, UserError
 from slt.serve import about, translations
 from slt.serve.guard import Guard
 from slt.serve.guard import Refusal as GuardRefusal
+from slt.serve.intake import in_words
 from slt.serve.server import ApiError, Server
 from slt.serve.settings import ServeSettings
 
@@ -105,7 +106,7 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return _error(422, "bad_request", translations.in_words(error.errors()), "")
+        return _error(422, "bad_request", in_words(error.errors()), "")
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:

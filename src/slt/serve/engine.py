@@ -47,7 +47,6 @@ class Engine:
             "decoder_bytes": settings.decoder_bytes,
         }
         self._process: asyncio.subprocess.Process | None = None
-        self._why_ended = ""
         self._cancelled = ""
         self.loaded: list[str] = []
         self.restarts = -1
@@ -76,7 +75,7 @@ class Engine:
             if message["kind"] in ("done", "failed", "cancelled"):
                 return
         await self.end()
-        raise WorkerEnded(self._explain(process.returncode))
+        raise WorkerEnded(f"the process that translated this video ended: {_how(process.returncode)}")
 
     async def cancel(self, job: str) -> None:
         """Ask the process to leave a video."""
@@ -84,10 +83,9 @@ class Engine:
         if self._process and self.pid:
             await self._send(self._process, {"do": "cancel", "id": job})
 
-    async def end(self, why: str = "") -> None:
+    async def end(self) -> None:
         """End the process and all that it started."""
         process, self._process, self.loaded = self._process, None, []
-        self._why_ended = why or self._why_ended
         if process is None:
             return
         with suppress(ProcessLookupError):
@@ -97,7 +95,6 @@ class Engine:
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
             self.restarts += 1
-            self._why_ended = ""
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "slt.serve.worker", json.dumps(self._config)),
                 stdin=asyncio.subprocess.PIPE,
@@ -114,9 +111,9 @@ class Engine:
             process.stdin.write(f"{json.dumps(request)}\n".encode())
             await process.stdin.drain()
 
-    def _explain(self, code: int | None) -> str:
-        how = f"killed by signal {-code}" if code is not None and code < 0 else f"it left with code {code}"
-        return f"the process that translated this video ended: {self._why_ended or how}"
+
+def _how(code: int | None) -> str:
+    return f"killed by signal {-code}" if code is not None and code < 0 else f"it left with code {code}"
 
 
 def resident_bytes(pid: int) -> int:

@@ -11,11 +11,13 @@ from dataclasses import asdict
 from typing import Any
 
 from slt.core import log
-from slt.core.errors import SltError, as_slt_error
+from slt.core.errors import SltError, UserError, as_slt_error
+from slt.core.registry import did_you_mean
 from slt.serve.engine import GRACE_S, Engine, WorkerEnded
 from slt.serve.jobs import Job, JobStore, Options, Problem, State
 from slt.serve.metrics import Metrics
 from slt.serve.settings import ServeSettings
+from slt.text.languages import check_languages
 
 CLEAN_EVERY_S = 60.0
 MOST_ATTEMPTS = 3
@@ -62,6 +64,7 @@ class Scheduler:
         self._wake = asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
         self._mean_s = FIRST_GUESS_S
+        self._given_up: set[str] = set()
         metrics.watch(queued=lambda: len(self._queue), running=lambda: len(self._running), engines=self.engines)
 
     async def start(self) -> None:
@@ -154,7 +157,8 @@ class Scheduler:
         elif engine := self._running.get(job.id):
             await engine.cancel(job.id)
             if not await _ends(job) and self._running.get(job.id) is engine:
-                await engine.end("it was cancelled")
+                self._given_up.add(job.id)  # it does not listen
+                await engine.end()
                 await _ends(job)
 
     async def delete(self, job: Job) -> None:
@@ -211,8 +215,8 @@ class Scheduler:
             problem = Problem(code="timeout", message=f"translating took more than {minutes:.0f} minutes", fix="cut it")
             self._finish(job, State.failed, problem)
         except WorkerEnded as error:
-            cancelled = "cancelled" in error.message
             problem = Problem(code="worker_ended", message=error.message, fix="try a shorter or smaller video")
+            cancelled = job.id in self._given_up
             self._finish(job, State.cancelled if cancelled else State.failed, None if cancelled else problem)
 
     def _take(self, job: Job, message: Mapping[str, Any]) -> None:
@@ -288,10 +292,6 @@ def check_options(options: Options, offered: Mapping[str, tuple[str, ...]]) -> N
     Raises:
         UserError: an unknown model or language, or a size out of range.
     """
-    from slt.core.errors import UserError
-    from slt.core.registry import did_you_mean
-    from slt.text.languages import check_languages
-
     if options.model not in offered:
         hint = did_you_mean(options.model, offered)
         raise UserError(f"unknown model {options.model!r}; this server has {', '.join(offered)}", fix=hint)

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
-from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
-from slt.core.errors import UserError
 from slt.core.leftovers import release
 from slt.serve import schemas
 from slt.serve.corrections import clean_text
 from slt.serve.events import follow
-from slt.serve.jobs import Job, Options, State, new_id, shown_name, stored_name
+from slt.serve.intake import job_from_disk, job_from_upload
+from slt.serve.jobs import State
 from slt.serve.results import FORMATS
-from slt.serve.scheduler import QueueFull, check_options
-from slt.serve.server import ApiError, Here, Server, as_user_error
-from slt.serve.upload import Upload, UploadRefused, receive_upload
+from slt.serve.scheduler import QueueFull
+from slt.serve.server import ApiError, Here
 
 VIDEO_TYPES = {
     ".mp4": "video/mp4",
@@ -36,18 +33,6 @@ VIDEO_TYPES = {
     ".3gp": "video/3gpp",
     ".gif": "image/gif",
 }
-YES = {
-    "true": True,
-    "1": True,
-    "on": True,
-    "yes": True,
-    "false": False,
-    "0": False,
-    "off": False,
-    "no": False,
-    "": False,
-}
-
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.Error, "description": about}
     for status, about in {
@@ -118,7 +103,7 @@ async def translate(request: Request, server: Here) -> Response:
         raise ApiError(503, "queue_full", full.message, full.fix or "", headers) from full
     draft = await asyncio.to_thread(server.store.draft)
     try:
-        job = await (_from_disk if is_json else _from_upload)(request, server, draft)
+        job = await (job_from_disk if is_json else job_from_upload)(request, server, draft)
         await asyncio.to_thread(server.store.accept, draft, job)
     except ClientDisconnect as error:
         raise ApiError(400, "bad_form", "the upload ended early", "send it again") from error
@@ -128,110 +113,6 @@ async def translate(request: Request, server: Here) -> Response:
     await server.scheduler.submit(job)
     server.metrics.uploaded.inc(job.size)
     return _json(server.view(job), status=202, headers={"Location": f"translations/{job.id}"})
-
-
-async def _from_upload(request: Request, server: Server, draft: Path) -> Job:
-    settings = server.settings
-    try:
-        claimed = int(request.headers.get("content-length", ""))
-    except ValueError:
-        claimed = None
-    try:
-        upload = await receive_upload(
-            request.stream(),
-            request.headers.get("content-type", ""),
-            draft,
-            most_bytes=settings.max_upload_bytes,
-            idle_s=settings.idle_s,
-            claimed=claimed,
-        )
-    except UploadRefused as error:
-        headers = {"Connection": "close"}  # the rest of the body is not read
-        raise ApiError(error.status, error.code, error.message, error.fix or "", headers) from error
-    if not upload.file or not upload.size:
-        found = "an empty file" if upload.file else "no file"
-        raise ApiError(422, "no_video", f"found {found}, expected a video in the field file", "choose a video")
-    return _job(server, upload.name, upload.file, upload.size, _options(server, upload))
-
-
-def _options(server: Server, upload: Upload) -> schemas.TranslateRequest:
-    """Read the fields of a form.
-
-    Raises:
-        ApiError: unknown fields, or values that cannot be.
-    """
-    fields = dict(upload.fields)
-    given: dict[str, Any] = {"video": "", "langs": fields.pop("lang", [])}
-    for name in ("model", "sentences", "nbest", "rerank"):
-        values = fields.pop(name, [])
-        if len(values) > 1:
-            raise ApiError(422, "bad_request", f"found the field {name} {len(values)} times, expected it once")
-        if values and values[0]:
-            given[name] = YES.get(values[0].lower(), values[0]) if name in ("sentences", "rerank") else values[0]
-    if fields:
-        known = "file, model, lang, sentences, nbest, rerank"
-        raise ApiError(422, "bad_request", f"unknown field {shown_name(next(iter(fields)))!r}; known: {known}")
-    return _validated(given)
-
-
-def _validated(given: object) -> schemas.TranslateRequest:
-    try:
-        return schemas.TranslateRequest.model_validate(given)
-    except ValidationError as error:
-        raise ApiError(422, "bad_request", in_words(error.errors())) from error
-
-
-def in_words(errors: Sequence[Mapping[str, Any]]) -> str:
-    """Return what is wrong with a request's values, in one line."""
-    places = (".".join(str(part) for part in error["loc"] if part != "body") for error in errors[:5])
-    return "; ".join(f"{place or 'body'}: {error['msg']}" for place, error in zip(places, errors, strict=False))
-
-
-async def _from_disk(request: Request, server: Server, draft: Path) -> Job:
-    """Take a video of the server's folder: the name is looked up in a list, and never used as a path."""
-    try:
-        content = await request.json()
-    except (ValueError, RecursionError) as error:
-        raise ApiError(422, "bad_request", "the body is not JSON, or too deep") from error
-    wanted = _validated(content)
-    if server.settings.videos is None:
-        raise ApiError(403, "no_videos", "this server translates uploads only", "start it with --videos DIR")
-    source = (await asyncio.to_thread(server.videos)).get(wanted.video)
-    if source is None:
-        raise ApiError(404, "not_found", "there is no such video on the server", "see GET /api/v1/videos")
-    size = source.stat().st_size
-    if size > server.settings.max_upload_bytes:
-        raise ApiError(413, "too_large", "the video is larger than this server accepts")
-    file = stored_name(wanted.video)
-    await asyncio.to_thread(shutil.copyfile, source, draft / file)
-    return _job(server, shown_name(wanted.video), file, size, wanted)
-
-
-def _job(server: Server, name: str, file: str, size: int, wanted: schemas.TranslateRequest) -> Job:
-    """Return the job of a checked request.
-
-    Raises:
-        ApiError: it asks for what there is not.
-    """
-    model = wanted.model or next(iter(server.models))
-    langs = wanted.langs
-    if not langs and model in server.models:
-        known = server.models[model].languages
-        langs = ["eng_Latn"] if "eng_Latn" in known else [*known[:1]]
-    options = Options(
-        model=model,
-        langs=tuple(dict.fromkeys(langs)),
-        sentences=wanted.sentences,
-        nbest=wanted.nbest,
-        rerank=wanted.rerank,
-    )
-    try:
-        check_options(options, {name: offered.languages for name, offered in server.models.items()})
-    except UserError as error:
-        raise as_user_error(error) from error
-    if options.rerank and not server.models[model].can_rerank:
-        raise ApiError(422, "bad_request", f"the model {model} cannot rerank: it has no text encoder")
-    return Job(id=new_id(), name=name, file=file, size=size, options=options, created_s=time.time())
 
 
 @router.get("", response_model=list[schemas.Translation], operation_id="listTranslations")
@@ -365,8 +246,6 @@ async def correct_sentence(
 
 
 def _json(content: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    import json
-
     body = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
     return Response(body, status_code=status, media_type="application/json", headers=dict(headers or {}))
 
