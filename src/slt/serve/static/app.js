@@ -127,7 +127,7 @@ function showLanguages() {
   const wanted = plain($("lang-search").value.trim());
   const all = model().languages.map((code) => ({ code, name: langName(code, names[code]), english: names[code] })).sort((a, b) => a.name.localeCompare(b.name, lang));
   const found = all.filter((one) => !wanted || [one.name, one.english, one.code].some((text) => plain(text ?? "").includes(wanted)));
-  $("lang-search").hidden = all.length <= 8;
+  $("lang-search").hidden = $("lang-search").previousElementSibling.hidden = all.length <= 8;
   $("lang-list").replaceChildren(...found.map((one) => make("label", {}, make("input", { type: "checkbox", value: one.code, checked: chosen.has(one.code),
     onchange: (event) => { chosen[event.target.checked ? "add" : "delete"](one.code); remember(); chips(); } }), `${one.name} (${one.code})`)));
   chips();
