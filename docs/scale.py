@@ -129,6 +129,7 @@ ROWS: Sequence[tuple[str, Callable[[Costs], float], str]] = (
     ("memory for it", lambda c: c.clips / 1e6 * c.f.manifest_mb, "MB"),
     ("store opened in", lambda c: c.clips / 1e6 * c.f.open_s, "s"),
     ("memory for its index", lambda c: c.clips / 1e6 * c.f.index_mb, "MB"),
+    ("memory for target embeddings, of those who train", lambda c: c.clips * 4096 / 1e6, "MB"),
     ("an epoch's batches planned in", lambda c: c.clips / 1e6 * c.f.plan_s, "s"),
 )
 

@@ -223,6 +223,6 @@ def _note(path: Path, failed: Failures) -> None:
         file.write(("\n".join(["id\terror", *rows]) + "\n").encode(errors="backslashreplace"))
 
 
-def whole_numbers(features: NDArray[Any]) -> NDArray[Any]:
+def little_endian(features: NDArray[Any]) -> NDArray[Any]:
     """Return features as little-endian float16 or float32, row after row."""
     return np.ascontiguousarray(features, features.dtype.newbyteorder("<"))

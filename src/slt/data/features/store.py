@@ -211,7 +211,7 @@ def release_memory() -> None:
 
 
 def _most_open() -> int:
-    """Return how many shards a store may hold open: half of what a process may, as there may be two stores."""
+    """Return how many shards a store may hold open: a quarter of what a process may, which has up to four stores."""
     return max(8, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4, 4096))
 
 

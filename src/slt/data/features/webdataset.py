@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt.core.errors import SltError, UserError
-from slt.data.features.export import FileKind, Rows, check_whole, read_plan, whole_numbers
+from slt.data.features.export import FileKind, Rows, check_whole, little_endian, read_plan
 from slt.data.features.folder import array_of, read_npy, read_pt
 from slt.data.features.header import StoreHeader
 from slt.data.manifest import complaint_about_id
@@ -39,7 +39,7 @@ def write_webdataset(file: BinaryIO, rows: Rows, header: StoreHeader, columns: S
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for id, features, said in rows:
             array = io.BytesIO()
-            np.save(array, whole_numbers(features))
+            np.save(array, little_endian(features))
             words = {"id": id, **said}
             _add(tar, f"{key_of(id)}.json", json.dumps(words, ensure_ascii=False).encode(errors="surrogatepass"))
             _add(tar, f"{key_of(id)}.npy", array.getvalue())
