@@ -37,10 +37,15 @@ def to_working_rate(video: Video, *, target_fps: float = 25.0, raw: bool = False
         target_fps: frames per second the model was made for.
         raw: keep the frames as they are whatever the rate, as the published pipeline does.
     """
-    low, high = (edge * target_fps for edge in KEPT)
-    if raw or low * (1 - SLACK) <= video.info.fps <= high * (1 + SLACK):
+    if raw or is_kept(video.info.fps, target_fps):
         return video
     return ResampledVideo(video, target_fps)
+
+
+def is_kept(fps: float, target_fps: float) -> bool:
+    """Return whether videos of this rate keep their frames, for models made for ``target_fps``."""
+    low, high = (edge * target_fps for edge in KEPT)
+    return low * (1 - SLACK) <= fps <= high * (1 + SLACK)
 
 
 def nearest_rows(rows: NDArray[np.float32], fps: float, wanted: float) -> NDArray[np.float32]:

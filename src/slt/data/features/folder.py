@@ -14,6 +14,7 @@ from slt.data.features.header import StoreHeader
 
 READERS = (".npy", ".pt")
 KEYPOINTS = (75, 3)
+KEYPOINTS_FIX = "keypoints as other programs write them: slt features import DIR --layout NAME"
 
 
 class FolderFeatures:
@@ -40,7 +41,9 @@ class FolderFeatures:
                         fix="name the folder of one of them: of one epoch, or of one split",
                     )
         if not self.paths:
-            raise UserError(f"{folder} holds no features: neither a store, nor files <id>.npy or <id>.pt")
+            raise UserError(
+                f"{folder} holds no features: neither a store, nor files <id>.npy or <id>.pt", fix=KEYPOINTS_FIX
+            )
         first = read_features(next(iter(self.paths.values())))
         dtype: Any = "float16" if first.dtype == np.float16 else "float32"
         self.header = StoreHeader(feature_dim=first.shape[1], dtype=dtype)
@@ -101,7 +104,10 @@ def array_of(held: object, what: str) -> NDArray[Any]:
     if features.shape[1:] == KEYPOINTS:
         features = features.reshape(len(features), -1)
     if features.ndim != 2 or 0 in features.shape or features.dtype.kind != "f":
-        raise UserError(f"{what} holds {features.dtype} of shape {features.shape}, expected floats (N, feature_dim)")
+        raise UserError(
+            f"{what} holds {features.dtype} of shape {features.shape}, expected floats (N, feature_dim)",
+            fix=KEYPOINTS_FIX if features.ndim == 3 else None,
+        )
     return features if features.dtype == np.float16 else features.astype(np.float32)
 
 

@@ -19,7 +19,7 @@ from slt.data.features.store import Features
 from slt.data.manifest import complaint_about_id
 from slt.video.keypoint_files import KeypointFile, KeypointLayout, layout_named, read_keypoint_file
 from slt.video.openpose import SUFFIX
-from slt.video.rate import KEPT, nearest_rows
+from slt.video.rate import is_kept, nearest_rows
 from slt.video.skeletons import COCO_WHOLEBODY_133, MEDIAPIPE_75, SKELETONS, Skeleton, convert
 
 KEYPOINTS, WHOLEBODY = "keypoints", "wholebody"
@@ -107,8 +107,7 @@ class KeypointFolder:
             self.warnings[warning] = self.warnings.get(warning, 0) + 1
         rows = found.points.reshape(len(found.points), -1)
         fps = found.fps or self._reading.fps
-        kept = fps is None or KEPT[0] * TARGET_FPS <= fps <= KEPT[1] * TARGET_FPS
-        return rows if kept or fps is None else nearest_rows(rows, fps, TARGET_FPS)
+        return rows if fps is None or is_kept(fps, TARGET_FPS) else nearest_rows(rows, fps, TARGET_FPS)
 
     def length(self, id: str) -> int:
         """Return how many frames a clip has; reads its file."""
