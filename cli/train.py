@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from slt_cli import completion
-from slt_cli.translate import TextEngineOption
+from slt_cli.translate import TextEngine, TextEngineOption
 
 RecipeArgument = Annotated[
     str | None,
@@ -65,6 +65,7 @@ TRAINERS = {
         "Example: slt train-vlp synthetic-vlp --out runs/vlp",
     ),
 }
+WITHOUT_SONAR = ("train-translator", "train-vlp")
 
 
 def trainer(verb: str) -> Callable[..., None]:
@@ -78,13 +79,20 @@ def trainer(verb: str) -> Callable[..., None]:
         text_engine: TextEngineOption = None,
         dry_run: DryOption = False,
     ) -> None:
-        asked = list(changes or ())
-        if text_engine:
-            asked.append(f"decoder.engine={text_engine.value}")
+        asked = [*(changes or ()), *_engine_change(verb, text_engine)]
         _train(verb, recipe, asked, out, resume, dry_run=dry_run)
 
     train.__doc__ = "\n\n".join(TRAINERS[verb])
     return train
+
+
+def _engine_change(verb: str, engine: TextEngine | None) -> list[str]:
+    """Return the change of a recipe that chooses a text engine."""
+    from slt.core.errors import UserError
+
+    if engine and verb in WITHOUT_SONAR:
+        raise UserError(f"--text-engine is for SONAR's text models, which {verb} does not use", fix="remove it")
+    return [f"decoder.engine={engine.value}"] if engine else []
 
 
 def _train(

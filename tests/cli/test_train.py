@@ -16,9 +16,10 @@ def test_what_is_missing_is_said(slt, tmp_path):
 def test_the_text_engine_becomes_part_of_the_recipe(slt, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "corpus/train.tsv" in slt("train-encoder", "synthetic", "--text-engine", "transformers", "--dry-run").err
-    other = slt("train-translator", "synthetic-t5", "--text-engine", "transformers")
-    assert other.code == 2
-    assert "decoder.engine: unknown" in other.err
+    for verb in ("train-translator", "train-vlp"):
+        other = slt(verb, "synthetic-t5", "--text-engine", "transformers")
+        assert other.code == 2
+        assert f"--text-engine is for SONAR's text models, which {verb} does not use" in other.err
 
 
 def test_absent_data_is_said_before_a_run_begins(slt, tmp_path, monkeypatch):
