@@ -213,6 +213,33 @@ def test_a_link_with_the_token_signs_in_and_leaves_no_trace(browser, tmp_path, m
     server.stop()
 
 
+def test_two_hundred_languages_are_searched_and_chosen(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr("slt.serve.scheduler.Engine", StandIn)
+    server = ThreadServer(tmp_path / "data", models=("sonar-asl", "demo"))
+    server.start()
+    page = browser.new_context(locale="de-DE").new_page()
+    page.goto(server.url)
+    page.wait_for_selector("#new:not([hidden])")
+    assert page.locator("#lang-list input").count() > 200
+    page.fill("#lang-search", "franz")
+    assert page.inner_text("#lang-list").strip().endswith("Französisch (fra_Latn)")
+    page.check("#lang-list input[value=fra_Latn]")
+    page.fill("#lang-search", "zho_Han")
+    page.check("#lang-list input[value=zho_Hant]")
+    assert page.inner_text("#chips").split("\n")[1:] == ["Französisch ✕", "Chinesisch (Traditionell) ✕"]
+    assert serious(page) == []
+    page.screenshot(path=str(tmp_path / "languages.png"))
+    page.click("#chips button >> nth=0")
+    choose(page)
+    page.click("#translate")
+    page.wait_for_selector("#downloads a")
+    assert page.locator("#captions p, #sentences .words").all_inner_texts()[-2:] == ["fra_Latn 0 0", "zho_Hant 0 0"]
+    page.click("#another")
+    page.select_option("#model", "demo")
+    assert page.locator("#lang-list input:checked").evaluate_all("them => them.map((one) => one.value)") == ["eng_Latn"]
+    server.stop()
+
+
 def test_a_full_queue_is_waited_for(browser, tmp_path, monkeypatch):
     monkeypatch.setattr("slt.serve.scheduler.Engine", StandIn)
     monkeypatch.setattr("slt.serve.scheduler.FIRST_GUESS_S", 1.0)

@@ -158,7 +158,11 @@ def test_what_cannot_be_corrected_is_refused(serve):
     assert client.get("/api/v1/corrections/manifest.tsv").status_code == 404
 
 
-def test_a_video_on_the_server_is_named_and_never_a_path(serve, tmp_path):
+def full(*_) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_video_on_the_server_is_named_and_never_a_path(serve, tmp_path, monkeypatch):
     folder = tmp_path / "videos"
     (folder / "sub").mkdir(parents=True)
     (folder / "sub" / "a.mp4").write_bytes(VIDEO)
@@ -172,6 +176,14 @@ def test_a_video_on_the_server_is_named_and_never_a_path(serve, tmp_path):
     for name in ("../data", "/etc/passwd", "link.mp4", ".hidden.mp4", "sub/../sub/a.mp4", "sub/a.mp4\0"):
         assert client.post(URL, json={"video": name}).status_code == 404
     assert client.post(URL, json={"vid": "x"}).status_code == 422
+    deep = b"[" * 50_000
+    assert client.post(URL, content=deep, headers={"Content-Type": "application/json"}).status_code == 422
+    monkeypatch.setattr("slt.serve.intake.shutil.copyfile", full)
+    full_disk = client.post(URL, json={"video": "sub/a.mp4"})
+    assert (full_disk.status_code, full_disk.json()["error"]["code"]) == (507, "disk_full")
+    (folder / "sub" / "a.mp4").unlink()
+    monkeypatch.setattr("slt.serve.server.Server.videos", lambda self: {"sub/a.mp4": folder / "sub" / "a.mp4"})
+    assert client.post(URL, json={"video": "sub/a.mp4"}).status_code == 404
     assert client.post(URL, content=b"{", headers={"Content-Type": "application/json"}).status_code == 422
     assert client.get("/api/v1/info").json()["videos"] is True
 

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import Request
 from pydantic import ValidationError
 
-from slt.core.errors import UserError
+from slt.core.errors import OUT_OF_SPACE, UserError
 from slt.serve import schemas
 from slt.serve.jobs import Job, Options, new_id, shown_name, stored_name
 from slt.serve.scheduler import check_options
@@ -58,10 +58,10 @@ async def job_from_upload(request: Request, server: Server, draft: Path) -> Job:
     if not upload.file or not upload.size:
         found = "an empty file" if upload.file else "no file"
         raise ApiError(422, "no_video", f"found {found}, expected a video in the field file", "choose a video")
-    return _job(server, upload.name, upload.file, upload.size, _options(server, upload))
+    return _job(server, upload.name, upload.file, upload.size, _options(upload))
 
 
-def _options(server: Server, upload: Upload) -> schemas.TranslateRequest:
+def _options(upload: Upload) -> schemas.TranslateRequest:
     """Read the fields of a form.
 
     Raises:
@@ -110,11 +110,16 @@ async def job_from_disk(request: Request, server: Server, draft: Path) -> Job:
     source = (await asyncio.to_thread(server.videos)).get(wanted.video)
     if source is None:
         raise ApiError(404, "not_found", "there is no such video on the server", "see GET /api/v1/videos")
-    size = source.stat().st_size
-    if size > server.settings.max_upload_bytes:
-        raise ApiError(413, "too_large", "the video is larger than this server accepts")
     file = stored_name(wanted.video)
-    await asyncio.to_thread(shutil.copyfile, source, draft / file)
+    try:
+        size = source.stat().st_size
+        if size > server.settings.max_upload_bytes:
+            raise ApiError(413, "too_large", "the video is larger than this server accepts")
+        await asyncio.to_thread(shutil.copyfile, source, draft / file)
+    except OSError as error:
+        if error.errno in OUT_OF_SPACE:
+            raise ApiError(507, "disk_full", "the server's disk is full", "delete older translations") from error
+        raise ApiError(404, "not_found", f"the video cannot be read: {error.strerror or error}") from error
     return _job(server, shown_name(wanted.video), file, size, wanted)
 
 

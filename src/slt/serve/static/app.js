@@ -115,7 +115,7 @@ $("model").onchange = showModel;
 function showModel() {
   const one = model();
   if (!one) return;
-  $("model-about").textContent = `${one.summary} ${t("licence", { licence: one.licence })}.`;
+  $("model-about").replaceChildren(make("span", { lang: "en" }, one.summary.replace(/[.]?$/, ".")), ` ${t("licence", { licence: one.licence })}.`);
   $("rerank-box").hidden = !one.can_rerank;
   chosen = new Set([...chosen].filter((code) => one.languages.includes(code)));
   if (!chosen.size) chosen.add(one.languages.includes("eng_Latn") ? "eng_Latn" : one.languages[0]);
