@@ -212,7 +212,7 @@ install_uv() { # beside the environment; the mark of the lock would hide uv from
 nothing_will_do() {
     local name=${python##*/} why install
     why="no uv 0.8 or newer is on PATH, and $python has neither pip nor venv"
-    [ -n "$python" ] || why="$(no_python), nor is uv, which could download one"
+    [ -n "$python" ] || why="$(no_python), nor is uv 0.8 or newer, which could download one"
     install="install pip for ${name:-python3} by your system's packages"
     ! command -v dnf >/dev/null || install="'sudo dnf install python3-pip'"
     ! command -v apt-get >/dev/null || install="'sudo apt install ${name:-python3}-venv'"

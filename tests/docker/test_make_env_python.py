@@ -202,7 +202,10 @@ def test_neither_a_python_nor_uv_is_answered_by_the_two_shortest_ways(machine):
     pretend_version(machine, "python3", "3.13.5")
     machine.tool("apt-get", "exit 1")
     said = refusal(machine)
-    assert "no Python 3.12 or 3.11 is on PATH (python3 is 3.13.5), nor is uv, which could download one" in said
+    assert (
+        "no Python 3.12 or 3.11 is on PATH (python3 is 3.13.5), nor is uv 0.8 or newer, which could download one"
+        in said
+    )
     assert f": 'sudo apt install python3-venv' and run it again, {TWO_WAYS}" in said
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 
 import pytest
 
@@ -16,6 +17,7 @@ REAL_TORCH = ("torch", "torchaudio")
 # urllib3 binds a socket to ::1 when it is imported, to see whether there is IPv6: that leaves no machine.
 NO_NETWORK = """
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 
 def refuse(event, args):
     if event in ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname"):
@@ -103,7 +105,7 @@ def test_another_sonar_space_is_named(make_environment):
 
 def test_a_native_library_that_is_no_library_is_named(make_environment):
     made = make_environment(without=[*REAL_TORCH, "fairseq2n"], files=torch_that() | distribution("fairseq2n", "0.8.1"))
-    made.write({"fairseq2n/__init__.py": "", "fairseq2n/bindings.cpython-311-x86_64-linux-gnu.so": "no ELF file"})
+    made.write({"fairseq2n/__init__.py": "", f"fairseq2n/bindings{EXTENSION_SUFFIXES[0]}": "no ELF file"})
     failing = complaints(made.doctor("--quick", "--json"))
     assert "import fairseq2n.bindings: ImportError:" in failing["fairseq2n"]["found"]
 
