@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
+from slt.core.errors import UserError
 from slt.video.mediapipe_graph import Graph, without_stray_lines
 
 FACES = "face_detection/face_detection_full_range_cpu.binarypb"
@@ -47,3 +49,10 @@ def test_a_frame_may_be_a_view():
     frame = np.zeros((64, 48, 3), dtype=np.uint8).swapaxes(0, 1)
     with Graph(FACES, ["detections"]) as graph:
         assert graph(frame) == {}
+
+
+def test_where_mediapipe_is_not_installed_that_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    with pytest.raises(UserError, match="mediapipe, which detects keypoints and faces, is not installed") as caught:
+        Graph("holistic_landmark/holistic_landmark_cpu.binarypb", [])
+    assert "another --detector" in caught.value.fix

@@ -103,7 +103,8 @@ def create(part: str, config: SonarTextConfig, vocab_size: int) -> TextDecoder |
     """Build the "encoder" or "decoder", initialised as fairseq2 does, on torch's default device and in its dtype."""
     model = TextDecoder(config, vocab_size) if part == "decoder" else TextEncoder(config, vocab_size)
     initialise(model)
-    return model
+    table = next(model.parameters())
+    return model if table.is_meta else model.to(table.device)  # the positions too, which are computed on the CPU
 
 
 def stored_name(part: str, name: str) -> str:
