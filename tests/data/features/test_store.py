@@ -309,5 +309,26 @@ def test_the_next_writer_indexes_what_a_killed_one_left(tmp_path):
     with open(shard, "ab") as file:
         file.write(b"SLTF half a record")
     FeatureWriter(tmp_path / "s", HEADER).close()
+    assert not shard.with_suffix(INDEX).exists()  # somebody may be writing to it
+    os.utime(shard, (0, 0))
+    FeatureWriter(tmp_path / "s", HEADER).close()
     assert shard.with_suffix(INDEX).exists()
     assert_holds(tmp_path / "s", clips)
+
+
+def test_an_index_that_its_writer_has_finished_meanwhile_is_not_replaced(tmp_path, monkeypatch):
+    fill(tmp_path / "s", 0, 5)
+    shard = the_shard(tmp_path / "s")
+    whole = shard.with_suffix(INDEX).read_bytes()
+    shard.with_suffix(INDEX).unlink()
+    os.utime(shard, (0, 0))
+    opened = FeatureStore.open
+
+    def slowly(folder):
+        store = opened(folder)
+        shard.with_suffix(INDEX).write_bytes(whole)
+        return store
+
+    monkeypatch.setattr(FeatureStore, "open", slowly)
+    monkeypatch.setattr("slt.data.features.writer.write_index", None)
+    FeatureWriter(tmp_path / "s", HEADER).close()

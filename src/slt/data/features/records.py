@@ -173,6 +173,11 @@ def read_entries(shard: Path) -> ShardEntries:
     return ShardEntries(table=table, n_indexed=n_known, n_bytes=n_bytes)
 
 
+def n_indexed(shard: Path) -> int:
+    """Return how many clips the index of a shard holds now."""
+    return len(_read_index(shard.with_suffix(INDEX)))
+
+
 def _read_index(path: Path) -> pa.Table:
     """Return what an index says; nothing where it is absent or damaged, as the shard says the same."""
     import pyarrow as pa

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 import uuid
 from pathlib import Path
 from types import TracebackType
@@ -16,10 +17,12 @@ from slt.core.errors import SltError, UserError
 from slt.core.files import atomic_write, cannot_write, flush_to_disk, publish_folder
 from slt.core.leftovers import release, remove_leftovers, temporary
 from slt.data.features.header import HEADER_NAME, StoreHeader, header_bytes, read_header
-from slt.data.features.records import DATA, LONGEST_ID, Entry, encode, write_index
+from slt.data.features.records import DATA, LONGEST_ID, Entry, encode, n_indexed, write_index
 from slt.data.features.store import FeatureStore
 
 CLIPS_PER_SHARD = 1000
+QUIET_S = 600
+"""A file without an index that was not written to for so long was left by a writer that was killed."""
 
 
 class UnfitError(UserError):
@@ -116,11 +119,14 @@ class FeatureWriter:
     def _index_unfinished(self) -> None:
         """Write the index of files that have none, which killed writers left: to read them through is slow.
 
-        Where a writer is still at work on one, it will write a longer index, and until then readers look behind this.
+        Files of writers at work are theirs. Should one be at work all the same, slower than ``QUIET_S``, its own index
+        will replace this one, and until then readers look behind it.
         """
         for shard, found in self._before.unfinished.items():
-            if len(found.table) > found.n_indexed:
-                with contextlib.suppress(SltError):  # it may belong to somebody else
+            with contextlib.suppress(SltError, OSError):  # it may belong to somebody else, or have been merged
+                now = shard.stat()
+                is_left = now.st_size == found.n_bytes and time.time() - now.st_mtime > QUIET_S
+                if is_left and len(found.table) > max(found.n_indexed, n_indexed(shard)):
                     write_index(shard, found.table)
 
     def _begin(self) -> None:
