@@ -10,7 +10,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper, save
 
 from slt.assets.published import PUBLISHED_POSE, WHOLEBODY
-from slt.video.wholebody_points import N_POINTS
+from slt.video.rtmw import N_POINTS
 
 DETECTOR, POSE = (Path(file.name).stem for file in PUBLISHED_POSE[WHOLEBODY].files)
 WIDTH, HEIGHT = 192, 256

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,8 @@ from slt.frontend.base import ClipSource, Settings
 from slt.frontend.registry import load_frontend
 from slt.models.wholebody import PARTS, split
 from slt.video.keypoints import PoseFile, write_pose
-from slt.video.wholebody_points import JOINT_OF, points_of_joints
+from slt.video.skeletons import COCO_WHOLEBODY_133, MEDIAPIPE_75, counterparts
+from slt_cli.main import main
 from tests.bundles import write_clip
 from tests.onnx_models import write_models
 
@@ -38,7 +41,8 @@ def test_every_frame_of_a_video_has_its_points(tmp_path, models):
     assert not report.failures
     store = FeatureStore.open(tmp_path / "s")
     assert (store.header.extractor, store.header.dtype, store.header.feature_dim) == ("wholebody", "float32", 399)
-    assert store.header.geometry == {"model": "rtmw-l-m-256x192", "target_fps": 25.0}
+    geometry = {"model": "rtmw-l-m-256x192", "detector": "coco-wholebody", "skeleton": "coco-wholebody-133"}
+    assert store.header.geometry == {**geometry, "unit": "normalised", "target_fps": 25.0}
     assert len(store.header.weights_sha256) == 64
     assert store["a"].shape[1] == 399
     np.testing.assert_array_equal(store["a"], store["b"])
@@ -56,7 +60,10 @@ def test_joints_of_a_pose_file_stand_for_points(tmp_path):
     store = FeatureStore.open(tmp_path / "s")
     assert store.header.geometry["model"] == "mediapipe-holistic-1"
     found = np.asarray(store["a"]).reshape(N_FRAMES, 133, 3)
-    for point, joint in JOINT_OF.items():
+    joint_of = counterparts(MEDIAPIPE_75, COCO_WHOLEBODY_133)
+    same = {point: joint for point, joint in enumerate(joint_of) if joint is not None}
+    assert set(PARTS["body"] + PARTS["left"] + PARTS["right"]) <= set(same)
+    for point, joint in same.items():
         expected = joints[:, joint, :2]
         np.testing.assert_allclose(found[:, point, :2], expected, atol=1e-5)
         np.testing.assert_array_equal(found[:, point, 2] == 1, np.isfinite(expected).all(1))
@@ -67,11 +74,22 @@ def test_joints_of_a_pose_file_stand_for_points(tmp_path):
     assert not parts["left"][0, 5:].any()
 
 
-def test_hands_and_shoulders_are_where_both_skeletons_have_them():
-    names = {0: 0, 5: 11, 6: 12, 9: 15, 10: 16, 91: 33, 111: 53, 112: 54, 132: 74}
-    assert {point: JOINT_OF[point] for point in names} == names
-    assert set(PARTS["body"]) <= set(JOINT_OF)
-    assert points_of_joints(np.full((2, 225), np.nan, np.float32)).shape == (2, 399)
+def test_uni_signs_pickles_are_whole_body_points(tmp_path):
+    rng = np.random.default_rng(0)
+    points, scores = rng.random((N_FRAMES, 1, 133, 2)), rng.random((N_FRAMES, 1, 133))
+    points[:, :, [91, 112]] = points[:, :, [9, 10]]  # hands begin at the wrists
+    (tmp_path / "poses").mkdir()
+    (tmp_path / "poses" / "clip-1.pkl").write_bytes(pickle.dumps({"keypoints": list(points), "scores": list(scores)}))
+    folder, out = str(tmp_path / "poses"), str(tmp_path / "s")
+    assert main(["features", "import", folder, "--layout", "uni-sign", "--out", out]) == 0
+    store = FeatureStore.open(tmp_path / "s")
+    (stream,) = load_frontend("wholebody", Settings(detector=f"rtmw={write_models(tmp_path / 'models')}")).streams
+    stream.check(store.header, where=tmp_path / "s", fix="", feature_dim=399)
+    expected = np.concatenate([points[:, 0], scores[:, 0, :, None]], -1).reshape(N_FRAMES, 399)
+    np.testing.assert_allclose(store["clip-1"], expected, atol=1e-6)
+    (joints,) = load_frontend("wholebody", Settings(detector="pose-file")).streams
+    with pytest.raises(UserError, match="detector"):
+        joints.check(store.header, where=tmp_path / "s", fix="")
 
 
 def test_clips_without_anybody_are_told(tmp_path, models):

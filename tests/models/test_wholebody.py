@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from slt.models.wholebody import BONES, PARTS, hop_partition, split
-from slt.video.wholebody_points import N_POINTS
+from slt.video.rtmw import N_POINTS
 from tests.unisign_golden import CASES, points, tensors
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
@@ -23,10 +23,13 @@ from slt.video.cache import CACHE_BYTES
 from slt.video.crop import SignerBox
 from slt.video.detect import POSE_FILE, RTMW
 from slt.video.rtmw import Rtmw, RtmwFiles, find_files
-from slt.video.wholebody_points import WHOLEBODY_DIM, points_of_joints
+from slt.video.skeletons import COCO_WHOLEBODY_133, MEDIAPIPE_75, convert
 
 KIND = "wholebody"
-MODELS = {RTMW: "rtmw-l-m-256x192", POSE_FILE: "mediapipe-holistic-1"}
+SOURCES: Mapping[str, Mapping[str, str]] = {
+    RTMW: {"model": "rtmw-l-m-256x192", "detector": COCO_WHOLEBODY_133.detector},
+    POSE_FILE: {"model": "mediapipe-holistic-1", "detector": MEDIAPIPE_75.detector},
+}
 """Source of the points → what found them, for the header of a store."""
 
 FRAMES_PER_INPUT = 16
@@ -43,7 +46,7 @@ class WholebodyFrontend(Frontend):
         UserError: another source was named, or a model that does not read whole-body points.
     """
 
-    feature_dims = (WHOLEBODY_DIM,)
+    feature_dims = (COCO_WHOLEBODY_133.width,)
 
     def __init__(self, settings: Settings) -> None:
         card = find_bundle(settings.model).card if settings.model else None
@@ -53,7 +56,7 @@ class WholebodyFrontend(Frontend):
             )
         super().__init__(settings, card.preprocess if card else replace(EVERY_FRAME, detector=RTMW))
         source, _, folder = self.preprocess.detector.partition("=")
-        if source not in MODELS or (folder and source != RTMW):
+        if source not in SOURCES or (folder and source != RTMW):
             raise UserError(
                 f"whole-body points do not come from {self.preprocess.detector!r}",
                 fix=f"--detector {RTMW}, {RTMW}=DIR or {POSE_FILE}",
@@ -70,7 +73,12 @@ class WholebodyFrontend(Frontend):
     @classmethod
     def streams_of(cls, card: ExtractorCard, preprocess: PreprocessCard, sha256: str | None) -> tuple[Stream, ...]:
         """See ``Frontend``."""
-        geometry = {"model": MODELS.get(preprocess.detector, MODELS[RTMW]), "target_fps": preprocess.target_fps}
+        geometry = {
+            **SOURCES.get(preprocess.detector, SOURCES[RTMW]),
+            "skeleton": COCO_WHOLEBODY_133.name,
+            "unit": "normalised",
+            "target_fps": preprocess.target_fps,
+        }
         return (Stream(kind=KIND, geometry=geometry, weights_sha256=sha256, has_gaps=True),)
 
     @property
@@ -121,7 +129,8 @@ class WholebodyFrontend(Frontend):
         """Yield the points of each frame, (399,) float32."""
         if self.uses_keypoints:
             with closing(clip.keypoints()) as joints:
-                yield from (points_of_joints(one[None])[0] for one in joints)
+                for one in joints:
+                    yield convert(one.reshape(1, -1, 3), MEDIAPIPE_75, COCO_WHOLEBODY_133).reshape(-1)
         elif find := self.load()._rtmw:
             with closing(clip.frames()) as frames:
                 yield from (find(frame).reshape(-1) for frame in frames)

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 
 from slt.core.errors import UserError
 from slt.video.keypoints import N_JOINTS
-from slt.video.wholebody_points import N_POINTS, WHOLEBODY_DIM
+from slt.video.skeletons import COCO_WHOLEBODY_133
 
 KEYPOINTS_DIM = 3 * N_JOINTS  # x, y and z of each
 
 
+WHOLEBODY_DIM = COCO_WHOLEBODY_133.width  # x, y and score of each
 KEYPOINT_DIMS = {"keypoints": KEYPOINTS_DIM, "wholebody": WHOLEBODY_DIM}
 """Numbers per frame, by extractor."""
 
@@ -178,7 +179,7 @@ class StgcnConfig:
     def __post_init__(self) -> None:
         mistakes = [f"max_frames {self.max_frames}, expected 0 or more"] if self.max_frames < 0 else []
         if self.feature_dim != WHOLEBODY_DIM:
-            found = f"feature_dim {self.feature_dim}, expected {WHOLEBODY_DIM} (x, y, score of {N_POINTS} points)"
+            found = f"feature_dim {self.feature_dim}, expected {WHOLEBODY_DIM} (x, y, score of 133 points)"
             mistakes.append(found)
         if self.width < 4 or self.width % 4:
             mistakes.append(f"width {self.width}, expected a multiple of 4")

@@ -11,8 +11,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from slt.video.wholebody_points import LEFT_HAND, N_POINTS, RIGHT_HAND
-
 MIN_SCORE = 0.3
 """Points with this score or less count as not seen."""
 MIN_BODY_POINTS = 4
@@ -20,11 +18,11 @@ MIN_BODY_POINTS = 4
 
 PARTS: Mapping[str, tuple[int, ...]] = {
     "body": (0, *range(3, 11)),  # nose, ears, shoulders, elbows, wrists
-    "left": tuple(LEFT_HAND),
-    "right": tuple(RIGHT_HAND),
+    "left": tuple(range(91, 112)),
+    "right": tuple(range(112, 133)),
     "face_all": (*range(23, 40, 2), *range(83, 91), 53),  # every second point of the jaw, inner lips, tip of the nose
 }
-"""Part → its points among the 133 of COCO-WholeBody."""
+"""Part → its points among the 133 of COCO-WholeBody, ``slt.video.skeletons.COCO_WHOLEBODY_133``."""
 
 ORIGINS: Mapping[str, int | None] = {"body": None, "left": 0, "right": 0, "face_all": -1}
 """Part → which of its own points is its origin in every frame; None: the centre of the body in the whole clip."""
@@ -55,7 +53,7 @@ def split(points: Tensor, mask: Tensor) -> dict[str, Tensor]:
     Returns:
         Part → (B, N, V, 3) float32 x, y and score; x and y in -1..1, all zero where the score is too low.
     """
-    seen = points.unflatten(-1, (N_POINTS, 3)).float()
+    seen = points.unflatten(-1, (-1, 3)).float()
     body = seen[:, :, PARTS["body"]]
     centre, scale = _box(body[..., :2], (body[..., 2] > MIN_SCORE) & mask[:, :, None])
     parts: dict[str, Tensor] = {}

@@ -20,13 +20,14 @@ from slt.assets.published import PUBLISHED_POSE, WHOLEBODY, files_folder
 from slt.assets.store import fetched_file
 from slt.core.errors import SltError, UserError
 from slt.video.base import Frame
-from slt.video.wholebody_points import N_POINTS
+from slt.video.skeletons import COCO_WHOLEBODY_133
 
 DETECTOR_SIZE = (416, 416)
 """Height and width of YOLOX's input, in pixels."""
 POSE_SIZE = (192, 256)
 """Width and height of RTMW's input, in pixels."""
 
+N_POINTS = len(COCO_WHOLEBODY_133.joints)
 INSIDE = "end2end.onnx"
 MOST_BYTES = 1_000_000_000
 """What a model may unpack to: theirs are under 250 MB."""
