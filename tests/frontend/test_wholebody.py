@@ -10,6 +10,7 @@ import torch
 
 from slt.core.errors import UserError
 from slt.data.features.store import FeatureStore
+from slt.evaluate.model import BlankVideo
 from slt.extract.jobs import gather_jobs
 from slt.extract.run import extract
 from slt.frontend.base import ClipSource, Settings
@@ -110,3 +111,14 @@ def test_what_whole_body_points_have_no_use_for_is_refused(tmp_path):
     frontend = load_frontend("wholebody", Settings(detector="pose-file"))
     with pytest.raises(UserError, match=r"there is no \.pose file of .*clip\.mp4, and whole-body points are read"):
         frontend.open(ClipSource.of(write_clip(tmp_path / "clip.mp4")))
+
+
+@pytest.mark.parametrize("source", ["rtmw", "pose-file"])
+def test_no_face_is_looked_for_in_blank_videos_either(models, source):
+    detector = f"rtmw={models}" if source == "rtmw" else source
+    frontend = load_frontend("wholebody", Settings(detector=detector))
+    clip = frontend.at_rate(BlankVideo(5, 25.0))
+    assert clip.signer.method == "whole picture"
+    rows = torch.cat([features for (features,) in frontend.features(list(frontend.inputs(clip)))])
+    assert rows.shape == (5, 399)
+    assert frontend.is_empty((rows,)) or source == "rtmw"

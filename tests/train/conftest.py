@@ -55,7 +55,9 @@ def write_corpus(folder: Path, split: str, n_clips: int, *, seed: int) -> dict[s
 def write_streams(folder: Path, split: str, manifest: str) -> dict[str, Any]:
     """Write keypoints and embeddings of pictures that say what a split's features say, each in part."""
     rng = np.random.default_rng(7)
-    points = rng.random(WHOLEBODY_DIM) + 0.3
+    body = np.random.default_rng(8)
+    points, bends = body.random(WHOLEBODY_DIM) + 0.4, 0.05 * body.standard_normal((FEATURE_DIM, WHOLEBODY_DIM))
+    bends[:, 2::3] = 0  # scores, all above the least that counts
     figure, moves = rng.random(KEYPOINTS_DIM), 0.05 * rng.standard_normal((FEATURE_DIM, KEYPOINTS_DIM))
     looks = rng.standard_normal((FEATURE_DIM, VISUAL_DIM))
     features = open_features(folder / split)
@@ -75,8 +77,7 @@ def write_streams(folder: Path, split: str, manifest: str) -> dict[str, Any]:
             joints[rng.random(len(rows)) < 0.2, 99:162] = np.nan  # a hand that is not always seen
             stores["keypoints"].add(name, joints)
             stores["siglip"].add(name, (rows[::2] @ looks).astype(np.float32))
-            moved = 0.05 * np.pad(rows @ moves, ((0, 0), (0, WHOLEBODY_DIM - KEYPOINTS_DIM)))
-            stores["wholebody"].add(name, (points + moved).astype(np.float32))
+            stores["wholebody"].add(name, (points + rows @ bends).astype(np.float32))
     streams = {name: str(folder / f"{split}-{name}") for name in ("siglip", "keypoints")}
     return {"manifest": manifest, "features": streams}
 

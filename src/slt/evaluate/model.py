@@ -21,7 +21,7 @@ from slt.core.registry import SONAR
 from slt.core.signals import StopRequests
 from slt.data.manifest import Clip, Manifest
 from slt.evaluate.progress_log import ProgressLog, packed
-from slt.frontend.base import ClipSource, Frontend, Settings, at_rate
+from slt.frontend.base import ClipSource, Frontend, Settings
 from slt.frontend.registry import make_frontend
 from slt.frontend.run import Opener
 from slt.pipeline.segment import Segment, translate_segment
@@ -141,7 +141,7 @@ class ClipTranslator:
 
     def translate_blank(self, n_frames: int, fps: float) -> ClipTranslation:
         """Translate a blank video of ``n_frames`` frames."""
-        opener = partial(at_rate, BlankVideo(n_frames, fps), self.frontend.preprocess)
+        opener = partial(self.frontend.at_rate, BlankVideo(n_frames, fps))
         return self._cached(json.dumps(["blank", n_frames, fps]), lambda: self._from_video(opener, "blank"))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:

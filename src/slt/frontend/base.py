@@ -267,8 +267,12 @@ class Frontend(ABC):
         )
         if self.uses_keypoints and clip.pose_was_found:
             opened.warn(POSE_BESIDE)
+        return self.at_rate(opened, signer=signer, cache_bytes=cache_bytes)
+
+    def at_rate(self, video: Video, *, signer: SignerBox | None = None, cache_bytes: int = CACHE_BYTES) -> OpenClip:
+        """Bring a video to the extractor's frame rate, and find the signer; arguments as for ``open``."""
         preprocess = self.preprocess.with_detector(self.face_detector)
-        return at_rate(opened, preprocess, signer=signer, cache_bytes=cache_bytes)
+        return at_rate(video, preprocess, signer=signer, cache_bytes=cache_bytes)
 
     @abstractmethod
     def inputs(self, clip: OpenClip, n_readings: int = 1) -> Generator[FrameInput, None, None]:

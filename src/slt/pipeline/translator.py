@@ -13,7 +13,7 @@ from slt.bundle.load import LoadedBundle, load_bundle
 from slt.bundle.resolve import make_available
 from slt.core.errors import as_slt_error
 from slt.core.timing import StageTimer
-from slt.frontend.base import ClipSource, Frontend, OpenClip, Settings, at_rate
+from slt.frontend.base import ClipSource, Frontend, OpenClip, Settings
 from slt.frontend.registry import make_frontend
 from slt.frontend.run import Progress
 from slt.pipeline.result import Failure, Translation
@@ -175,8 +175,7 @@ class Translator:
         settings: dict[str, Any] = {"beam_size": beam_size, "nbest": nbest, "rerank": rerank}
         clock = StageTimer()
         with clock("signer"):
-            preprocess = self.frontend.preprocess.with_detector(self.frontend.face_detector)
-            whole = at_rate(open_with_pose(Path(video)), preprocess)
+            whole = self.frontend.at_rate(open_with_pose(Path(video)))
         fps, n_frames = whole.video.info.fps, whole.video.info.n_frames
         crops = prefetch(timed_crops(whole.video, whole.signer, bundle.card.preprocess.size), FRAMES_AHEAD)
         with closing(crops):
