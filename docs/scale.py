@@ -49,10 +49,10 @@ class Figures:
     # Measured here: benchmarks/README.md.
     decode_cpu_s: float = figure(0.33, "processor seconds to decode, find the signer and crop, 1080p", measured=True)
     record_bytes: int = figure(105, "bytes of a clip in a store beside its features, index included", measured=True)
-    manifest_s: float = figure(9.1, "processor seconds to read 1,000,000 rows of a manifest", measured=True)
-    manifest_mb: float = figure(400, "MB of memory for 1,000,000 rows", measured=True)
-    open_s: float = figure(1.3, "processor seconds to open a store of 1,000,000 clips", measured=True)
-    index_mb: float = figure(187, "MB of memory for 1,000,000 clips of a store", measured=True)
+    manifest_s: float = figure(9.0, "processor seconds to read 1,000,000 rows of a manifest", measured=True)
+    manifest_mb: float = figure(393, "MB of memory for 1,000,000 rows", measured=True)
+    open_s: float = figure(0.96, "processor seconds to open a store of 1,000,000 clips", measured=True)
+    index_mb: float = figure(179, "MB of memory for 1,000,000 clips of a store", measured=True)
     plan_s: float = figure(1.4, "processor seconds to plan an epoch of 1,000,000 clips", measured=True)
 
 
