@@ -10,15 +10,17 @@ import torch
 from slt.assets.cards import read_card
 from slt.assets.fetch import fetch
 from slt.assets.published import PublishedFile
+from slt.bundle import unisign
 from slt.bundle.load import load_bundle
 from slt.bundle.unisign import UNKNOWN_LICENCE, import_unisign
 from slt.core.errors import UserError
 from slt.core.tensors import FeatureBatch
 from slt.pipeline.translator import Translator
+from slt.text.hf.config import HfTextConfig
 from tests.bundles import write_clip
 from tests.onnx_models import write_models
 from tests.unisign_bundle import write_checkpoint, write_mt5
-from tests.unisign_golden import PREFIX, points, seeded_weights
+from tests.unisign_golden import PREFIX, keys, points, seeded_weights
 
 HAND = "gcn_modules.{}.layer0_0.gcn.conv.weight"
 
@@ -118,3 +120,17 @@ def test_long_clips_are_thinned_out_and_that_is_told(tmp_path, mt5):
     assert any(
         re.search(r"reads at most 5 frames of a clip; of \d+, evenly spaced ones were taken", one) for one in warnings
     )
+
+
+def test_the_published_list_of_weights_is_exactly_what_is_read(tmp_path, mt5):
+    shape = {"vocab_size": 250112, "d_model": 768, "d_kv": 64, "d_ff": 2048, "num_layers": 12, "num_heads": 12}
+    config = HfTextConfig(kind="mt5", feature_dim=1024, languages=("eng_Latn",), bridge="linear", model=shape)
+    types = {"float32": torch.float32, "int64": torch.int64}
+    # One number seen everywhere, so that 2.4 GB of weights take no memory.
+    weights = {key: torch.zeros((), dtype=types[kind]).expand(size) for key, size, kind, _ in keys("mt5_base")}
+    proto = (mt5 / "spiece.model").read_bytes()
+    encoder, decoder = unisign._split(weights, config, proto, tmp_path / "pose.pth")
+    shared = {key for key, _, _, alias in keys("mt5_base") if alias or ".right." in key}
+    assert len(encoder) + len(decoder) == len(weights) - len(shared)
+    with pytest.raises(UserError, match=r"1 missing \(mt5_model\.lm_head\.weight\)"):
+        unisign._split({key: one for key, one in weights.items() if "lm_head" not in key}, config, proto, tmp_path)

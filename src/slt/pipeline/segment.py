@@ -136,7 +136,7 @@ def _warnings(bundle: LoadedBundle, found: ClipFeatures, texts: dict[str, list[H
     """Yield warnings about the texts, beyond those about the video."""
     if found.is_empty:
         yield NO_PERSON
-    most, n_frames = getattr(bundle.encoder.config, "max_frames", 0), len(found.readings[0][0])
+    most, n_frames = getattr(getattr(bundle.encoder, "config", None), "max_frames", 0), len(found.readings[0][0])
     if most and n_frames > most:
         yield (
             f"the model {bundle.card.name} reads at most {most} frames of a clip; of {n_frames}, evenly spaced ones "
