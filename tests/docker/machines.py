@@ -69,7 +69,8 @@ class Machine:
     def make_env(self, **variables: str) -> tuple[int, str]:
         """Run the script; returns its exit code and its words."""
         path = f"{self.tools}:/usr/bin:/bin"
-        environment = {"PATH": path, "HOME": str(self.folder), "CALLS": str(self.folder / "calls"), **variables}
+        environment = {"PATH": path, "HOME": str(self.folder), "TMPDIR": str(self.folder)}
+        environment |= {"CALLS": str(self.folder / "calls"), **variables}
         command = [self.repo / "docker" / "make-env.sh"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, cwd=self.folder)
         assert not done.stdout
