@@ -118,3 +118,9 @@ def test_a_pace_is_of_what_was_done_since_it_was_first_asked(monkeypatch):
 @pytest.mark.parametrize(("value", "written"), [(3.4, "3 s"), (150, "2 min"), (7200, "2.0 h")])
 def test_a_span_is_written_as_one_says_it(value, written):
     assert log.span(value) == written
+
+
+def test_a_terminal_that_only_prints_gets_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    code = 'from slt.core import log\nwith log.bars() as bars:\n    bars.update("videos", 1, 2)\n'
+    assert "\x1b" not in on_a_terminal(code)

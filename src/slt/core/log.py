@@ -137,9 +137,9 @@ def bars() -> Iterator[Bars]:
 
 @contextmanager
 def _drawn() -> Iterator[RichProgress | None]:
-    """Yield what draws bars on the terminal while the block runs; None where there is no terminal."""
+    """Yield what draws bars on the terminal while the block runs; None where there is none, or one that only prints."""
     global _shown
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield None
         return
     from rich.console import Console
