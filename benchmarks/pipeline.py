@@ -238,7 +238,7 @@ class FlopCount:
 
     def _attention(self, part: Any, inputs: Any, _: Any) -> None:
         batch, n, _ = inputs[0].shape
-        self.flops += 4 * batch * n * (n // part.q_stride) * part.dim_out
+        self.flops += 4 * batch * n * (n // part.n_pooled) * len(part.proj.weight)
 
 
 def embedding(scratch: Path, way: str, _: int) -> dict[str, Any]:

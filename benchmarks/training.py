@@ -122,15 +122,15 @@ def packed(model: SonarT5, batch: FeatureBatch) -> torch.Tensor:
             torch.tensor(row, device=owner.device), torch.tensor([lengths[i] for i in row], device=owner.device)
         )
     others = owner[:, None, :, None] != owner[:, None, None, :]
-    bias = model.encoder.attention_bias(owner.shape[1]).masked_fill(others, -torch.inf)
+    bias = torch.zeros(others.shape, device=owner.device).masked_fill(others, -torch.inf)
     states = model.encoder.feature_projection(reading.features)  # distances within a clip do not change
     for block in model.encoder.block:
-        states = block(states, bias)
+        states, bias = block(states, bias)
     states = model.encoder.dropout(model.encoder.final_layer_norm(states))
     order = [i for row in rows for i in row]
     parts = dict(zip(order, states[owner >= 0].split([lengths[i] for i in order]), strict=True))
     back = FeatureBatch.of([parts[i] for i in range(len(clips))])
-    query = model.decoder.embed_tokens(torch.zeros(len(clips), 1, dtype=torch.long, device=owner.device))
+    query = torch.zeros(len(clips), 1, dtype=torch.long, device=owner.device)
     pooled = model.decoder(query, memory=back.features, memory_mask=back.mask.to(owner.device))
     return model.projection_out(pooled).squeeze(1)
 

@@ -65,6 +65,7 @@ def write_bundle(folder: Path, **changed: object) -> Path:
     train_tokenizer(TEXTS, folder / "tokenizer.model", 60)
     decoder = sonar_text().build(text, folder / "tokenizer.model")
     save_weights(folder / "extractor.safetensors", SignHiera(extractor).state_dict())
+    torch.manual_seed(5)  # of which the untrained decoder makes texts that are not empty
     save_weights(folder / "encoder.safetensors", SonarT5(encoder).state_dict())
     save_weights(folder / "text_decoder.safetensors", decoder.decoder_weights())
     save_weights(folder / "text_encoder.safetensors", decoder.text_encoder_weights())

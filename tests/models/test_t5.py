@@ -37,7 +37,7 @@ def pair():
 def run_both(pair, states, mask, tokens):
     ours, theirs = pair
     memory = ours["encoder"](states, mask)
-    found = ours["decoder"](ours["decoder"].embed_tokens(tokens), memory=memory, memory_mask=mask)
+    found = ours["decoder"](tokens, memory=memory, memory_mask=mask)
     expected = theirs(
         inputs_embeds=states, attention_mask=mask, decoder_input_ids=tokens, use_cache=False
     ).last_hidden_state

@@ -53,7 +53,7 @@ def test_small_batches_accumulated_and_recomputed_learn_what_large_ones_do(make,
     assert_same_weights(weights(small), weights(large), atol=1e-5)
     ours, theirs = (torch.load(run.last, weights_only=True)["optimizer_states"][0]["state"] for run in (small, large))
     for index, moments in theirs.items():  # in which the gradients' scale shows
-        torch.testing.assert_close(ours[index]["exp_avg"], moments["exp_avg"], rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(ours[index]["exp_avg"], moments["exp_avg"], rtol=1e-3, atol=5e-6)
 
 
 @pytest.mark.slow

@@ -69,6 +69,6 @@ class SonarT5(nn.Module):
         features = batch.features.masked_fill(~mask[:, :, None], 0)
         projection = cast(FeatureProjection, self.encoder.feature_projection)
         sequence = self.encoder(projection(features), mask)
-        query = self.decoder.embed_tokens(torch.full((len(mask), 1), POOLING_TOKEN, device=mask.device))
+        query = torch.full((len(mask), 1), POOLING_TOKEN, device=mask.device)
         pooled = self.decoder(query, memory=sequence, memory_mask=mask)  # (B, 1, d_model)
         return EncoderOutput(sentence=self.projection_out(pooled).squeeze(1), sequence=sequence, mask=mask)

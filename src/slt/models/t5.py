@@ -34,10 +34,10 @@ class T5LayerNorm(nn.Module):
 class T5Attention(nn.Module):
     """Multi-head attention without scaling and biases; the first self-attention of a stack holds the position bias."""
 
-    def __init__(self, config: SonarT5Config, *, has_bias: bool) -> None:
+    def __init__(self, config: SonarT5Config, *, has_bias: bool, is_causal: bool = False) -> None:
         super().__init__()
         inner = config.num_heads * config.d_kv
-        self.config = config
+        self.config, self.is_causal = config, is_causal
         self.q, self.k, self.v = (nn.Linear(config.d_model, inner, bias=False) for _ in range(3))
         self.o = nn.Linear(inner, config.d_model, bias=False)
         if has_bias:
@@ -60,12 +60,13 @@ class T5Attention(nn.Module):
         found = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=1.0)
         return self.o(found.transpose(1, 2).flatten(2))
 
-    def position_bias(self, length: int, *, is_causal: bool) -> Tensor:
-        """Return the learnt bias (1, heads, length, length) of each query for each key, by their distance."""
-        device = self.relative_attention_bias.weight.device
-        places = torch.arange(length, device=device)
-        buckets = relative_buckets(places[None, :] - places[:, None], self.config, is_causal=is_causal)
-        return self.relative_attention_bias(buckets).permute(2, 0, 1)[None]
+    def position_bias(self, length: int) -> Tensor:
+        """Return the learnt bias (1, heads, length, length) by distance; where causal, −inf for later keys."""
+        places = torch.arange(length, device=self.relative_attention_bias.weight.device)
+        distance = places[None, :] - places[:, None]
+        buckets = relative_buckets(distance, self.config, is_causal=self.is_causal)
+        bias = self.relative_attention_bias(buckets).permute(2, 0, 1)[None]
+        return bias.masked_fill(distance > 0, -torch.inf) if self.is_causal else bias
 
     def _heads(self, x: Tensor) -> Tensor:
         """(B, N, heads · d_kv) → (B, heads, N, d_kv)."""
@@ -103,13 +104,22 @@ class _Residual(nn.Module):
 class SelfAttentionLayer(_Residual):
     """Attention of a sequence to itself."""
 
-    def __init__(self, config: SonarT5Config, *, has_bias: bool) -> None:
+    def __init__(self, config: SonarT5Config, *, has_bias: bool, is_causal: bool) -> None:
         super().__init__(config)
-        self.SelfAttention = T5Attention(config, has_bias=has_bias)
+        self.has_bias = has_bias
+        self.SelfAttention = T5Attention(config, has_bias=has_bias, is_causal=is_causal)
 
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        """(B, N, d_model), bias (B or 1, heads, N, N) → (B, N, d_model)."""
-        return finite(x + self.dropout(self.SelfAttention(self.layer_norm(x), bias=bias)))
+    def forward(self, x: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the states, and the bias of the later layers.
+
+        Args:
+            x: (B, N, d_model).
+            bias: for the first layer that of the mask, (B, 1, 1 or N, N), or None; for others (B or 1, heads, N, N).
+        """
+        if self.has_bias:
+            positions = self.SelfAttention.position_bias(x.shape[1])
+            bias = positions if bias is None else positions + bias
+        return finite(x + self.dropout(self.SelfAttention(self.layer_norm(x), bias=bias))), cast(Tensor, bias)
 
 
 class CrossAttentionLayer(_Residual):
@@ -157,17 +167,18 @@ class T5Block(nn.Module):
     def __init__(self, config: SonarT5Config, *, is_decoder: bool, has_bias: bool) -> None:
         super().__init__()
         crossing = [CrossAttentionLayer(config)] if is_decoder else []
-        parts = [SelfAttentionLayer(config, has_bias=has_bias), *crossing, FeedForwardLayer(config)]
+        attending = SelfAttentionLayer(config, has_bias=has_bias, is_causal=is_decoder)
+        parts = [attending, *crossing, FeedForwardLayer(config)]
         self.layer = nn.ModuleList(parts)
 
     def forward(
         self, x: Tensor, bias: Tensor | None, memory: Tensor | None = None, memory_bias: Tensor | None = None
-    ) -> Tensor:
-        """(B, M, d_model), with (B, N, d_model) ``memory`` in a decoder → (B, M, d_model)."""
-        x = self.layer[0](x, bias)
+    ) -> tuple[Tensor, Tensor]:
+        """Return the (B, M, d_model) states, and the bias of the later blocks; in a decoder, ``memory`` is read."""
+        x, bias = self.layer[0](x, bias)
         if memory is not None:
             x = self.layer[1](x, memory, memory_bias)
-        return self.layer[-1](x)
+        return self.layer[-1](x), cast(Tensor, bias)
 
 
 class T5Stack(nn.Module):
@@ -196,28 +207,18 @@ class T5Stack(nn.Module):
         """Return the (B, N, d_model) states of embedded inputs.
 
         Args:
-            x: (B, N, d_model).
+            x: (B, N, d_model), or (B, N) int64 tokens to embed.
             mask: (B, N) bool, True = real; None: all are.
             memory: a decoder's (B, M, d_model) encoder states.
             memory_mask: (B, M) bool, True = real; None: all are.
         """
-        bias = self.attention_bias(x.shape[1])
-        if mask is not None:
-            bias = bias + mask_bias(mask)
+        x = x if x.is_floating_point() else self.embed_tokens(x)
+        bias = None if mask is None else mask_bias(mask)
         memory_bias = None if memory_mask is None else mask_bias(memory_mask)
         x = self.dropout(x)
         for block in self.block:
-            x = block(x, bias, memory, memory_bias)
+            x, bias = block(x, bias, memory, memory_bias)
         return self.dropout(self.final_layer_norm(x))
-
-    def attention_bias(self, length: int) -> Tensor:
-        """Return the position bias (1, heads, length, length), for a decoder −inf where a key is later."""
-        first = cast(T5Block, self.block[0]).layer[0]
-        bias: Tensor = cast(SelfAttentionLayer, first).SelfAttention.position_bias(length, is_causal=self.is_decoder)
-        if not self.is_decoder:
-            return bias
-        later = torch.ones(length, length, dtype=torch.bool, device=bias.device).triu(1)
-        return bias.masked_fill(later, -torch.inf)
 
 
 def mask_bias(mask: Tensor) -> Tensor:
