@@ -10,7 +10,7 @@
 # else is set for either is not. SLT_OFFLINE=1 installs from the caches alone.
 set -Eeuo pipefail
 
-readonly disk_gb=10 # 8.4 GB installed, and room for the largest download beside it
+readonly disk_gb=10 # 8.5 GB installed, and room for the largest download beside it
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 readonly repo
 venv=$(realpath -m "${1:-$repo/.venv}")
