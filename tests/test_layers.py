@@ -20,7 +20,7 @@ ONLY_IN = {
 }
 OPTIONAL = "slt.text.sonar"
 WITHOUT_TORCH = {"core", "recipe", "assets", "env"}
-TENSORS = "slt.core.tensors"  # the one module of core that is made of torch
+OF_TORCH = ("slt.core.tensors", "slt.core.device")  # the modules of core that are made of torch
 
 
 def imports(name: str, tree: ast.AST, *, is_package: bool = False) -> Iterator[str]:
@@ -41,7 +41,7 @@ def complaint(importer: str, imported: str) -> str:
         return f"only {', '.join(ONLY_IN[package])} may import {package}"
     if f"{imported}.".startswith(f"{OPTIONAL}.") and not f"{importer}.".startswith(f"{OPTIONAL}."):
         return f"{OPTIONAL} needs fairseq2, which may be absent: go through slt.text.engines"
-    if package == "torch" and here in WITHOUT_TORCH and importer != TENSORS:
+    if package == "torch" and here in WITHOUT_TORCH and importer not in OF_TORCH:
         return f"{here} does without torch"
     if package not in ("slt", "slt_cli") or imported == "slt":
         return ""

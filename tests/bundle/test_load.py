@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from slt.assets.cards import read_card, write_card
-from slt.bundle.load import choose_device, load_bundle, load_text
+from slt.bundle.load import load_bundle, load_text
 from slt.core.errors import UserError
 from slt.frontend.base import Settings
 from slt.frontend.registry import load_frontend
@@ -109,32 +109,6 @@ def test_a_configuration_with_mistakes_is_told_with_its_place(own_bundle):
     write_card(own_bundle, replace(card, extractor=extractor))
     with pytest.raises(UserError, match="extractor in the card of tiny: embed_dmi: unknown"):
         extractor_of(own_bundle)
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("tpu", "unknown device 'tpu'; expected auto, cpu, cuda or cuda:N"),
-        ("cuda:x", "unknown device 'cuda:x'"),
-        ("cuda:99", "cuda:99 was asked for, but torch sees .* GPUs here"),
-    ],
-)
-def test_devices_that_are_not_there_are_refused(name, said):
-    with pytest.raises(UserError, match=said):
-        choose_device(name)
-
-
-@pytest.mark.parametrize(("gpus", "device"), [(0, "cpu"), (1, "cuda")])
-def test_a_gpu_is_used_when_there_is_one(gpus, device, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
-    assert choose_device("auto") == torch.device(device)
-
-
-def test_a_gpu_may_be_chosen_by_number(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert choose_device("cuda:1") == torch.device("cuda:1")
-    with pytest.raises(UserError, match="torch sees 2 GPUs"):
-        choose_device("cuda:2")
 
 
 def test_other_dtypes_are_refused(bundle):

@@ -12,6 +12,7 @@ from torch import nn
 from slt.assets.cards import BundleCard, DomainCard, EncoderCard, ExtractorCard, PreprocessCard
 from slt.assets.store import Bundle, find_bundle
 from slt.core.config import parse
+from slt.core.device import choose_device, is_accelerator
 from slt.core.errors import UserError
 from slt.core.registry import DECODERS, ENCODERS, SONAR, T5_FAMILY, resolve
 from slt.models.checkpoint import read_weights
@@ -78,7 +79,7 @@ def load_bundle(
     precision = choose_dtype(dtype)
     encoder = resolve(ENCODERS, card.encoder.kind, what="sign encoder")
     is_int8 = text_dtype == INT8
-    if is_int8 and where.type != "cpu":
+    if is_int8 and is_accelerator(where):
         raise UserError(f"{INT8} is for text on a CPU", fix="give bfloat16 on a GPU")
     text_precision = precision if is_int8 or text_dtype is None else choose_dtype(text_dtype, text=True)
     loaded = LoadedBundle(
@@ -87,7 +88,7 @@ def load_bundle(
         decoder=_load_decoder(bundle, where, text_precision, text_encoder=text_encoder, text_engine=text_engine),
         domain=_load_domain(bundle, card.domain),
     )
-    if where.type == "cpu":
+    if not is_accelerator(where):
         use_cpu_kernels(cast(nn.Module, loaded.decoder))
     if is_int8:
         quantise(cast(nn.Module, loaded.decoder))
@@ -122,7 +123,7 @@ def load_part(
 def place(model: nn.Module, device: torch.device, dtype: str) -> nn.Module:
     """Return a model on a device and in a dtype; arguments as for ``load_part``."""
     model = model.to(device, choose_dtype(dtype))
-    if device.type == "cpu":
+    if not is_accelerator(device):
         use_cpu_kernels(model)
     return model
 
@@ -148,7 +149,7 @@ def load_text(
         )
     where = choose_device(device)
     text = _load_decoder(bundle, where, choose_dtype(dtype), text_encoder=True, text_engine=text_engine)
-    if where.type == "cpu":
+    if not is_accelerator(where):
         use_cpu_kernels(cast(nn.Module, text))
     return bundle.card, text
 
@@ -161,25 +162,6 @@ def window_geometry(preprocess: PreprocessCard) -> WindowGeometry:
         target_fps=preprocess.target_fps,
         stride_frames=preprocess.stride_frames,
     )
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device that ``name`` means.
-
-    Raises:
-        UserError: no device is called that, or this machine has none.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or not (number.isdecimal() or name == kind):
-        raise UserError(f"unknown device {name!r}; expected auto, cpu, cuda or cuda:N")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise UserError(
-            f"{name} was asked for, but torch sees {torch.cuda.device_count()} GPUs here",
-            fix="remove --device to use what there is; `slt doctor` says why a GPU is not seen",
-        )
-    return torch.device(name)
 
 
 def choose_dtype(name: str, *, text: bool = False) -> torch.dtype:

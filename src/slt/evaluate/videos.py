@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.bundle.load import choose_device
+from slt.core.device import choose_device
 from slt.core.errors import UserError
 from slt.core.signals import stop_requests
 from slt.data.manifest import Clip, Manifest

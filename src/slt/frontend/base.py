@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from slt.assets.cards import ExtractorCard, PreprocessCard
-from slt.bundle.load import choose_device
+from slt.core.device import choose_device
 from slt.core.errors import UserError
 from slt.data.features.header import StoreHeader
 from slt.frontend.streams import Stream

@@ -78,10 +78,9 @@ def weights_bytes(bundle: Bundle, dtype: str) -> int:
 
 def _give_back_memory() -> None:
     """Return freed memory to the system: glibc and torch would keep it."""
-    import torch
+    from slt.core.device import empty_caches
 
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    empty_caches()
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from slt.bundle.load import choose_device
 from slt.core import log
+from slt.core.device import choose_device, peak_bytes, synchronise
 from slt.recipe.load import to_yaml
 from slt.recipe.schema import Recipe
 from slt.train.loader import Batch
@@ -109,13 +109,12 @@ def _seconds_per_step(module: Training, batch: Batch) -> float:
         clip_grad_norm_(module.trained_weights().values(), module.recipe.optim.clip_norm or float("inf"))
         optimizer.step()
         optimizer.zero_grad()
-        if batch.targets.is_cuda:
-            torch.cuda.synchronize()
+        synchronise(batch.targets.device)
         times.append(time.perf_counter() - begun)
     return min(times)
 
 
 def _peak(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+    if peak := peak_bytes(device):
+        return peak
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

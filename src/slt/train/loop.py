@@ -23,8 +23,8 @@ from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
-from slt.bundle.load import choose_device
 from slt.core import log
+from slt.core.device import choose_device, count, is_accelerator
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
 from slt.core.runs import Run
@@ -32,7 +32,7 @@ from slt.recipe.schema import Recipe
 from slt.train.prepare import Prepared
 from slt.train.sharding import Sharded
 
-COMPILERS = {"cpu": ("CXX", "g++"), "cuda": ("CC", "gcc")}  # the variable that names one, and the usual one
+CPU_COMPILER, GPU_COMPILER = ("CXX", "g++"), ("CC", "gcc")  # the variable that names one, and the usual one
 PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -92,11 +92,11 @@ def check_machine(recipe: Recipe) -> None:
     except UserError as error:
         fix = "--set trainer.device=auto takes what there is; `slt doctor` says why a GPU is not seen"
         raise UserError(f"trainer.device: {error}", fix=fix) from error
-    if device.type == "cpu":
+    if not is_accelerator(device):
         if settings.precision == "fp16":
             raise UserError("trainer.precision fp16 needs a GPU, and torch sees none here", fix="take bf16 or fp32")
         return
-    together, gpus = world(), torch.cuda.device_count()
+    together, gpus = world(), count(device.type)
     if together.per_node > gpus:
         raise UserError(
             f"{together.per_node} processes train on this machine, but torch sees {gpus} GPUs in each",
@@ -207,14 +207,14 @@ def check_compiler(device: torch.device) -> None:
     Raises:
         UserError: there is not.
     """
-    variable, usual = COMPILERS[device.type]
+    variable, usual = GPU_COMPILER if is_accelerator(device) else CPU_COMPILER
     compiler = os.environ.get(variable, usual)
     if shutil.which(compiler) is None:
         raise UserError(
             f"trainer.compile needs a compiler, and there is no {compiler} here",
             fix=f"install {usual}, or name another in {variable}, or --set trainer.compile=false (the image has none)",
         )
-    if device.type == "cuda" and find_spec("triton") is None:
+    if is_accelerator(device) and find_spec("triton") is None:
         raise UserError(
             "trainer.compile on a GPU needs triton, which this environment was made without",
             fix="train in one of `make env`, or --set trainer.compile=false",

@@ -16,8 +16,8 @@ from torch import Tensor
 from slt.assets.cards import sha256_of
 from slt.assets.hub_names import exact_name
 from slt.assets.store import find_bundle
-from slt.bundle.load import choose_device
 from slt.core import log
+from slt.core.device import choose_device, is_out_of_memory
 from slt.core.errors import SltError
 from slt.core.runs import ASSETS, Run
 from slt.recipe.decoders import SonarDecoder
@@ -245,8 +245,7 @@ def explained(module: Training) -> Iterator[None]:
         yield
     except (RuntimeError, MemoryError) as error:
         said = str(error).partition("\n")[0]
-        out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in said
-        if not out_of_memory:
+        if not is_out_of_memory(error):
             raise
         raise SltError(
             f"out of memory at a batch of {module.batch.shape if module.batch else 'unknown size'}: {said}",

@@ -12,6 +12,7 @@ import torch
 
 from slt.assets.cards import text_model_hash
 from slt.assets.store import Bundle
+from slt.core.device import CPU, accelerator
 from slt.core.errors import UserError
 from slt.models.checkpoint import read_weights
 from slt.recipe.decoders import SonarDecoder
@@ -70,4 +71,4 @@ def _own(recipe: Recipe, texts: tuple[str, ...]) -> TextSpace:
 
 
 def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return accelerator() or CPU

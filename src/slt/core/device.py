@@ -1,0 +1,117 @@
+"""Devices: whatever differs between a CPU and an accelerator is decided here.
+
+An accelerator is a GPU, or what tests put in its place: they add its name to ``ACCELERATORS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from slt.core.errors import UserError
+
+CPU = "cpu"
+ACCELERATORS = ["cuda"]
+"""Types of device beside the CPU that models may run on, as torch calls them; the first that is there is chosen."""
+
+
+def accelerator() -> str | None:
+    """Return the type of this machine's accelerator; None: it has none."""
+    return next((kind for kind in ACCELERATORS if _module(kind).is_available()), None)
+
+
+def count(kind: str) -> int:
+    """Return how many accelerators of a type torch sees."""
+    return int(_module(kind).device_count())
+
+
+def is_accelerator(device: torch.device | str) -> bool:
+    """Return whether a device has memory of its own and computes while the CPU goes on."""
+    return torch.device(device).type != CPU
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device that ``name`` means.
+
+    Args:
+        name: "auto" (an accelerator when there is one), "cpu", "cuda" or "cuda:1".
+
+    Raises:
+        UserError: no device is called that, or this machine has none.
+    """
+    if name == "auto":
+        return torch.device(accelerator() or CPU)
+    kind, _, number = name.partition(":")
+    if kind not in (CPU, *ACCELERATORS) or not (number.isdecimal() or name == kind):
+        raise UserError(f"unknown device {name!r}; expected auto, cpu, cuda or cuda:N")
+    if kind != CPU and int(number or 0) >= count(kind):
+        raise UserError(
+            f"{name} was asked for, but torch sees {count(kind)} GPUs here",
+            fix="remove --device to use what there is; `slt doctor` says why a GPU is not seen",
+        )
+    return torch.device(name)
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a CPU tensor on a device; an accelerator copies it from pinned memory while the CPU goes on.
+
+    The tensor must not be changed afterwards.
+    """
+    if not is_accelerator(device):
+        return tensor
+    return (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
+
+
+def send_joined(arrays: Sequence[NDArray[Any]], device: torch.device) -> Tensor:
+    """Return arrays joined along their first axis as one tensor on a device, of the arrays' dtype.
+
+    For an accelerator they are joined in pinned memory, which spares a copy.
+    """
+    if not is_accelerator(device):
+        return torch.from_numpy(np.concatenate(arrays))
+    shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
+    joined = torch.empty(shape, dtype=torch.from_numpy(arrays[0][:0]).dtype, pin_memory=True)
+    np.concatenate(arrays, out=joined.numpy())
+    return joined.to(device, non_blocking=True)
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Return how many bytes of an accelerator's memory can still be allocated; None on a CPU."""
+    if not is_accelerator(device):
+        return None
+    module = _module(device.type)
+    free, _ = module.mem_get_info(device)
+    return int(free + module.memory_reserved(device) - module.memory_allocated(device))
+
+
+def peak_bytes(device: torch.device) -> int | None:
+    """Return the most bytes of an accelerator's memory that tensors took so far; None on a CPU."""
+    return int(_module(device.type).max_memory_allocated(device)) if is_accelerator(device) else None
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until a device has computed all it was asked for."""
+    if is_accelerator(device):
+        _module(device.type).synchronize(device)
+
+
+def empty_caches() -> None:
+    """Return memory that torch keeps of accelerators for later tensors."""
+    for kind in ACCELERATORS:
+        if _module(kind).is_available():
+            _module(kind).empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that a device's memory, or the CPU's, is used up."""
+    # torch's CPU allocator says so in a plain RuntimeError.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _module(kind: str) -> Any:
+    return torch.get_device_module(kind)
