@@ -31,7 +31,7 @@ from slt.train.batches import Batches
 from slt.train.parts import recompute
 
 VARIANTS = ("plain", "checkpointing", "compile", "unsorted", "packed")
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def main() -> None:
@@ -87,6 +87,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     pooling = sum(w.numel() for w in model.decoder.block.parameters() if w.ndim == 2)
     return {
         "rows": rows / seconds,
+        "step": seconds / (len(chosen) - 1),
         "clips": clips / seconds,
         "padding": 1 - rows / padded,
         "memory": peak_memory(options.device),
@@ -170,9 +171,9 @@ def unsorted(lengths: list[int], rows: int) -> list[list[int]]:
     return batches
 
 
-def matmul_peak(device: str, dtype: torch.dtype) -> float:
-    """Return the best FLOP/s of a large matrix product on this machine."""
-    n = 2048 if device == "cpu" else 8192
+def matmul_peak(device: str, dtype: torch.dtype, n: int | None = None) -> float:
+    """Return the best FLOP/s of a product of two square matrices of ``n`` rows on this machine."""
+    n = n or (2048 if device == "cpu" else 8192)
     a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
     best = float("inf")
     for _ in range(6):
