@@ -20,10 +20,15 @@ N_PIECES = 256_000
 _BLOCK = 2**22  # values that are drawn; weights are taken from them again and again, which is far quicker
 
 
-def random_weights(part: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+def random_weights(part: str, dtype: torch.dtype = torch.float32, *, overlapping: bool = False) -> dict[str, Tensor]:
     """Return weights of one part in its published shapes, the same ones each time; no two of them alike.
 
     Norms have ones, and the rest is small, so that activations stay in range.
+
+    Args:
+        part: a key of ``KEYS``.
+        dtype: theirs.
+        overlapping: all are views of the same few values, so that ``torch.save`` writes 8 MB and not 5 GB.
     """
     block = torch.empty(_BLOCK).normal_(std=0.02, generator=torch.Generator().manual_seed(0)).to(dtype)
     weights: dict[str, Tensor] = {}
@@ -31,11 +36,19 @@ def random_weights(part: str, dtype: torch.dtype = torch.float32) -> dict[str, T
         name, shape, _, _, alias = row.split("\t")
         sizes = [int(size) for size in shape.split("x")]
         is_norm = len(sizes) == 1 and name.endswith("weight")
-        start = 7919 * number % (_BLOCK // 2)
-        n = torch.Size(sizes).numel()
-        values = block[start:].repeat(n // (_BLOCK - start) + 1)[:n].view(sizes)
-        weights[name] = weights[alias] if alias else torch.ones(sizes, dtype=dtype) if is_norm else values.clone()
+        values = _view(block, 7919 * number % (_BLOCK // 2), sizes)
+        values = values if overlapping else values.contiguous().clone()
+        weights[name] = weights[alias] if alias else torch.ones(sizes, dtype=dtype) if is_norm else values
     return weights
+
+
+def _view(block: Tensor, start: int, sizes: list[int]) -> Tensor:
+    """Return values of a block in a shape that may be far larger: each row begins a little after the one before."""
+    n_rows, *row = sizes
+    n_values = torch.Size(row).numel()
+    step = min(n_values, (len(block) - start - n_values) // n_rows)
+    inner = [torch.Size(row[axis + 1 :]).numel() for axis in range(len(row))]
+    return block.as_strided(sizes, [step, *inner], start)
 
 
 def write_tokenizer(path: Path) -> None:

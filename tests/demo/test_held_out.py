@@ -84,11 +84,11 @@ def test_another_clips_video_gives_another_text(right, pictures):
 
 
 @pytest.mark.slow
-def test_the_shipped_bundle_keeps_its_promise_on_300_clips(tmp_path):
-    manifest = write_corpus(tmp_path, {"test": 300}, SEED)["test"]
+def test_the_shipped_bundle_keeps_its_promise(tmp_path):
+    manifest = write_corpus(tmp_path, {"test": 120}, SEED)["test"]
     scores = score_bundle("demo", read_clips(manifest))
     english, german = scores["eng_Latn"], scores["deu_Latn"]
-    assert english.n_clips == 300
+    assert english.n_clips == 120
     assert english.bleu >= 90
     assert english.exact >= 0.85
     assert german.bleu >= english.bleu - 5
