@@ -37,5 +37,18 @@ def test_translating_imports_neither_what_is_never_used_nor_a_compiler():
 
 
 @pytest.mark.slow
+def test_training_against_sonar_imports_nothing_that_is_never_used():
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, slt.train.run; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = set(done.stdout.split())
+    assert {"torch", "lightning"} <= modules
+    assert not NEVER_USED & modules
+
+
+@pytest.mark.slow
 def test_a_quick_doctor_imports_torch_elsewhere_and_once():
     assert not {"torch", "numpy"} & loaded("doctor", "--quick")

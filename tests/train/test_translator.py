@@ -14,8 +14,9 @@ from slt.models.checkpoint import read_weights
 from slt.pipeline.translator import Translator
 from slt.recipe.load import check_verb, to_yaml
 from slt.text.hf.kinds import KINDS as HF_KINDS
-from slt.train.decoders import Given, build_hf
+from slt.train.decoders import Given
 from slt.train.dry_run import random_targets
+from slt.train.hf_decoders import build_hf
 from slt.train.loggers import read_figures
 from slt.train.prepare import prepare
 from slt.train.run import build_module, train

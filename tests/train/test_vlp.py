@@ -15,7 +15,7 @@ from slt.core.runs import open_run
 from slt.models.checkpoint import read_metadata, read_weights
 from slt.recipe.load import check_verb, to_yaml
 from slt.recipe.parts import Contrastive
-from slt.train import target_space
+from slt.train import hf_decoders
 from slt.train.dry_run import random_targets
 from slt.train.loader import Batch
 from slt.train.loggers import read_figures
@@ -197,8 +197,8 @@ def test_mbarts_own_encoder_makes_targets_once_and_another_seed_makes_others(mak
         return make_vlp(decoder=decoder, trainer={"seed": seed})
 
     loads = []
-    make_hf = target_space.make_hf
-    monkeypatch.setattr(target_space, "make_hf", lambda *words, **named: loads.append(1) or make_hf(*words, **named))
+    make_hf = hf_decoders.make_hf
+    monkeypatch.setattr(hf_decoders, "make_hf", lambda *words, **named: loads.append(1) or make_hf(*words, **named))
 
     def targets(seed, folder):
         targets_of = partial(read_targets, given=None, beside=tmp_path / folder, progress=lambda *_: None)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from slt.core import log
@@ -19,6 +18,7 @@ from slt.core.signals import StopRequests, stop_requests
 from slt.models.checkpoint import read_weights, save_weights
 from slt.recipe.trainer import BEST_IS_LEAST
 from slt.train.distributed import summed
+from slt.train.lightning import Callback, LightningModule, Trainer
 from slt.train.loader import Batch, Loader
 from slt.train.loggers import Curves, draw_curves
 from slt.train.module import Training

@@ -15,13 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
-from lightning.pytorch import Trainer
-from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from slt.core import log
 from slt.core.device import choose_device, count, is_accelerator
@@ -29,6 +22,16 @@ from slt.core.errors import UserError
 from slt.core.files import atomic_write
 from slt.core.runs import Run
 from slt.recipe.schema import Recipe
+from slt.train.lightning import (
+    CheckpointIO,
+    ClusterEnvironment,
+    DDPStrategy,
+    LightningEnvironment,
+    SLURMEnvironment,
+    Strategy,
+    TorchElasticEnvironment,
+    Trainer,
+)
 from slt.train.prepare import Prepared
 from slt.train.sharding import Sharded
 

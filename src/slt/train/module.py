@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
@@ -20,6 +19,7 @@ from slt.core.errors import SltError, UserError
 from slt.core.tensors import EncoderOutput
 from slt.recipe.schema import Recipe
 from slt.train.distributed import n_processes, summed, together
+from slt.train.lightning import LightningModule
 from slt.train.loader import Batch
 from slt.train.objectives import Step, Term, as_output, find_objective
 from slt.train.optim import Group, make_optimizer, parameter_groups, share_of_peak, stage_at

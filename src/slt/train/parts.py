@@ -82,7 +82,7 @@ def build_parts(recipe: Recipe, widths: Widths, *, from_video: bool) -> Parts:
     if encoder is not None and not reads_sentence(recipe):
         leave_alone(encoder)
     given = Given(output=output_widths(encoder), texts=widths.texts, langs=recipe.data.langs)
-    build = DECODERS[recipe.decoder.kind]
+    build = resolve(DECODERS, recipe.decoder.kind, what="text decoder")
     decoder, decode_loss = (None, _nothing) if recipe.aligns else build(recipe.decoder, given)
     return Parts(extractor=extractor, encoder=encoder, decoder=decoder, decode_loss=decode_loss)
 

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 
@@ -25,12 +25,14 @@ from slt.recipe.decoders import SonarDecoder
 from slt.recipe.extractors import SignHieraExtractor
 from slt.recipe.load import plain
 from slt.recipe.schema import Recipe
-from slt.text.hf.decoder import HfText
 from slt.text.sonar_text import SonarTextModel
 from slt.train.decoders import text_bundle, text_licence
 from slt.train.extractors import bundle_extractor, choose_extractor
 from slt.train.lora import merge_lora
 from slt.train.module import Training
+
+if TYPE_CHECKING:  # imports transformers, which SONAR's decoder does without
+    from slt.text.hf.decoder import HfText
 
 OWN_LICENCE = "own (all of it began at random)"
 FEWEST_FOR_DOMAIN = 5
@@ -170,7 +172,7 @@ def _sonar(folder: Path, module: Training, recipe: Recipe, bundle: Bundle) -> De
 
 
 def _hf(folder: Path, module: Training, recipe: Recipe) -> DecoderCard:
-    text = cast(HfText, module.decoder)
+    text = cast("HfText", module.decoder)
     save_weights(folder / "text_decoder.safetensors", text.state_dict())
     with atomic_write(folder / "tokenizer.model") as file:
         file.write(text.tokens.proto)

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
@@ -23,6 +22,7 @@ from torch.export import register_dataclass
 from torch.optim import Optimizer
 
 from slt.core.tensors import EncoderOutput, FeatureBatch
+from slt.train.lightning import ModelParallelStrategy
 from slt.train.parts import outermost_layers
 
 # Shares are put together when a gradient reaches a part's output, which torch looks for in what it knows to look into.

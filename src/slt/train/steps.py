@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from slt.core.errors import SltError
 from slt.recipe.trainer import Optim
+from slt.train.lightning import Callback, LightningModule, Trainer
 from slt.train.loop import lone_trainer, quiet
 from slt.train.module import SEED_STEP
 from slt.train.optim import make_optimizer, parameter_groups, share_of_peak

@@ -19,7 +19,7 @@ from slt.recipe.decoders import SonarDecoder
 from slt.recipe.schema import Recipe
 from slt.text.config import SonarTextConfig
 from slt.text.engines import sonar_text
-from slt.train.decoders import Given, make_hf, text_bundle, text_files, text_width
+from slt.train.decoders import Given, text_bundle, text_files
 from slt.train.targets import Embeds, TextSpace
 
 
@@ -58,16 +58,18 @@ def _own(recipe: Recipe, texts: tuple[str, ...]) -> TextSpace:
     decoder, seed = recipe.decoder, recipe.trainer.seed
     if isinstance(decoder, SonarDecoder):
         raise ValueError("SONAR's space is that of a bundle")
+    from slt.train import hf_decoders  # imports transformers, which SONAR's decoder does without
+
     origin: dict[str, Any] = dict(text_files(decoder)) or {"seed": seed, "decoder": asdict(decoder), "texts": texts}
 
     def load() -> Embeds:
         torch.manual_seed(seed)
         # No encoder is read here, so the bridge is never used.
         given = Given(output={"sequence": 1, "sentence": 1}, texts=texts, langs=recipe.data.langs)
-        return make_hf(decoder, given, text_encoder=True).to(_device()).eval()
+        return hf_decoders.make_hf(decoder, given, text_encoder=True).to(_device()).eval()
 
     sha256 = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
-    return TextSpace(dim=text_width(decoder), sha256=sha256, load=load)
+    return TextSpace(dim=hf_decoders.text_width(decoder), sha256=sha256, load=load)
 
 
 def _device() -> str:

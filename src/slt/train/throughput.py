@@ -6,9 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
-
 from slt.core import log
+from slt.train.lightning import Callback, LightningModule, Trainer
 from slt.train.loader import Batch, Loader
 from slt.train.loggers import Curves
 from slt.train.module import Training
