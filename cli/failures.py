@@ -19,7 +19,7 @@ class ItemsFailed(SltError):
     Args:
         failures: (item, why it failed); not empty.
         total: how many items there were.
-        what: how a person calls the items ("videos").
+        what: the plural noun for the items ("videos").
         all_in: a file that lists all failures; with it, no more than ``SHOWN`` reasons are told here.
     """
 

@@ -87,7 +87,7 @@ def _name(failure: Failure) -> str:
 
 
 class Report:
-    """What a person wants to know at the end: how long what took, what to beware of, and what failed.
+    """Summary at the end: durations, warnings and failures.
 
     Attributes:
         clock: seconds per stage, of all videos together.
@@ -95,7 +95,7 @@ class Report:
 
     Args:
         n_videos: how many videos were named.
-        what: how a person calls what is translated, in the plural.
+        what: the plural noun for what is translated.
     """
 
     def __init__(self, n_videos: int, what: str = "videos") -> None:

@@ -210,7 +210,7 @@ def _prepare_cuttable(
     cut: bool,
     split: str | None = None,
 ) -> None:
-    """Prepare a corpus of long videos, or of the clips that somebody has cut of them already."""
+    """Prepare a corpus of long videos, or of clips already cut from them."""
     from slt.core import log
     from slt.core.errors import UserError
     from slt.data.corpora.listing import read_listing

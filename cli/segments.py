@@ -22,7 +22,7 @@ class Segments:
     Attributes:
         limits: what counts as a sentence, where sentences are to be found; else None.
         spans: the segments that were asked for; none: the whole video.
-        what: how a person calls them, in the plural.
+        what: the plural noun for them.
     """
 
     limits: SentenceLimits | None

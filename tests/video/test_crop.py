@@ -9,7 +9,7 @@ import pytest
 from slt.core.errors import UserError
 from slt.video.base import VideoInfo
 from slt.video.boxes import Box, grow
-from slt.video.crop import _n_lookers, crop_resize, find_signer
+from slt.video.crop import _n_detector_threads, crop_resize, find_signer
 from slt.video.windows import feature_rows, plan_windows
 from tests.video.films import MadeUp, draw_face, number_of, numbered, picture
 
@@ -23,7 +23,7 @@ def detector(monkeypatch):
     def see(faces: list[list[Box]]) -> None:
         waiting = iter(faces)
         monkeypatch.setattr("slt.video.crop.load_detector", lambda name: lambda frame: next(waiting))
-        monkeypatch.setattr("slt.video.crop._n_lookers", lambda info: 1)  # so that they are taken in order
+        monkeypatch.setattr("slt.video.crop._n_detector_threads", lambda info: 1)  # so that they are taken in order
 
     return see
 
@@ -204,7 +204,7 @@ def test_looking_at_several_frames_at_once_changes_nothing(monkeypatch):
         frames.append(frame)
     found = []
     for n_threads in (1, 4):
-        monkeypatch.setattr("slt.video.crop._n_lookers", lambda info, n=n_threads: n)
+        monkeypatch.setattr("slt.video.crop._n_detector_threads", lambda info, n=n_threads: n)
         found.append(find_signer(MadeUp(frames), "dlib-hog", every=1))
     assert found[0] == found[1]
     assert found[0].n_detected > 4
@@ -214,7 +214,7 @@ def test_fewer_large_frames_are_looked_at_at_once(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(64)))
     sizes = [(224, 224), (720, 1280), (1080, 1920), (2160, 3840), (4320, 7680)]
     infos = [VideoInfo(path=Path("a"), fps=25, n_frames=1, height=height, width=width) for height, width in sizes]
-    assert [_n_lookers(info) for info in infos] == [8, 8, 4, 1, 1]
+    assert [_n_detector_threads(info) for info in infos] == [8, 8, 4, 1, 1]
 
 
 def test_a_detector_that_fails_is_heard_of(monkeypatch):

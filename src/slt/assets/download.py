@@ -252,7 +252,7 @@ class Download:
         while chunk := self._read(response):
             self._go_on()
             out.write(chunk)
-            out.flush()  # nothing may be left to be written once somebody else may be at work here
+            out.flush()  # nothing may be left to be written once another process may write here
             here += len(chunk)
             now = time.monotonic()
             if now - reported_at >= REPORT_EVERY_S or here == size:

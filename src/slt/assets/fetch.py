@@ -38,7 +38,7 @@ def fetch(
     """Check that files are in a folder, whole and as they were when they first came; fetch those that are not there.
 
     Killed at any moment, it goes on where it stopped when it is called again. A file that lies there without a record,
-    because somebody copied it, is recorded as it is. With ``SLT_OFFLINE`` no socket is opened.
+    because it was copied there, is recorded as it is. With ``SLT_OFFLINE`` no socket is opened.
 
     Args:
         files: what to fetch.
@@ -184,7 +184,7 @@ def _verify(files: Sequence[PublishedFile], folder: Path) -> None:
 
 
 def _adopt(files: Sequence[PublishedFile], folder: Path, licence: str) -> None:
-    """Record files that somebody put there."""
+    """Record files that were put there by hand."""
     records = read_records(folder)
     for file in files:
         path = folder / file.name
@@ -231,7 +231,7 @@ def _other_than_before(file: PublishedFile, url: str, recorded: FetchedFile, dig
 
 
 def _summary(failures: Iterable[SltError]) -> SltError:
-    """Put several failures into one, which is the user's to mend when all of them are."""
+    """Put several failures into one, a user error if all of them are."""
     errors = list(failures)
     fixes = "; ".join(dict.fromkeys(error.fix for error in errors if error.fix))
     kind = UserError if all(isinstance(error, UserError) for error in errors) else SltError

@@ -126,7 +126,7 @@ def _is_this_machine(url: str) -> bool:
 
 
 def _explained(name: HubName, error: Any) -> Exception:
-    """Return what a person can make of an error of the library."""
+    """Explain an error of the library to the user."""
     from huggingface_hub import errors
 
     host = urlsplit(endpoint()).netloc

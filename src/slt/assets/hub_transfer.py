@@ -54,7 +54,7 @@ def bring(api: Any, name: HubName, commit: str, file: HubFile, draft: Path, prog
     def transfer() -> None:
         from huggingface_hub import hf_hub_download
 
-        # cache_dir: the library's own cache, elsewhere, is not looked at.
+        # cache_dir: the library's own cache, elsewhere, is not searched.
         where = {"local_dir": draft, "cache_dir": draft / ".cache", "endpoint": api.endpoint, "token": api.token}
         hf_hub_download(name.repo, file.name, revision=commit, library_name="slt", **where)
 

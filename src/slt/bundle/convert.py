@@ -203,7 +203,7 @@ def import_bundle(
     """Make a bundle of published files, as ``SLT_HOME/bundles/NAME``; seconds, or minutes at full size.
 
     Every file is checked before the first is converted; then one after the other is, so that no more than one lies in
-    memory. The bundle appears under its name once it is whole: an import that was killed leaves none, and is repeated
+    memory. The bundle appears under its name only when complete: an import that was killed leaves none, and is repeated
     from its start. The same weights give the same files, whatever layout they came in.
 
     Args:

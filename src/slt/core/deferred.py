@@ -57,7 +57,7 @@ class _DeferredModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        if sys.modules.get(self.__name__) is not self:  # kept by somebody who wrote `import name`
+        if sys.modules.get(self.__name__) is not self:  # kept by an `import name`
             return getattr(importlib.import_module(self.__name__), name)
         return _StandIn(name, (), {"__module__": self.__name__})
 

@@ -24,7 +24,7 @@ class SltError(Exception):
 
 
 class UserError(SltError):
-    """A failure that is the user's to mend; the command line exits with 2."""
+    """An error the user can fix; the command line exits with 2."""
 
     exit_code = 2
 
@@ -43,7 +43,7 @@ class Stopped(SltError):
 
 
 def as_slt_error(error: Exception) -> SltError:
-    """Return ``error`` itself when it is one of ours, else what a person can make of it: the machine's limit, or a bug.
+    """Return ``error`` itself when it is one of ours, else an explanation: the machine's limit, or a bug.
 
     The original is kept as the cause, for a traceback.
     """

@@ -82,7 +82,7 @@ def flush_to_disk(path: Path) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> SltError:
-    """Return what a person can make of a failure to write ``path``."""
+    """Explain a failure to write ``path``."""
     message = f"cannot write {path}: {error.strerror or error}"
     if error.errno in OUT_OF_SPACE:
         return SltError(message, fix="free some space there, or write to another disk")

@@ -61,7 +61,7 @@ def resolve(table: Mapping[str, str], name: str, *, what: str) -> Any:
     Args:
         table: one of the tables of this module.
         name: a key of it.
-        what: how a person calls the variants of this table, for the error ("extractor").
+        what: the name of the table's variants in the error ("extractor").
 
     Raises:
         UserError: no such name; the nearest known ones are given.

@@ -131,7 +131,7 @@ def _values(recipe: str) -> Any:
     try:
         return yaml.safe_load(recipe) or {}
     except yaml.YAMLError:
-        return {}  # somebody broke the run's file: then nothing in it is the same
+        return {}  # the run's file is damaged: then nothing in it is the same
 
 
 def _keys(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

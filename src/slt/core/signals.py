@@ -19,7 +19,7 @@ STOP_FILE = "SLT_STOP_FILE"
 
 
 class StopRequests:
-    """Whether somebody has asked this process to stop."""
+    """Whether this process has been asked to stop."""
 
     def __init__(self) -> None:
         self._why = ""

@@ -17,7 +17,7 @@ class Row:
         torchaudio: its version.
         sonar_space: its version.
         python: the Pythons it was run on.
-        note: anything else to know, for a person.
+        note: anything else the user should know.
     """
 
     fairseq2: str

@@ -24,7 +24,7 @@ from slt.sharing.origins import Origin, find_origins, inherited_licence
 
 README = "README.md"
 OF_THE_HUB = {".gitattributes", README}
-# An absolute path in a text, but for its last two parts: where somebody's files lie is nobody else's concern.
+# An absolute path in a text, but for its last two parts: the rest would reveal the user's folders.
 _FOLDERS = re.compile(r"(?<![\w.:/-])[~/](?:\S*/)?(?=[^/\s]+/[^/\s]+)")
 
 

@@ -38,7 +38,7 @@ class VideoInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A frame as it was decoded, not yet made into pixels: most are never looked at, or only once.
+    """A decoded frame that is not yet converted to RGB: most are used never or once.
 
     Attributes:
         pixels: makes them, (H, W, 3) uint8 RGB, upright; on any thread, the same each time.
@@ -63,7 +63,7 @@ class Video(ABC):
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know about this video; grows while frames are read, each message once."""
+        """Warnings about this video; the list grows while frames are read, each message once."""
         return list(self._warnings)
 
     def warn(self, message: str) -> None:

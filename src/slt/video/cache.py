@@ -15,10 +15,10 @@ CACHE_BYTES = 256_000_000
 
 
 class CachedVideo(Video):
-    """A video that is first looked at, then read: few frames are kept from the look, many are decoded anew.
+    """A video that is first searched for the signer, then read: frames that fit in the cache are decoded once.
 
     What ``timed_pictures`` yields is kept, compact as the decoder left it, until it takes more than ``cache_bytes``;
-    then all is let go. Reading frames keeps nothing, but takes what was kept.
+    then the cache is emptied. Reading frames adds nothing to the cache, but uses what is in it.
 
     Args:
         source: the video.

@@ -37,7 +37,7 @@ class SignerBox:
         n_looked: frames in which a face was looked for.
         n_detected: those of them with at least one face.
         max_faces: the most faces seen in one frame.
-        note: what a person should know about the choice, None when it is an easy one.
+        note: a warning about the choice, None when it is certain.
     """
 
     box: Box
@@ -134,8 +134,8 @@ def crop(frame: Frame, box: Box) -> Frame:
 
 
 def _look(video: Video, detect: Detector, every: int) -> list[list[Box]]:
-    """Return the grown boxes in every ``every``-th frame; while some are looked at, the next are decoded."""
-    n_threads = _n_lookers(video.info)
+    """Return the grown boxes in every ``every``-th frame; while faces are detected in some, the next are decoded."""
+    n_threads = _n_detector_threads(video.info)
     looks: list[Future[list[Box]]] = []
     with ThreadPoolExecutor(n_threads) as pool, closing(video.timed_pictures()) as timed:
         for index, (_, picture) in enumerate(timed):
@@ -150,8 +150,8 @@ def _grown_faces(picture: Picture, detect: Detector) -> list[Box]:
     return [grow(face) for face in detect(picture.pixels())]
 
 
-def _n_lookers(info: VideoInfo) -> int:
-    """Return how many frames are looked at at once: one per core, as long as they stay within some 200 MB."""
+def _n_detector_threads(info: VideoInfo) -> int:
+    """Return in how many frames faces are detected at once: one per core, as long as they stay within about 200 MB."""
     n_cores = len(os.sched_getaffinity(0))
     return max(1, min(n_cores, LOOKED_AT_ONCE_PIXELS // max(info.height * info.width, 1), MOST_LOOKERS))
 

@@ -57,7 +57,7 @@ def open_video(path: Path) -> Video:
         return open_folder(path)
     if not stat.S_ISREG(kind):
         raise UserError(f"{path} is neither a file nor a folder, expected a video", fix="give a video file")
-    # FFmpeg calls an empty file invalid data; a person wants to hear that it is empty.
+    # FFmpeg calls an empty file invalid data, which hides the reason.
     if not first:
         raise UserError(f"{path} is empty (0 bytes), expected a video", fix="copy or download it again")
     if _limits is not None:

@@ -18,7 +18,7 @@ TICKS = 90_000  # per second, at least; the stamps of any steady rate lie on tic
 def write_video(path: Path, video: Video) -> None:
     """Encode all frames of ``video``: the same ones, at the same times; their pixels to H.264's loss; no sound.
 
-    The file appears once it is whole. Odd sizes keep full colour resolution, since half a colour sample cannot be
+    The file appears when it is complete. Odd sizes keep full colour resolution, since half a colour sample cannot be
     stored.
 
     Raises:

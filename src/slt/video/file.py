@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
     from av.container import InputContainer
 
-# Twice 8K: a header that asks for more is broken or means harm, and one such frame would fill 200 MB.
+# Twice 8K: a header that asks for more is broken or malicious, and one such frame would fill 200 MB.
 MAX_PIXELS = 8192 * 8192
 
 # Formats that lead exactly to a place in the file, by an index; in others all before it is decoded.
@@ -183,7 +183,7 @@ def _opened(path: Path) -> Iterator[InputContainer]:
     """Open ``path`` for reading, close it in the end; every FFmpeg error on the way becomes one of ours."""
     import av
 
-    # torchvision, where somebody imports it, makes FFmpeg log through Python. A decoder's thread that has something to
+    # torchvision, once it is imported, makes FFmpeg log through Python. A decoder's thread that has something to
     # say then waits for the interpreter's lock, and who holds the lock waits for that thread to end: for ever.
     av.logging.set_level(None)
     # "file:" keeps a colon in a name from being read as a protocol.
@@ -205,7 +205,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _explain(path: Path, error: Exception) -> SltError:
-    """Turn an FFmpeg error into what a person can act on."""
+    """Turn an FFmpeg error into one that says what to do."""
     if isinstance(error, PermissionError | FileNotFoundError | NotADirectoryError):
         return explain_os_error(path, error)
     reason = getattr(error, "strerror", None) or str(error)

@@ -132,7 +132,7 @@ def read_uni_sign(path: Path) -> tuple[NDArray[np.float32], list[str]]:
 
     Returns:
         (T, 133, 3) float32: x and y as they stand there (Uni-Sign: 0 to 1 across the picture), and the score; the first
-        person of each frame, NaN where there is none. And what a person should know.
+        person of each frame, NaN where there is none. And warnings.
 
     Raises:
         UserError: another content, or a pickle that wants to run something.

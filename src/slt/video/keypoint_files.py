@@ -36,7 +36,7 @@ class KeypointFile:
         fps: frames per second; None: the file does not say.
         height: of the picture in pixels; None: the file does not say.
         width: likewise.
-        warnings: what a person should know.
+        warnings: for the user.
     """
 
     points: NDArray[np.float32]

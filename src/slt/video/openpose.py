@@ -17,7 +17,7 @@ from slt.video.skeletons import OPENPOSE_137
 
 SUFFIX = "_keypoints.json"
 LARGEST_FILE = 4 << 20
-"""Bytes; a person takes about 8 kB."""
+"""Bytes; one person takes about 8 kB."""
 MOST_GAPS = 1000
 """Frames that may lack a file: beyond that, numbers are not those of frames."""
 
@@ -61,7 +61,7 @@ def read_openpose(folder: Path) -> tuple[NDArray[np.float32], list[str]]:
     """Read a folder of ``<name>_<number>_keypoints.json``: the first person of every frame.
 
     Returns:
-        (T, 137, 3) float32: x and y in pixels, and the confidence; NaN where not seen. And what a person should know.
+        (T, 137, 3) float32: x and y in pixels, and the confidence; NaN where not seen. And warnings.
 
     Raises:
         UserError: no such files, or one of them is not OpenPose's BODY_25 with face and hands as it writes them.

@@ -9,7 +9,7 @@ from slt.core.errors import SltError, UserError
 
 
 def explain_os_error(path: Path, error: OSError | ValueError) -> SltError:
-    """Turn what the operating system said about ``path`` into what a person can act on."""
+    """Turn an operating-system error about ``path`` into one that says what to do."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return UserError(f"{path} does not exist", fix=_nearest_parent(path))
     if isinstance(error, PermissionError):

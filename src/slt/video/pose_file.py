@@ -66,7 +66,7 @@ def open_with_pose(
         start_s: as for ``open_span``.
         end_s: likewise.
         pose: the keypoint file of the whole video, where there is one: any layout of ``read_keypoint_file``.
-        pictures: they will be looked at. If not, joints that are known are enough: the video need not be there, and
+        pictures: they will be used. If not, joints that are known are enough: the video need not be there, and
             only its length is seen to be theirs.
         target_fps: frames per second the models were made for, which pictures and known joints are brought to, each
             from their own rate. What has only one of them keeps its rate, for the caller to change.
@@ -122,10 +122,10 @@ def _read(
 
 
 def _check_joints(pose: Path, found: KeypointFile, skeleton: str) -> list[str]:
-    """Refuse joints of another detector than is asked for: converting them is for a person to decide.
+    """Refuse joints of another detector than is asked for: converting them is the user's decision.
 
     Returns:
-        What a person should know: how many joints the file lacks.
+        A warning: how many joints the file lacks.
 
     Raises:
         UserError: they are others, or MediaPipe's without depth.

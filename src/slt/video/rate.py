@@ -21,7 +21,7 @@ LONGEST_HOLD_S = 10.0
 """No frame is shown for longer: a broken timestamp must not become an hour of one picture."""
 
 PHASE = 0.2
-"""When within an output frame the video is looked at, in output frames. Not at its very beginning, where at 50 or
+"""Where within an output frame the video is sampled, in output frames. Not at its very beginning, where at 50 or
 100 frames per second a rounded timestamp would decide between two frames."""
 
 

@@ -40,7 +40,7 @@ class RtmwFiles:
 
     Attributes:
         detector: finds people: YOLOX-tiny, 416×416.
-        pose: finds a person's points: RTMW-l-m, 256×192.
+        pose: estimates one person's points: RTMW-l-m, 256×192.
     """
 
     detector: Path

@@ -13,7 +13,7 @@ from slt.video.base import Frame, Video
 from slt.video.boxes import Box, iou, mean_box
 
 Sighting: TypeAlias = tuple[int, Box]
-"""The place of a frame among those looked at, and a box in it."""
+"""Index of a sampled frame, and a box in it."""
 FaceTrack: TypeAlias = list[Sighting]
 
 
@@ -133,7 +133,7 @@ def _small_grey(frame: Frame) -> NDArray[np.uint8]:
     import cv2
 
     height, width = frame.shape[:2]
-    # The published pipeline's own steps; 960 is the odd one out there too.
+    # The published pipeline's own steps; 960 breaks the pattern there too.
     ratio = 1 / 2 if width < 960 else 1 / 6 if width == 960 else 1 / 4
     size = max(int(width * ratio), 1), max(int(height * ratio), 1)
     return np.asarray(cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size), dtype=np.uint8)

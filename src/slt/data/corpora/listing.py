@@ -36,7 +36,7 @@ class Listing:
         rows: how many sentences there were, read or not.
         failures: (row, why it is no clip).
         quirks: what was met on the way, and how often.
-        warnings: what a person should know of the whole.
+        warnings: warnings about the list as a whole.
     """
 
     clips: tuple[Clip, ...]

@@ -168,7 +168,7 @@ YOUTUBE_ASL = Corpus(
 
 
 def own_table(columns: Mapping[str, str], *, lang: str | None, separator: str | None) -> Corpus:
-    """Return the corpus of somebody's own table.
+    """Return the corpus of a user's own table.
 
     Args:
         columns: what is needed (video, text; id, start, end, split where there are any) → its column's name. Without

@@ -38,7 +38,7 @@ class FeatureWriter:
     Args:
         folder: the store's; made if there is none.
         header: what the features are; the same as that of a store that is there.
-        shard: (I, N), which part of the work this writer does; tells its files from others' to a person.
+        shard: (I, N), which part of the work this writer does; distinguishes its files from others' in a listing.
         clips_per_shard: after how many clips a file is finished and the next begun.
 
     Raises:
@@ -123,7 +123,7 @@ class FeatureWriter:
         will replace this one, and until then readers look behind it.
         """
         for shard, found in self._before.unfinished.items():
-            with contextlib.suppress(SltError, OSError):  # it may belong to somebody else, or have been merged
+            with contextlib.suppress(SltError, OSError):  # it may belong to another user, or have been merged
                 now = shard.stat()
                 is_left = now.st_size == found.n_bytes and time.time() - now.st_mtime > QUIET_S
                 if is_left and len(found.table) > max(found.n_indexed, n_indexed(shard)):
