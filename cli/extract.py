@@ -48,7 +48,8 @@ def extract_features(
     skeleton: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Joints of the keypoint files, converted to MediaPipe's; default: MediaPipe's own."
+            metavar="NAME",
+            help="Joints of the keypoint files, if not MediaPipe's; converted to the extractor's.",
         ),
     ] = None,
     device: Annotated[

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from slt.data.synthetic.corpus import JOINTS
 from slt.data.synthetic.grammar import SPLITS
-from slt_cli.prepare import Split
+from slt_cli.prepare import Joints, Split
 
 
 def test_a_corpus_is_drawn_and_its_manifests_are_printed(slt, tmp_path):
@@ -16,16 +17,31 @@ def test_a_corpus_is_drawn_and_its_manifests_are_printed(slt, tmp_path):
 def test_clips_are_shared_out_over_the_splits(slt, tmp_path, monkeypatch):
     asked = {}
 
-    def write_corpus(out, n_clips, seed, *, with_joints, progress):
-        asked.update(out=out, n_clips=n_clips, seed=seed, with_joints=with_joints)
+    def write_corpus(out, n_clips, seed, *, progress, **kinds):
+        asked.update(out=out, n_clips=n_clips, seed=seed, **kinds)
         progress(1, 10)
         return {split: out / f"{split}.tsv" for split in n_clips}
 
     monkeypatch.setattr("slt.data.synthetic.corpus.write_corpus", write_corpus)
     outcome = slt("prepare", "synthetic", "--out", tmp_path, "--clips", 10, "--joints")
     sizes = {"train": 8, "val": 1, "test": 1}
-    assert asked == {"out": tmp_path, "n_clips": sizes, "seed": 0, "with_joints": True}
+    kinds = {"with_joints": True, "with_videos": True, "skeleton": "mediapipe-75"}
+    assert asked == {"out": tmp_path, "n_clips": sizes, "seed": 0, **kinds}
     assert outcome.out.splitlines() == [str(tmp_path / f"{split}.tsv") for split in ("train", "val", "test")]
+
+
+def test_whole_body_points_are_drawn_without_pictures(slt, tmp_path):
+    words = ["--clips", 2, "--split", "val", "--joints", "--skeleton", "coco-wholebody-133", "--no-videos"]
+    assert slt("prepare", "synthetic", "--out", tmp_path / "c", *words).code == 0
+    manifest, out = tmp_path / "c" / "val.tsv", tmp_path / "features"
+    extract = ["--extractor", "wholebody", "--skeleton", "coco-wholebody-133", "--out", out]
+    assert slt("extract-features", manifest, *extract).code == 0
+    outcome = slt("features", "info", out)
+    assert "coco-wholebody-133" in outcome.out
+    assert slt("check-manifest", manifest, "--features", out).code == 0
+    outcome = slt("prepare", "synthetic", "--out", tmp_path / "c", "--clips", 2, "--split", "val", "--no-videos")
+    assert outcome.code == 2
+    assert "add --joints" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -39,6 +55,7 @@ def test_too_few_clips_are_refused(slt, tmp_path, words, said):
 
 def test_the_choices_are_those_of_the_corpus():
     assert [split.value for split in Split] == list(SPLITS)
+    assert [skeleton.value for skeleton in Joints] == list(JOINTS)
 
 
 @pytest.mark.slow

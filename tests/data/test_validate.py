@@ -8,6 +8,8 @@ import pytest
 
 from slt.core.errors import UserError
 from slt.data.clean import clean_names, write_clean
+from slt.data.features.header import StoreHeader
+from slt.data.features.writer import FeatureWriter
 from slt.data.findings import CHECKS
 from slt.data.manifest import Clip, read_manifest, write_manifest
 from slt.data.validate import examine
@@ -171,6 +173,16 @@ def test_features_are_counted_and_looked_into(looked_at, tmp_path):
     assert reasons.keys() == {"wide", "flat", "none", "nan", "torn"}
     assert reasons["wide"].endswith("wide.npy holds features 9 wide, others 8")
     assert reasons["nan"] == "nan: not all numbers are finite"
+
+
+def test_joints_that_were_not_seen_are_no_fault_of_features(looked_at, tmp_path):
+    rows = {name: np.zeros((3, 225), np.float32) for name in ("some", "none", "inf")}
+    rows["some"][0, :30], rows["none"][:], rows["inf"][1, 2] = np.nan, np.nan, np.inf
+    with FeatureWriter(tmp_path / "s", StoreHeader(feature_dim=225, dtype="float32", extractor="keypoints")) as store:
+        for name, array in rows.items():
+            store.add(name, array)
+    _, found = looked_at(train=[clip(name, text=name) for name in rows], features=tmp_path / "s")
+    assert dict(found["features"]) == {"none": "none: nobody in any frame", "inf": "inf: not all numbers are finite"}
 
 
 def test_a_clean_manifest_goes_without_what_would_do_harm(looked_at, film, tmp_path):

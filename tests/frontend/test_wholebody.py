@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import numpy as np
@@ -16,6 +17,8 @@ from slt.extract.run import extract
 from slt.frontend.base import ClipSource, Settings
 from slt.frontend.registry import load_frontend
 from slt.models.wholebody import PARTS, split
+from slt.recipe.extractors import WholebodyExtractor
+from slt.train.extractors import choose_extractor, extract_command
 from slt.video.keypoints import PoseFile, write_pose
 from slt.video.skeletons import COCO_WHOLEBODY_133, MEDIAPIPE_75, counterparts
 from slt_cli.main import main
@@ -75,6 +78,40 @@ def test_joints_of_a_pose_file_stand_for_points(tmp_path):
     assert not parts["left"][0, 5:].any()
 
 
+def test_keypoint_files_with_a_face_are_taken_as_they_are(tmp_path):
+    points = np.random.default_rng(0).random((N_FRAMES, 133, 3)).astype(np.float32)
+    pose = PoseFile(keypoints=points, fps=25, height=200, width=100, skeleton=COCO_WHOLEBODY_133)
+    write_pose(tmp_path / "a.pose", pose)
+    frontend = load_frontend("wholebody", Settings(skeleton="coco-wholebody-133"))
+    assert not extract(gather_jobs([tmp_path / "a.pose"]), frontend, tmp_path / "s").failures
+    store = FeatureStore.open(tmp_path / "s")
+    assert store.header.geometry["model"] == store.header.geometry["detector"] == "coco-wholebody"
+    np.testing.assert_allclose(np.asarray(store["a"]).reshape(points.shape), points, atol=1e-6)
+    recipe = WholebodyExtractor(kind="wholebody", detector="pose-file", skeleton="coco-wholebody-133")
+    assert choose_extractor(recipe).streams == frontend.streams
+    command = extract_command(frontend, frontend.streams[0], "m.tsv")
+    assert command.endswith("--extractor wholebody --detector pose-file --skeleton coco-wholebody-133 --out DIR")
+    with pytest.raises(UserError, match="holds joints of coco-wholebody-133, expected those of mediapipe-75"):
+        load_frontend("wholebody", Settings(detector="pose-file")).open(ClipSource.of(tmp_path / "a.pose"))
+
+
+def test_openposes_points_become_the_same_points(tmp_path):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    person = {"pose_keypoints_2d": [0.0] * 75, "face_keypoints_2d": [10.0, 20.0, 0.5] * 70}
+    person |= {f"hand_{side}_keypoints_2d": [0.0] * 63 for side in ("left", "right")}
+    video = write_clip(tmp_path / "clip.mp4", N_FRAMES)
+    for number in range(N_FRAMES):
+        (folder / f"a_{number:012d}_keypoints.json").write_text(json.dumps({"people": [person]}))
+    frontend = load_frontend("wholebody", Settings(skeleton="openpose-137"))
+    clip = frontend.open(ClipSource(id="a", path=video, pose=folder))
+    rows = torch.cat([features for (features,) in frontend.features(list(frontend.inputs(clip)))])
+    points = rows.reshape(-1, 133, 3)
+    assert len(points) == N_FRAMES
+    torch.testing.assert_close(points[0, 23:91], torch.tensor([10 / 48, 20 / 48, 0.5]).expand(68, 3))
+    assert points[:, :23].isnan().all()
+
+
 def test_uni_signs_pickles_are_whole_body_points(tmp_path):
     rng = np.random.default_rng(0)
     points, scores = rng.random((N_FRAMES, 1, 133, 2)), rng.random((N_FRAMES, 1, 133))
@@ -106,6 +143,10 @@ def test_what_whole_body_points_have_no_use_for_is_refused(tmp_path):
         load_frontend("wholebody", Settings(detector="pose-file=a"))
     with pytest.raises(UserError, match="the model demo reads signhiera, not whole-body points"):
         load_frontend("wholebody", Settings(model="demo"))
+    with pytest.raises(UserError, match="unknown skeleton 'coco-133'"):
+        load_frontend("wholebody", Settings(skeleton="coco-133"))
+    with pytest.raises(UserError, match="--skeleton openpose-137 is of keypoint files, and points are looked for by"):
+        load_frontend("wholebody", Settings(skeleton="openpose-137", detector="rtmw"))
     with pytest.raises(UserError, match="the models of whole-body points are not here"):
         load_frontend("wholebody", Settings())
     frontend = load_frontend("wholebody", Settings(detector="pose-file"))

@@ -92,6 +92,7 @@ def test_every_mistake_is_told_at_once(tmp_path):
         (["data.augment.drop=1"], "drop 1.0, expected 0 or more, below 1"),
         (["optim.lr_factors={encodr: 1}"], "lr_factors names encodr"),
         (["name=a/b"], "name 'a/b', expected one that a folder can have"),
+        (["extractor={kind: wholebody, skeleton: openpose-137}"], "skeleton openpose-137 is of pose-file, not of rtmw"),
         (["nonsense"], "--set nonsense: expected key=value"),
         (["optim.lr=[1"], "the value is not YAML"),
         (["name.first=x"], "name is no group of keys but 'synthetic'"),

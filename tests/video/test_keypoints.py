@@ -21,6 +21,8 @@ from slt.video.keypoints import (
     read_pose,
     write_pose,
 )
+from slt.video.pose_components import read_pose_components
+from slt.video.skeletons import COCO_WHOLEBODY_133, FACE_68
 
 CLIP = Path(slt.demo.__file__).parent / "clips" / "videos" / "test" / "test-000001.mp4"
 GOLDEN = Path(__file__).parents[1] / "golden" / "keypoints" / "test-000001.npy"
@@ -109,13 +111,37 @@ def test_others_read_our_pose_files(tmp_path):
     assert theirs.body.confidence.sum() == (33 + 21) + 2 * (21 + 21)
 
 
-def changed(path: Path, *, components: slice = slice(None), people: int = 1, axes: str = "XYZC") -> Path:
+def test_whole_body_points_come_back_with_their_scores(tmp_path):
+    points = np.random.default_rng(0).random((4, 133, 3)).astype(np.float32)
+    points[1:, 23:91] = np.nan
+    pose = PoseFile(keypoints=points, fps=25, height=360, width=640, skeleton=COCO_WHOLEBODY_133)
+    write_pose(tmp_path / "a.pose", pose)
+    back = read_pose_components(tmp_path / "a.pose")
+    assert (back.skeleton, back.fps, back.height, back.width) == (COCO_WHOLEBODY_133, 25, 360, 640)
+    np.testing.assert_allclose(back.points, points, atol=1e-6)
+    theirs = Pose.read((tmp_path / "a.pose").read_bytes())
+    assert [component.name for component in theirs.header.components] == ["BODY", "FACE", "LEFT_HAND", "RIGHT_HAND"]
+
+
+def test_a_selection_of_whole_body_points_is_named_by_the_same_joints(tmp_path):
+    from pose_format.utils.cocowholebody133_header import cocowholebody_components
+
+    body, face, *_ = cocowholebody_components()
+    face.points = [*face.points, "face-68"]
+    body.points = [*body.points[:2], "neck"]
+    found = changed(tmp_path / "a.pose", kept=[body, face], axes="XYC")
+    skeleton = read_pose_components(found).skeleton
+    assert (skeleton.detector, skeleton.third) == ("coco-wholebody", "confidence")
+    assert skeleton.joints == ("nose", "left_eye", "BODY.neck", *FACE_68, "FACE.face-68")
+
+
+def changed(path: Path, *, components: slice = slice(None), people: int = 1, axes: str = "XYZC", kept=None) -> Path:
     """Write a pose file of the whole of Holistic, changed."""
     from pose_format.numpy import NumPyPoseBody
     from pose_format.pose_header import PoseHeader, PoseHeaderDimensions
     from pose_format.utils.holistic import holistic_components
 
-    kept = holistic_components(axes)[components]
+    kept = kept or holistic_components(axes)[components]
     header = PoseHeader(version=0.2, dimensions=PoseHeaderDimensions(10, 20, 0), components=kept)
     n_points = sum(len(component.points) for component in kept)
     data = np.ones((2, people, n_points, len(axes) - 1))

@@ -8,13 +8,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slt.core.errors import SltError
 from slt.core.workers import workers
 from slt.data.corpora.listing import split_of
 from slt.data.corpora.registry import HOW2SIGN
+from slt.data.features.keypoints import SKELETON_OF
 from slt.data.features.open import open_features
 from slt.data.features.store import Features
 from slt.data.findings import (
@@ -197,8 +200,19 @@ def _features(entries: Sequence[Entry], store: Features, progress: Progress) -> 
         except SltError as error:
             yield finding("features", entry, error.message)
             continue
-        if not rows.size or not np.isfinite(rows).all():
-            yield finding("features", entry, "not all numbers are finite" if rows.size else "no rows")
+        if complaint := _complaint_about(rows, may_have_gaps=store.header.extractor in SKELETON_OF):
+            yield finding("features", entry, complaint)
+
+
+def _complaint_about(rows: NDArray[Any], *, may_have_gaps: bool) -> str | None:
+    """Return what is wrong with a clip's features; NaN may stand where a joint was not seen, but not everywhere."""
+    if not rows.size:
+        return "no rows"
+    if may_have_gaps:
+        if np.isinf(rows).any():
+            return "not all numbers are finite"
+        return None if np.isfinite(rows).any() else "nobody in any frame"
+    return None if np.isfinite(rows).all() else "not all numbers are finite"
 
 
 def _decoded(entries: Sequence[Entry], progress: Progress) -> Iterator[Finding]:

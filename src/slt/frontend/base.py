@@ -52,8 +52,8 @@ class Settings:
         dtype: "float32", "bfloat16" or "float16".
         detector: how the signer is found, a key of ``slt.video.detect.DETECTORS`` or ``dlib-cnn=FILE``; None: as the
             model's card says.
-        skeleton: a key of ``slt.video.skeletons.SKELETONS``: what keypoint files hold, to be converted to MediaPipe's;
-            None: as the model's card says, else MediaPipe's.
+        skeleton: a key of ``slt.video.skeletons.SKELETONS``: what keypoint files hold, to be converted to the joints
+            that the extractor takes; None: as the model's card says, else MediaPipe's.
     """
 
     model: str | None = None
@@ -173,6 +173,7 @@ class Frontend(ABC):
         uses_keypoints: it reads keypoints, from a ``.pose`` file when there is one.
         uses_pictures: it reads pictures even when keypoints come from a file.
         skeleton: the skeleton that keypoint files hold, a key of ``slt.video.skeletons.SKELETONS``.
+        joints: the skeleton that they are converted to, likewise.
         batch_size: inputs computed together.
         card: kind, configuration and weights' file name, for the card of a bundle.
         weights: the file of the weights, with its sha256 and licence; None: there are none.
@@ -184,6 +185,7 @@ class Frontend(ABC):
     uses_keypoints: bool = False
     uses_pictures: bool = True
     skeleton: str = MEDIAPIPE_75.name
+    joints: str = MEDIAPIPE_75.name
     batch_size: int = 1
     card: ExtractorCard
     weights: Path | None = None
@@ -264,6 +266,7 @@ class Frontend(ABC):
             pictures=self.uses_pictures,
             target_fps=self.preprocess.target_fps,
             skeleton=self.skeleton,
+            target=self.joints,
         )
         if self.uses_keypoints and clip.pose_was_found:
             opened.warn(POSE_BESIDE)

@@ -7,10 +7,11 @@ those of the published checkpoints.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from slt.core.tensors import EncoderOutput, FeatureBatch, lengths_to_mask
 from slt.models.config import StgcnConfig
@@ -49,8 +50,21 @@ class Frames:
         return padded
 
 
+def _pointwise(convolution: Any, points: Tensor) -> Tensor:
+    """A 1×1 convolution of points with their channels last, (…, C) → (…, C')."""
+    return F.linear(points, convolution.weight.flatten(1), convolution.bias)
+
+
+def _normalised(norm: nn.Module, points: Tensor) -> Tensor:
+    """Batch normalisation of points with their channels last, (…, C)."""
+    normalised: Tensor = norm(points.flatten(0, -2)[:, :, None, None])
+    return normalised.view(points.shape)
+
+
 class GraphUnit(nn.Module):
     """A 1×1 convolution to K×C channels, which a learned adjacency sums over neighbours; normalisation and ReLU.
+
+    Channels come last, unlike in the weights: on a CPU that takes two thirds of the time.
 
     Args:
         width_in: channels in.
@@ -65,10 +79,12 @@ class GraphUnit(nn.Module):
         self.bn = nn.BatchNorm2d(width)
 
     def forward(self, packed: Tensor) -> Tensor:
-        """(R, width_in, V) → (R, C, V)."""
-        by_hop = self.conv(packed[:, :, None]).squeeze(2).unflatten(1, (len(self.A), -1))  # (R, K, C, V)
-        summed = torch.einsum("rkcv,kvw->rcw", by_hop, self.A)
-        return self.bn(summed[:, :, None]).squeeze(2).relu()
+        """(R, V, width_in) → (R, V, C)."""
+        n_frames, n_points, _ = packed.shape
+        by_hop = _pointwise(self.conv, packed).view(n_frames, n_points * len(self.A), -1)  # (R, V×K, C)
+        neighbours = self.A.permute(2, 1, 0).flatten(1)  # (V, V×K)
+        summed = torch.bmm(neighbours.expand(n_frames, -1, -1), by_hop)
+        return _normalised(self.bn, summed).relu()
 
 
 class GraphBlock(nn.Module):
@@ -93,13 +109,16 @@ class GraphBlock(nn.Module):
             self.residual = nn.Sequential(nn.Conv2d(width_in, width, 1), nn.BatchNorm2d(width))
 
     def forward(self, packed: Tensor, frames: Frames) -> Tensor:
-        """(R, width_in, V) → (R, width, V)."""
-        residual = packed if self.residual is None else self.residual(packed[:, :, None]).squeeze(2)
+        """(R, V, width_in) → (R, V, width)."""
+        residual = packed
+        if self.residual is not None:
+            convolution, norm = self.residual
+            residual = _normalised(norm, _pointwise(convolution, packed))
         states = self.gcn(packed)
         if self.tcn is not None:
             convolution, norm = self.tcn
-            clips = frames.unpack(states).transpose(1, 2)  # (B, C, N, V)
-            states = norm(frames.pack(convolution(clips).transpose(1, 2))[:, :, None]).squeeze(2)
+            clips = frames.unpack(states).permute(0, 3, 1, 2)  # (B, C, N, V), as a view
+            states = _normalised(norm, frames.pack(convolution(clips).permute(0, 2, 3, 1)))
         return (states + residual).relu()
 
 
@@ -107,7 +126,7 @@ class Chain(nn.ModuleDict):
     """Graph blocks by name, one after the other."""
 
     def forward(self, packed: Tensor, frames: Frames) -> Tensor:
-        """(R, C, V) → (R, C', V)."""
+        """(R, V, C) → (R, V, C')."""
         for block in self.values():
             packed = block(packed, frames)
         return packed
@@ -155,14 +174,14 @@ class Stgcn(nn.Module):
         states = {name: self._within_frames(name, frames.pack(part), frames) for name, part in parts.items()}
         body = states["body"].detach()
         for name, point in BODY_POINT_OF.items():
-            states[name] = states[name] + body[:, :, [point]]
-        fused = [self.fusion_gcn_modules[name](states[name], frames).mean(-1) for name in PARTS]  # (R, width) each
+            states[name] = states[name] + body[:, [point]]
+        fused = [self.fusion_gcn_modules[name](states[name], frames).mean(1) for name in PARTS]  # (R, width) each
         sequence = frames.unpack(torch.cat(fused, dim=-1) + self.part_para)
         return EncoderOutput(sentence=self.projection(masked_mean(sequence, mask)), sequence=sequence, mask=mask)
 
     def _within_frames(self, name: str, packed: Tensor, frames: Frames) -> Tensor:
-        """(R, V, 3) → (R, width, V)."""
-        embedded = self.proj_linear[name](packed.to(self.part_para.dtype)).transpose(1, 2)  # (R, width / 4, V)
+        """(R, V, 3) → (R, V, width)."""
+        embedded = self.proj_linear[name](packed.to(self.part_para.dtype))  # (R, V, width / 4)
         states: Tensor = self.gcn_modules[name](embedded, frames)
         return states
 

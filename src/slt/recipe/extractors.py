@@ -53,11 +53,18 @@ class WholebodyExtractor:
 
     Attributes:
         kind: its name.
-        detector: where they come from: "rtmw", or "pose-file", joints that MediaPipe found or that were drawn.
+        detector: where they come from: "rtmw", or "pose-file", joints that something else found or that were drawn.
+        skeleton: what these files hold; null: MediaPipe's joints, among which none are of the face.
     """
 
     kind: Literal["wholebody"]
     detector: Literal["rtmw", "pose-file"] = "rtmw"
+    skeleton: Literal["mediapipe-75", "openpose-137", "coco-wholebody-133"] | None = None
+
+    def __post_init__(self) -> None:
+        refuse(
+            (bool(self.skeleton) and self.detector == "rtmw", f"skeleton {self.skeleton} is of pose-file, not of rtmw")
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

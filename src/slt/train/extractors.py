@@ -20,7 +20,7 @@ def choose_extractor(recipe: Extractor) -> Frontend:
     if isinstance(recipe, KeypointExtractor):
         return make_frontend(recipe.kind, Settings(skeleton=recipe.skeleton))
     if isinstance(recipe, WholebodyExtractor):
-        return make_frontend(recipe.kind, Settings(detector=recipe.detector))
+        return make_frontend(recipe.kind, Settings(detector=recipe.detector, skeleton=recipe.skeleton))
     if isinstance(recipe, SignHieraExtractor):
         return make_frontend(recipe.kind, Settings(model=recipe.bundle))
     return make_frontend(recipe.kind, Settings(model=recipe.model, detector=recipe.detector))

@@ -99,7 +99,7 @@ class Video(ABC):
                 yield frame
 
     def joints(self) -> NDArray[np.float32] | None:
-        """Return the joints of every frame, (T, 225) float32, where a `.pose` file tells them; else None."""
+        """Return the joints of every frame, (T, 3J) float32, where a `.pose` file tells them; else None."""
         return None
 
     def frames_from(self, start_s: float) -> Generator[tuple[float, Frame], None, None]:

@@ -16,7 +16,7 @@ from slt.core.files import atomic_write
 from slt.video.base import Frame
 from slt.video.mediapipe_graph import Graph, message, without_stray_lines
 from slt.video.pose_components import read_pose_components
-from slt.video.skeletons import MEDIAPIPE_75, convert
+from slt.video.skeletons import COCO_WHOLEBODY_133, MEDIAPIPE_75, Skeleton, convert
 
 Keypoints: TypeAlias = NDArray[np.float32]
 """(T, 75, 3) float32: 33 joints of the body, 21 of the left hand, 21 of the right; x and y from 0 to 1 across the
@@ -104,20 +104,24 @@ class PoseFile:
     """What a `.pose` file holds of one person.
 
     Attributes:
-        keypoints: of every frame.
+        keypoints: of every frame; (T, 133, 3) float32 x, y and score if the skeleton is COCO-WholeBody's.
         fps: frames per second.
         height: of the video's picture, in pixels.
         width: likewise.
+        skeleton: MediaPipe's 75 joints, or COCO-WholeBody's 133 points.
     """
 
-    keypoints: Keypoints
+    keypoints: NDArray[np.float32]
     fps: float
     height: int
     width: int
+    skeleton: Skeleton = MEDIAPIPE_75
 
 
 def write_pose(path: Path, pose: PoseFile) -> None:
-    """Write a `.pose` file: positions in pixels, confidence 1 where a joint is seen and 0 elsewhere.
+    """Write a `.pose` file: positions in pixels; confidence 1 where a joint of MediaPipe's is seen, else its score.
+
+    A joint that is not seen has the confidence 0.
 
     Raises:
         UserError: this user cannot write there.
@@ -127,16 +131,18 @@ def write_pose(path: Path, pose: PoseFile) -> None:
     from pose_format.pose import Pose
     from pose_format.pose_header import PoseHeader, PoseHeaderDimensions
 
-    components = {component.name: component for component in _components()}
     header = PoseHeader(
         version=_POSE_VERSION,
         dimensions=PoseHeaderDimensions(width=pose.width, height=pose.height, depth=0),
-        components=[components[name.upper()] for name in _PARTS],
+        components=_components_of(pose.skeleton),
     )
     seen = np.asarray(np.isfinite(pose.keypoints).all(axis=2))
     pixels = np.where(seen[..., None], pose.keypoints * _scale(pose.height, pose.width), 0)
+    confidence = seen.astype(np.float32)
+    if pose.skeleton.third == "confidence":
+        pixels, confidence = pixels[..., :2], pixels[..., 2]
     # The format holds several people: their axis is the second.
-    body = NumPyPoseBody(fps=pose.fps, data=pixels[:, None], confidence=seen[:, None].astype(np.float32))
+    body = NumPyPoseBody(fps=pose.fps, data=pixels[:, None], confidence=confidence[:, None])
     with atomic_write(path) as file:
         Pose(header, body).write(file)
 
@@ -165,8 +171,18 @@ def _scale(height: int, width: int) -> NDArray[np.float32]:
     return np.array([width, height, 1], dtype=np.float32)
 
 
+def _components_of(skeleton: Skeleton) -> Any:
+    """Return the joints of a skeleton as .pose files describe them: names, limbs, colours."""
+    if skeleton is COCO_WHOLEBODY_133:
+        from pose_format.utils.cocowholebody133_header import cocowholebody_components
+
+        return cocowholebody_components()
+    components = {component.name: component for component in _components()}
+    return [components[name.upper()] for name in _PARTS]
+
+
 def _components() -> Any:
-    """Return the joints of Holistic as .pose files describe them: names, limbs, colours."""
+    """Return the joints of Holistic, likewise; more than the parts that are written."""
     with without_stray_lines():
         from pose_format.utils.holistic import holistic_components
 

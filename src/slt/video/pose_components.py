@@ -1,4 +1,4 @@
-"""Read `.pose` files of any set of components: MediaPipe's, whole or reduced, OpenPose's, and others."""
+"""Read `.pose` files of any set of components: MediaPipe's, whole or reduced, OpenPose's, COCO-WholeBody's, others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from slt.core.errors import UserError
 from slt.video.oserrors import explain_os_error
-from slt.video.skeletons import MEDIAPIPE_BODY, OPENPOSE_137, SKELETONS, Skeleton, hand
+from slt.video.skeletons import COCO_WHOLEBODY_133, FACE_68, MEDIAPIPE_BODY, OPENPOSE_137, SKELETONS, Skeleton, hand
 
 _MEDIAPIPE_OTHERWISE = {"left_foot_index": "left_big_toe", "right_foot_index": "right_big_toe"}
 _MEDIAPIPE_HAND = (
@@ -23,9 +23,10 @@ _MEDIAPIPE_HAND = (
     *(f"PINKY_{joint}" for joint in ("MCP", "PIP", "DIP", "TIP")),
 )
 _N_BODY_25 = 25
-_DETECTORS: dict[str, Literal["mediapipe", "openpose"]] = {
+_DETECTORS: dict[str, Literal["mediapipe", "openpose", "coco-wholebody"]] = {
     **dict.fromkeys(("POSE_LANDMARKS", "LEFT_HAND_LANDMARKS", "RIGHT_HAND_LANDMARKS"), "mediapipe"),
     **dict.fromkeys(("pose_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d"), "openpose"),
+    **dict.fromkeys(("BODY", "FACE", "LEFT_HAND", "RIGHT_HAND"), "coco-wholebody"),
 }
 
 
@@ -152,13 +153,22 @@ def _face_joint(point: str, index: int) -> str:
     return OPENPOSE_137.joints[place] if is_face else f"face_keypoints_2d.{point}"
 
 
+def _coco_body_joint(point: str, index: int) -> str:
+    return point if point in COCO_WHOLEBODY_133.joints else f"BODY.{point}"
+
+
+def _coco_face_joint(point: str, index: int) -> str:
+    """Name one of the 68 points, which pose-format numbers as it orders them."""
+    return FACE_68[index] if index < len(FACE_68) else f"FACE.{point}"
+
+
 def _body_25_joint(point: str, index: int) -> str:
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", re.sub(r"^([LR])(?=[A-Z])", r"\1_", point)).lower()
     name = re.sub(r"^([lr])_", lambda side: "left_" if side[1] == "l" else "right_", words)
     return name if name in OPENPOSE_137.joints else f"pose_keypoints_2d.{point}"
 
 
-def _openpose_hand(side: str) -> Callable[[str, int], str]:
+def _numbered_hand(side: str) -> Callable[[str, int], str]:
     return lambda point, index: hand(side)[index] if index < len(hand(side)) else f"{side}.{point}"
 
 
@@ -167,8 +177,12 @@ _NAMES: dict[str, Callable[[str, int], str]] = {
     "FACE_LANDMARKS": lambda point, index: f"mesh_{point}",
     "LEFT_HAND_LANDMARKS": _hand_joint("left"),
     "RIGHT_HAND_LANDMARKS": _hand_joint("right"),
+    "BODY": _coco_body_joint,
+    "FACE": _coco_face_joint,
+    "LEFT_HAND": _numbered_hand("left"),
+    "RIGHT_HAND": _numbered_hand("right"),
     "pose_keypoints_2d": _body_25_joint,
     "face_keypoints_2d": _face_joint,
-    "hand_left_keypoints_2d": _openpose_hand("left"),
-    "hand_right_keypoints_2d": _openpose_hand("right"),
+    "hand_left_keypoints_2d": _numbered_hand("left"),
+    "hand_right_keypoints_2d": _numbered_hand("right"),
 }

@@ -58,6 +58,7 @@ def open_with_pose(
     pictures: bool = True,
     target_fps: float = 25.0,
     skeleton: str = MEDIAPIPE_75.name,
+    target: str = MEDIAPIPE_75.name,
 ) -> Video:
     """Open a segment of a video as ``open_span`` does; where there is a keypoint file of it, its joints are known.
 
@@ -70,32 +71,33 @@ def open_with_pose(
             only its length is seen to be theirs.
         target_fps: frames per second the models were made for, which pictures and known joints are brought to, each
             from their own rate. What has only one of them keeps its rate, for the caller to change.
-        skeleton: the skeleton that keypoint files hold, which is converted to MediaPipe's 75 joints; files with
-            joints of another detector are refused.
+        skeleton: the skeleton that keypoint files hold; files with joints of another detector are refused.
+        target: the skeleton whose joints are wanted, which they are converted to.
 
     Raises:
         UserError: as for ``open_span`` and ``read_keypoint_file``; or the file holds other joints, knows nothing of
             the span, or is not as long.
     """
     if holds_keypoints(path):
-        return _read(path, start_s, end_s, skeleton, None)
+        return _read(path, start_s, end_s, (skeleton, target), None)
     if pose is None:
         return open_span(path, start_s, end_s)
     if not pictures and not path.exists():
-        return _read(pose, start_s, end_s, skeleton, None)
+        return _read(pose, start_s, end_s, (skeleton, target), None)
     video = open_span(path, start_s, end_s)
-    posed = _read(pose, start_s, end_s, skeleton, video.info)
+    posed = _read(pose, start_s, end_s, (skeleton, target), video.info)
     _check_length(posed.info, video.info)
     return posed.with_pictures(video, target_fps) if pictures else posed
 
 
 def _read(
-    pose: Path, start_s: float | None, end_s: float | None, skeleton: str, video: VideoInfo | None
+    pose: Path, start_s: float | None, end_s: float | None, skeletons: tuple[str, str], video: VideoInfo | None
 ) -> PoseFileVideo:
-    """Read the joints of a span, as MediaPipe's; what the file does not say is taken from its video."""
+    """Read the joints of a span, from one skeleton to another; what the file does not say is taken from its video."""
+    held, wanted = skeletons
     found = read_keypoint_file(pose)
-    warnings = [*found.warnings, *_check_joints(pose, found, skeleton)]
-    found = found.normalised(pose, (video.width, video.height) if video else None).as_skeleton(MEDIAPIPE_75)
+    warnings = [*found.warnings, *_check_joints(pose, found, held)]
+    found = found.normalised(pose, (video.width, video.height) if video else None).as_skeleton(SKELETONS[wanted])
     fps = found.fps or (video.fps if video else None)
     if fps is None:
         if start_s is not None or end_s is not None:
@@ -166,7 +168,7 @@ class PoseFileVideo(Video):
     Joints and pictures keep each their own number per second: they are features of their own.
 
     Args:
-        joints: (T, 225) float32, of every frame of their file.
+        joints: (T, 3J) float32, of every frame of their file: (T, 225) unless another skeleton was asked for.
         info: of the file that they are from.
         pictures: the segment itself; None: there are no pictures.
     """
@@ -212,7 +214,7 @@ class PoseFileVideo(Video):
 def keypoints_of(
     video: Video, holistic: Callable[[], AbstractContextManager[Holistic]] = Holistic
 ) -> Generator[NDArray[np.float32], None, None]:
-    """Yield the joints of every frame, (225,) float32 each: those that are known, else as Holistic sees them.
+    """Yield the joints of every frame, (3J,) float32 each: those that are known, else as Holistic sees them.
 
     Args:
         video: any video.

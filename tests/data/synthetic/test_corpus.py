@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -6,16 +7,20 @@ import time
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from slt.core.errors import UserError
 from slt.data.manifest import read_manifest
 from slt.data.synthetic import corpus
 from slt.data.synthetic.corpus import plan_corpus, share_out, write_corpus
+from slt.data.synthetic.face import wholebody_points
 from slt.data.synthetic.grammar import SPLITS
 from slt.data.synthetic.labels import read_clips
 from slt.video.decode import open_video
+from slt.video.keypoint_files import read_keypoint_file
 from slt.video.keypoints import read_pose
+from slt.video.skeletons import COCO_WHOLEBODY_133
 
 SIZES = {"train": 6, "val": 1, "test": 2}
 
@@ -73,6 +78,30 @@ def test_joints_lie_beside_the_videos_and_the_manifest_names_them(undisturbed, t
     ]
     write_corpus(tmp_path, sizes, 3, with_joints=True)
     assert contents(tmp_path) == after
+
+
+def test_joints_alone_are_a_corpus_too(tmp_path):
+    manifest = write_corpus(tmp_path, SIZES, 3, with_joints=True, skeleton="coco-wholebody-133", with_videos=False)
+    assert {path.suffix for path in tmp_path.glob("videos/*/*")} == {".pose"}
+    read = read_manifest(manifest["train"])
+    for clip, planned in zip(read.clips, plan_corpus({"train": 6}, 3), strict=True):
+        found = read_keypoint_file(read.video_path(clip))
+        assert (found.skeleton, found.fps) == (COCO_WHOLEBODY_133, 25)
+        performance, signer, _ = corpus.perform_clip(planned)
+        np.testing.assert_allclose(found.points, wholebody_points(performance, signer), atol=1e-6)
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match="holds joints of coco-wholebody-133; asked for are those of mediapipe-75"):
+        write_corpus(tmp_path, SIZES, 3, with_joints=True)
+    with pytest.raises(UserError, match="neither videos nor joints would be written"):
+        write_corpus(tmp_path, SIZES, 3, with_videos=False)
+    assert contents(tmp_path) == before
+
+
+def test_joints_of_a_corpus_that_does_not_say_whose_are_mediapipes(tmp_path):
+    write_corpus(tmp_path, {"val": 1}, 3, with_joints=True, with_videos=False)
+    assert json.loads((tmp_path / "corpus.json").read_text()) == {"drawing": 1, "seed": 3}
+    with pytest.raises(UserError, match="holds joints of mediapipe-75; asked for are those of coco-wholebody-133"):
+        write_corpus(tmp_path, {"val": 1}, 3, with_joints=True, skeleton="coco-wholebody-133")
 
 
 def test_a_larger_corpus_begins_with_the_smaller_one():

@@ -12,6 +12,7 @@ from transformers.models.t5.tokenization_t5_fast import T5TokenizerFast
 from slt.core.errors import UserError
 from slt.text.hf.folder import files_of, load_published
 from slt.text.hf.kinds import KINDS as TABLE
+from slt.text.hf.model import _logits
 from tests.text.hf_models import KINDS, LANGS, TEXTS, make_output, make_text
 
 
@@ -100,3 +101,13 @@ def test_a_configuration_with_a_program_is_not_run(published, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("nobody is asked whether to run it"))
     with pytest.raises(UserError, match=r"config\.json is not a valid t5 configuration"):
         load_published(folder, replace(text.config, model={}))
+
+
+@pytest.mark.parametrize("kind", ["t5", "mt5", "byt5"])
+def test_what_begins_from_nothing_is_undecided_at_first(kind):
+    torch.manual_seed(0)
+    text = make_text(kind)
+    states = torch.randn(200, text.width)  # as the last normalisation leaves them
+    with torch.inference_mode():
+        logits = _logits(text.model, states)
+    assert 0.3 < logits.std() < 3

@@ -23,7 +23,7 @@ from slt.video.rate import is_kept, nearest_rows
 from slt.video.skeletons import COCO_WHOLEBODY_133, MEDIAPIPE_75, SKELETONS, Skeleton, convert
 
 KEYPOINTS, WHOLEBODY = "keypoints", "wholebody"
-_EXTRACTORS = {KEYPOINTS: MEDIAPIPE_75.name, WHOLEBODY: COCO_WHOLEBODY_133.name}
+SKELETON_OF = {KEYPOINTS: MEDIAPIPE_75.name, WHOLEBODY: COCO_WHOLEBODY_133.name}
 """The extractor that makes features of such joints → the skeleton it makes."""
 TARGET_FPS = 25.0
 TRIED = 20
@@ -153,8 +153,8 @@ class ConvertedKeypoints:
     def __init__(self, features: Features, to: str) -> None:
         geometry, self._target = features.header.geometry, skeleton_named(to)
         made_by = features.header.extractor or "an unknown kind"
-        name = geometry.get("skeleton", _EXTRACTORS.get(made_by))
-        own = SKELETONS.get(name) if made_by in _EXTRACTORS else None
+        name = geometry.get("skeleton", SKELETON_OF.get(made_by))
+        own = SKELETONS.get(name) if made_by in SKELETON_OF else None
         if own is None or own.width != features.header.feature_dim:
             raise UserError(
                 f"the features are {made_by} of the skeleton {name}, expected keypoints of {' or '.join(SKELETONS)}",

@@ -1,7 +1,7 @@
 """Write a corpus of the synthetic language: H.264 clips and a manifest per split.
 
 Layout of a corpus folder: ``train.tsv``, ``val.tsv``, ``test.tsv`` and ``videos/<split>/<id>.mp4``; with joints, the
-manifests' column ``pose`` names ``videos/<split>/<id>.pose``.
+manifests' column ``pose`` names ``videos/<split>/<id>.pose``, or without pictures their column ``video`` does.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import itertools
 import json
 import random
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,17 +23,24 @@ from numpy.typing import NDArray
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
 from slt.core.workers import workers
+from slt.data.synthetic.face import wholebody_points
 from slt.data.synthetic.grammar import LANGUAGES, SPLITS, Meaning, sentences, sign, write
 from slt.data.synthetic.joints import joints
 from slt.data.synthetic.motion import FPS, Performance, perform
 from slt.data.synthetic.signer import SIZE, Signer, draw_frames, draw_signer
 from slt.video.keypoints import PoseFile, write_pose
+from slt.video.skeletons import COCO_WHOLEBODY_133, MEDIAPIPE_75, SKELETONS
 
 COLUMNS = ("id", "video", "start_s", "end_s", "text", "lang", "text_deu_Latn", "signer", "glosses", "cues")
 WITH_JOINTS = (*COLUMNS, "pose")
 # With more threads, or with the macroblock tree, x264 does not write the same bytes every time.
 ENCODING = {"crf": "20", "preset": "veryfast", "x264-params": "no-mbtree=1"}
 DRAWING = 1  # raised whenever the same seed draws other videos
+JOINTS: Mapping[str, Callable[[Performance, Signer], NDArray[np.float32]]] = {
+    MEDIAPIPE_75.name: joints,
+    COCO_WHOLEBODY_133.name: wholebody_points,
+}
+"""Skeleton → what computes the joints of a drawn clip."""
 _SIGNERS = {"train": 1000, "val": 40, "test": 60}  # no signer of one split is in another
 
 
@@ -105,6 +112,8 @@ def write_corpus(
     seed: int,
     *,
     with_joints: bool = False,
+    skeleton: str = MEDIAPIPE_75.name,
+    with_videos: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Path]:
     """Draw a corpus on every core; a run that was killed goes on where it stopped.
@@ -114,20 +123,26 @@ def write_corpus(
         n_clips: how many clips of each split.
         seed: two corpora of one seed are the same.
         with_joints: also write where the signers' joints are, a ``.pose`` file beside each video.
+        skeleton: which joints, a key of ``JOINTS``.
+        with_videos: without them nothing is drawn: of each clip there are only its joints.
         progress: called with (clips done, clips in all).
 
     Returns:
         the manifest of each split.
 
     Raises:
-        UserError: ``out`` holds a corpus of another seed, or cannot be written to.
+        UserError: ``out`` holds a corpus of another seed or with other joints, or cannot be written to; or neither
+            videos nor joints are to be written.
     """
+    if not (with_joints or with_videos):
+        raise UserError("neither videos nor joints would be written", fix="add --joints, or remove --no-videos")
     clips = list(plan_corpus(n_clips, seed))
-    _note_origin(out, seed)
+    _note_origin(out, seed, skeleton if with_joints else None)
     for split in n_clips:
         (out / "videos" / split).mkdir(parents=True, exist_ok=True)
     rows: dict[str, list[str]] = {split: [] for split in n_clips}
-    write = partial(_write_clip, out=out, with_joints=with_joints)
+    kinds = {"video": with_videos, "pose": with_joints}
+    write = partial(_write_clip, out=out, kinds=[kind for kind, wanted in kinds.items() if wanted], skeleton=skeleton)
     with workers(len(clips)) as pool:
         for done, (clip, row) in enumerate(zip(clips, pool.map(write, clips, chunksize=4), strict=True), 1):
             rows[clip.split].append(row)
@@ -136,9 +151,8 @@ def write_corpus(
     manifests = {split: out / f"{split}.tsv" for split in n_clips}
     for split, path in manifests.items():
         with atomic_write(path) as handle:
-            handle.write(
-                ("\n".join(["\t".join(WITH_JOINTS if with_joints else COLUMNS), *rows[split]]) + "\n").encode()
-            )
+            columns = WITH_JOINTS if with_joints and with_videos else COLUMNS
+            handle.write(("\n".join(["\t".join(columns), *rows[split]]) + "\n").encode())
     return manifests
 
 
@@ -155,30 +169,54 @@ def write_video(path: Path, frames: NDArray[np.uint8]) -> None:
         container.mux(stream.encode())
 
 
-def _note_origin(out: Path, seed: int) -> None:
-    """Describe in the folder which corpus it holds, so that two are never mixed."""
+def _note_origin(out: Path, seed: int, skeleton: str | None) -> None:
+    """Describe in the folder which corpus it holds, so that two are never mixed.
+
+    Args:
+        out: the folder.
+        seed: of the corpus.
+        skeleton: of the joints that are to be written to it; None: none are.
+    """
     note, origin = out / "corpus.json", {"drawing": DRAWING, "seed": seed}
-    if not note.exists():
-        with atomic_write(note) as handle:
-            handle.write((json.dumps(origin) + "\n").encode())
-    elif (found := json.loads(note.read_text())) != origin:
+    found = json.loads(note.read_text()) if note.exists() else origin
+    if {name: found[name] for name in origin} != origin:
         raise UserError(
             f"{out} holds a corpus of seed {found['seed']}, drawing {found['drawing']}; asked for is seed {seed},"
             f" drawing {DRAWING}",
             fix="choose another folder, or remove that one",
         )
+    by_default = MEDIAPIPE_75.name if any(out.glob("videos/*/*.pose")) else None  # which is not noted
+    held = found.get("joints", by_default)
+    if skeleton and held and skeleton != held:
+        raise UserError(
+            f"{out} holds joints of {held}; asked for are those of {skeleton}",
+            fix="choose another folder, or remove that one",
+        )
+    noted = {**found, **({"joints": skeleton} if skeleton not in (None, MEDIAPIPE_75.name) else {})}
+    if noted != found or not note.exists():
+        with atomic_write(note) as handle:
+            handle.write((json.dumps(noted) + "\n").encode())
 
 
-def _write_clip(clip: SyntheticClip, out: Path, *, with_joints: bool) -> str:
-    """Write a clip's files, unless they are there; return its row of the manifest."""
+def _write_clip(clip: SyntheticClip, out: Path, *, kinds: Sequence[str], skeleton: str) -> str:
+    """Write a clip's files, unless they are there; return its row of the manifest.
+
+    Args:
+        clip: which.
+        out: the corpus folder.
+        kinds: of files, "video" and "pose".
+        skeleton: of the joints in a ``.pose`` file.
+    """
     performance, signer, rng = perform_clip(clip)
-    video, pose = (f"videos/{clip.split}/{clip.name}.{kind}" for kind in ("mp4", "pose"))
-    if not (out / video).exists():
-        write_video(out / video, draw_frames(signer, performance, rng))
-    if with_joints and not (out / pose).exists():
-        found = joints(performance, signer)
-        write_pose(out / pose, PoseFile(keypoints=found, fps=FPS, height=SIZE, width=SIZE))
-    return "\t".join((*_row(clip, video, performance, signer.name), *([pose] if with_joints else [])))
+    paths = {"video": f"videos/{clip.split}/{clip.name}.mp4", "pose": f"videos/{clip.split}/{clip.name}.pose"}
+    if "video" in kinds and not (out / paths["video"]).exists():
+        write_video(out / paths["video"], draw_frames(signer, performance, rng))
+    if "pose" in kinds and not (out / paths["pose"]).exists():
+        found = JOINTS[skeleton](performance, signer)
+        pose = PoseFile(keypoints=found, fps=FPS, height=SIZE, width=SIZE, skeleton=SKELETONS[skeleton])
+        write_pose(out / paths["pose"], pose)
+    first, *rest = (paths[kind] for kind in kinds)
+    return "\t".join((*_row(clip, first, performance, signer.name), *rest))
 
 
 def _row(clip: SyntheticClip, video: str, performance: Performance, signer: str) -> tuple[str, ...]:

@@ -22,6 +22,10 @@ FINGERS = ((-68.0, 0.78), (-20.0, 1.0), (-6.0, 1.08), (8.0, 1.0), (22.0, 0.82))
 KNUCKLE = 0.13
 """How far from the middle of the palm a folded finger ends."""
 
+EYE_WIDTH = 0.08
+LIPS = 0.05
+"""How thick the mouth is drawn."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
@@ -66,9 +70,25 @@ class Head:
         """Its bridge and its tip."""
         return (self.face + 0.02, self.y - 0.46), (self.face + 0.04, self.y - 0.33)
 
+    @property
+    def eye_height(self) -> float:
+        """Half the height of an open eye, which is as wide as ``EYE_WIDTH`` to either side."""
+        return 0.055 * (1.0 + 0.6 * self.lift - 0.4 * self.frown)
+
+    def brow(self, side: float) -> tuple[Point, Point]:
+        """Return the inner and the outer end of a brow."""
+        inner = (self.face + 0.05 * side, self.y - 0.65 - 0.14 * self.lift + 0.1 * self.frown)
+        outer = (self.face + 0.28 * side, self.y - 0.64 - 0.15 * self.lift - 0.04 * self.frown)
+        return inner, outer
+
     def mouth(self, side: float) -> Point:
         """Return a corner of the mouth."""
         return self.face + 0.11 * side, self.y - 0.19
+
+    @property
+    def skin(self) -> tuple[Point, Point]:
+        """The middle and the radii of the ellipse that the face is drawn in."""
+        return (self.x, self.y - 0.46), (0.37, 0.47)
 
     def ear(self, side: float) -> Point:
         """Return where an ear would be: the head's edge, beside the eyes."""

@@ -72,11 +72,24 @@ def _hand(arm: Arm) -> NDArray[np.float64]:
 
 def _seen(places: NDArray[np.float64], signer: Signer) -> Keypoints:
     """Turn the figure's (T, 75, 2) lengths into shares of the picture, NaN where it does not show them."""
-    pixels = np.stack(signer.place((places[..., 0], places[..., 1])), axis=-1)
-    found = np.zeros((*places.shape[:2], 3), np.float32)
-    found[..., :2] = (pixels + 0.5) / SIZE
-    inside = np.asarray(((found[..., :2] >= 0) & (found[..., :2] < 1)).all(axis=-1))
+    found, inside = shares(places, signer)
     for hand in (LEFT_HAND, RIGHT_HAND):
         inside[:, hand] = inside[:, hand.start, None]
     found[~inside] = np.nan
     return found
+
+
+def shares(places: NDArray[np.float64], signer: Signer) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Turn the figure's lengths into shares of the picture.
+
+    Args:
+        places: (T, J, 2) x and y.
+        signer: whose.
+
+    Returns:
+        (T, J, 3) float32 x, y and depth, which is 0; and (T, J) bool, whether the picture shows the point.
+    """
+    pixels = np.stack(signer.place((places[..., 0], places[..., 1])), axis=-1)
+    found = np.zeros((*places.shape[:2], 3), np.float32)
+    found[..., :2] = (pixels + 0.5) / SIZE
+    return found, np.asarray(((found[..., :2] >= 0) & (found[..., :2] < 1)).all(axis=-1))

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from slt.data.synthetic.figure import Arm, Head, Point, arm_of, head_of
+from slt.data.synthetic.figure import EYE_WIDTH, LIPS, Arm, Head, Point, arm_of, head_of
 from slt.data.synthetic.motion import Manner, Performance
 
 SIZE = 224  # pixels, both sides
@@ -115,22 +115,18 @@ class _Pen:
         self._line((0.0, -0.1), (0.0, 0.3), 0.34, self.signer.skin)
 
     def head(self, head: Head, *, closed_eyes: bool) -> None:
-        x, y, face, lift, frown = head.x, head.y, head.face, head.lift, head.frown
-        self._ellipse((x, y - 0.62), (0.42, 0.44), self.signer.hair)
-        self._ellipse((x, y - 0.46), (0.37, 0.47), self.signer.skin)
+        self._ellipse((head.x, head.y - 0.62), (0.42, 0.44), self.signer.hair)
+        self._ellipse(*head.skin, self.signer.skin)
         for side in (-1.0, 1.0):
             eye = head.eye(side)
             if closed_eyes:
                 self._line((eye[0] - 0.07, eye[1]), (eye[0] + 0.07, eye[1]), 0.03, _PUPIL)
             else:
-                height = 0.055 * (1.0 + 0.6 * lift - 0.4 * frown)
-                self._ellipse(eye, (0.08, height), (250, 250, 250))
-                self._ellipse(eye, (0.04, min(0.05, height)), _PUPIL)
-            inner = (face + 0.05 * side, y - 0.65 - 0.14 * lift + 0.1 * frown)
-            outer = (face + 0.28 * side, y - 0.64 - 0.15 * lift - 0.04 * frown)
-            self._line(inner, outer, 0.075, self.brows)
+                self._ellipse(eye, (EYE_WIDTH, head.eye_height), (250, 250, 250))
+                self._ellipse(eye, (0.04, min(0.05, head.eye_height)), _PUPIL)
+            self._line(*head.brow(side), 0.075, self.brows)
         self._line(*head.nose, 0.03, self.outline)
-        self._line(head.mouth(-1.0), head.mouth(1.0), 0.05, (165, 60, 60))
+        self._line(head.mouth(-1.0), head.mouth(1.0), LIPS, (165, 60, 60))
 
     def arm(self, arm: Arm) -> None:
         """Draw one arm, then palm and fingers, dark first and then a little smaller in the colour of the skin."""

@@ -77,7 +77,12 @@ def new_decoder(texts: Sequence[str], vocab_size: int, config: HfTextConfig) -> 
     if kind.tokenizer is not None:
         proto = learn_tokenizer(texts, vocab_size, padding_first=config.kind in T5_FAMILY)
     model = {**kind.defaults, **config.model, "vocab_size": kind.tokens.n_tokens(proto)}
-    return HfText(replace(config, model=model), proto)
+    text = HfText(replace(config, model=model), proto)
+    if config.kind in T5_FAMILY and not text.model.config.tie_word_embeddings:
+        # transformers draws this layer with a deviation of 1, mT5's authors with that of all their layers: logits
+        # begin some ten times too large then, and AdamW takes thousands of updates to shrink them.
+        text.model.lm_head.weight.data.mul_(text.width**-0.5)
+    return text
 
 
 def files_of(folder: Path, kind: str) -> tuple[Path, ...]:
