@@ -79,6 +79,49 @@ def synthetic(
 
 
 @app.command()
+def fingerspelling(
+    out: Out,
+    clips: Annotated[int, typer.Option(min=1, help="How many words to spell.")],
+    poses: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of recorded letters and index.csv; default: the installed package's."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same corpus.")] = 0,
+    split: Annotated[
+        Split | None, typer.Option(help="Spell this part only; without it, train, val and test at 8 : 1 : 1.")
+    ] = None,
+    held_out: Annotated[
+        str | None,
+        typer.Option(metavar="SIGNER", help="Signer who spells the test part and nothing else, such as ase."),
+    ] = None,
+) -> None:
+    """Spell words with recorded letters of the American manual alphabet: .pose files of real hands, and their text.
+
+    The recordings are those of the package spoken-to-signed (MIT), one signer for each of 9 signed languages:
+    uv pip install --no-deps spoken-to-signed==0.4.0. Half of the clips are random strings of letters. Prints the
+    manifest of every split.
+
+    Example: slt prepare fingerspelling --out spelled --clips 100 --held-out ase
+    """
+    from slt.core import log
+    from slt.data.fingerspelling.corpus import write_spelled_corpus
+    from slt.data.synthetic.corpus import share_out
+
+    n_clips = {split.value: clips} if split else share_out(clips)
+    with log.bars() as bars:
+        manifests = write_spelled_corpus(
+            out,
+            n_clips,
+            seed,
+            poses=poses,
+            held_out=held_out,
+            progress=lambda done, total: bars.update("words", done, total),
+        )
+    for manifest in manifests.values():
+        log.result(str(manifest))
+
+
+@app.command()
 def how2sign(
     csv: Lists, out: Out, videos: Videos = None, clips: Clips = None, no_cut: NoCut = False, split: SplitName = None
 ) -> None:

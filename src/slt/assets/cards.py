@@ -76,7 +76,8 @@ class ExtractorCard:
 
     Attributes:
         kind: its name in the table of its kind.
-        config: what its configuration class takes; of keypoints, the skeleton that they are converted from.
+        config: what its configuration class takes; of keypoints, the skeleton that they are converted from, and
+            the unit of x and y.
         weights: the file of its weights, a path inside the bundle; None: it has none, as keypoints, whose model is
             MediaPipe's own.
     """
@@ -87,8 +88,10 @@ class ExtractorCard:
 
     def __post_init__(self) -> None:
         _check_kind(self.kind, FRONTENDS)
-        if self.kind == WITHOUT_WEIGHTS and (self.weights is not None or set(self.config) - {"skeleton"}):
-            raise UserError(f"{self.kind} have no model here: expected no weights, and no config but their skeleton")
+        if self.kind == WITHOUT_WEIGHTS and (self.weights is not None or set(self.config) - {"skeleton", "unit"}):
+            raise UserError(
+                f"{self.kind} have no model here: expected no weights, and no config but their skeleton and unit"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

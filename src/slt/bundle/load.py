@@ -14,7 +14,7 @@ from slt.assets.store import Bundle, find_bundle
 from slt.core.config import parse
 from slt.core.device import choose_device, is_accelerator
 from slt.core.errors import UserError
-from slt.core.registry import DECODERS, ENCODERS, SONAR, T5_FAMILY, resolve
+from slt.core.registry import DECODERS, ENCODERS, LETTERS, SONAR, T5_FAMILY, resolve
 from slt.models.checkpoint import read_weights
 from slt.models.cpu_kernels import use_cpu_kernels
 from slt.models.fitting import build_model
@@ -25,6 +25,7 @@ from slt.text.decoder import TextDecoder
 from slt.text.engines import FAIRSEQ2, sonar_text
 from slt.text.hf.config import HfTextConfig
 from slt.text.int8 import quantise
+from slt.text.letters import LettersConfig
 from slt.video.windows import WindowGeometry
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -175,6 +176,12 @@ def choose_dtype(name: str, *, text: bool = False) -> torch.dtype:
     return DTYPES[name]
 
 
+def read_letters_config(bundle: Bundle) -> LettersConfig:
+    """Return the configuration of a bundle's text decoder of letters."""
+    where = f"the text decoder in the card of {bundle.card.name}"
+    return parse(LettersConfig, {**bundle.card.decoder.config, "languages": bundle.card.languages}, where=where)
+
+
 def read_hf_config(bundle: Bundle) -> HfTextConfig:
     """Return the configuration of a bundle's text decoder of transformers."""
     where = f"the text decoder in the card of {bundle.card.name}"
@@ -199,12 +206,13 @@ def _load_decoder(
                 fix="give --text-dtype bfloat16 or float32",
             )
         weights = read_weights_as(bundle, card.weights, dtype)
-        decoder = kind.load(read_hf_config(bundle), weights, bundle.path(card.tokenizer), device=device, dtype=dtype)
+        config = read_letters_config(bundle) if card.kind == LETTERS else read_hf_config(bundle)
+        decoder = kind.load(config, weights, bundle.path(card.tokenizer), device=device, dtype=dtype)
         return decoder
-    config = SonarTextConfig.from_json({**card.config, "languages": bundle.card.languages})
+    sonar = SonarTextConfig.from_json({**card.config, "languages": bundle.card.languages})
     encoder_file = card.text_encoder if text_encoder else None
     decoder = sonar_text(text_engine).load(
-        config,
+        sonar,
         read_weights_as(bundle, card.weights, dtype),
         bundle.path(card.tokenizer),
         read_weights_as(bundle, encoder_file, dtype) if encoder_file else None,

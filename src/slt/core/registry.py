@@ -25,6 +25,7 @@ ENCODERS: Mapping[str, str] = {
     "fusion": "slt.models.fusion:Fusion",
     "transformer": "slt.models.transformer:Transformer",
     "stgcn": "slt.models.stgcn:Stgcn",
+    "spelling": "slt.models.spelling:Spelling",
 }
 SHAPES: Mapping[str, str] = {
     "sonar-t5": "slt.models.config:SonarT5Config",
@@ -32,10 +33,14 @@ SHAPES: Mapping[str, str] = {
     "fusion": "slt.models.config:FusionConfig",
     "transformer": "slt.models.config:TransformerConfig",
     "stgcn": "slt.models.config:StgcnConfig",
+    "spelling": "slt.models.config:SpellingConfig",
 }
 """What describes each encoder's shape, where that can be imported without torch."""
 SONAR = "sonar"
 """The decoder of SONAR's space; others know nothing of it."""
+
+LETTERS = "letters"
+"""The decoder of fingerspelling, which writes letters by connectionist temporal classification."""
 
 TEXT_ENGINES: Mapping[str, str] = {
     "fairseq2": "slt.text.sonar.model:SonarText",
@@ -50,6 +55,7 @@ DECODERS: Mapping[str, str] = {
     "byt5": "slt.text.hf.decoder:HfText",
     "mbart": "slt.text.hf.decoder:HfText",
     "nllb": "slt.text.hf.decoder:HfText",
+    LETTERS: "slt.text.letters:LetterText",
 }
 T5_FAMILY = ("t5", "mt5", "byt5")
 """Decoders whose own encoder reads the sign encoder's states, without language tokens, and that exceed float16."""

@@ -39,7 +39,7 @@ CONFIDENCE = ConfidenceCard(
 DOMAIN = "it knows only the drawn language of `slt prepare synthetic`, so this text means nothing"
 
 
-def note_plan(out: Path, plan: DemoPlan) -> None:
+def note_plan(out: Path, plan: object) -> None:
     """Write the plan of a run into its folder.
 
     Raises:

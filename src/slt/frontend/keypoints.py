@@ -18,12 +18,13 @@ from slt.frontend.streams import Stream, bundle_streams
 from slt.models.config import KEYPOINTS_DIM
 from slt.video.cache import CACHE_BYTES
 from slt.video.crop import SignerBox
-from slt.video.keypoints import Holistic
+from slt.video.keypoints import N_JOINTS, Holistic
 from slt.video.pose_file import holds_keypoints
 from slt.video.skeletons import MEDIAPIPE_75, SKELETONS
 
 KIND = "keypoints"
 FRAMES_PER_INPUT = 32
+UNIT, SQUARE = "unit", "width"
 
 
 class KeypointFrontend(Frontend):
@@ -34,6 +35,9 @@ class KeypointFrontend(Frontend):
 
     With another ``skeleton`` than MediaPipe's, keypoint files are of that skeleton and converted, and videos without
     one are refused: what MediaPipe sees in them would be other joints than those of the files.
+
+    For a model whose card says so (``"unit": "width"``), y is in picture widths, too: the shape of a hand then does not
+    depend on the picture's.
 
     Raises:
         UserError: a detector was named, a model that does not read keypoints, or another skeleton than the model's.
@@ -50,14 +54,16 @@ class KeypointFrontend(Frontend):
         refuse_detector(settings, card.name if card else None)
         super().__init__(settings, card.preprocess if card else EVERY_FRAME)
         self.skeleton = _choose_skeleton(settings, card.extractor if card else None)
+        self.is_square = bool(card and card.extractor.config.get(UNIT) == SQUARE)
         config = {} if self.skeleton == MEDIAPIPE_75.name else {"skeleton": self.skeleton}
+        config |= {UNIT: SQUARE} if self.is_square else {}
         self.card = ExtractorCard(kind=KIND, config=config, weights=None)
         self._holistic = HolisticPool()
 
     @classmethod
     def streams_of(cls, card: ExtractorCard, preprocess: PreprocessCard, sha256: str | None) -> tuple[Stream, ...]:
         """See ``Frontend``."""
-        return (keypoint_stream(preprocess, card.config.get("skeleton")),)
+        return (keypoint_stream(preprocess, card.config.get("skeleton"), unit=card.config.get(UNIT)),)
 
     def open(self, clip: ClipSource, *, signer: SignerBox | None = None, cache_bytes: int = CACHE_BYTES) -> OpenClip:
         """See ``Frontend``.
@@ -76,8 +82,10 @@ class KeypointFrontend(Frontend):
     def inputs(self, clip: OpenClip, n_readings: int = 1) -> Generator[FrameInput, None, None]:
         """See ``Frontend``."""
         keypoints = clip.keypoints(self._holistic.lend)
+        info = clip.video.info
+        scale = np.tile(np.array([1, info.height / info.width if self.is_square else 1, 1], np.float32), N_JOINTS)
         while rows := list(islice(keypoints, FRAMES_PER_INPUT)):
-            yield FrameInput(content=np.stack(rows), units=len(rows))
+            yield FrameInput(content=np.stack(rows) * scale, units=len(rows))
 
     def features(self, inputs: Sequence[FrameInput]) -> list[Streams]:
         """See ``Frontend``; Holistic ran where the video was decoded."""
@@ -88,19 +96,20 @@ class KeypointFrontend(Frontend):
         return nothing_detected(features)
 
 
-def keypoint_stream(preprocess: PreprocessCard, skeleton: str | None = None) -> Stream:
+def keypoint_stream(preprocess: PreprocessCard, skeleton: str | None = None, *, unit: str | None = None) -> Stream:
     """Return the stream of MediaPipe Holistic's keypoints, or of those of another detector converted to its joints.
 
     Args:
         preprocess: its frame rate.
         skeleton: what the keypoints were converted from; None: they are MediaPipe's own.
+        unit: of x and y; None: shares of the picture.
     """
     detector = SKELETONS[skeleton or MEDIAPIPE_75.name].detector
     geometry = {
         "model": "mediapipe-holistic-1" if detector == MEDIAPIPE_75.detector else detector,
         "detector": detector,
         "skeleton": MEDIAPIPE_75.name,
-        "unit": "normalised",
+        "unit": unit or "normalised",
         "target_fps": preprocess.target_fps,
     }
     return Stream(kind=KIND, geometry=geometry, has_gaps=True)

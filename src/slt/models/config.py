@@ -188,6 +188,41 @@ class StgcnConfig:
         _refuse("stgcn sign encoder", {}, 0.0, mistakes)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SpellingConfig:
+    """Shape of the sign encoder of fingerspelling.
+
+    Attributes:
+        feature_dim: width of a frame's keypoints; only ``KEYPOINTS_DIM`` is allowed.
+        d_model: width of all hidden states.
+        num_blocks: blocks of a convolution over time and a feed-forward layer.
+        kernel_size: of these convolutions, in steps of two frames; odd.
+        dropout_rate: of every dropout, during training.
+
+    Raises:
+        UserError: impossible sizes; all are listed.
+    """
+
+    feature_dim: int = KEYPOINTS_DIM
+    d_model: int = 128
+    num_blocks: int = 3
+    kernel_size: int = 7
+    dropout_rate: float = 0.15
+
+    @property
+    def output_dim(self) -> int:
+        """Width of a sentence embedding: the mean of the states."""
+        return self.d_model
+
+    def __post_init__(self) -> None:
+        sizes = {name: value for name, value in asdict(self).items() if name != "dropout_rate"}
+        mistakes = [] if self.kernel_size % 2 else [f"kernel_size {self.kernel_size}, expected an odd number"]
+        if self.feature_dim != KEYPOINTS_DIM:
+            found = f"feature_dim {self.feature_dim}, expected {KEYPOINTS_DIM} (x, y, z of {N_JOINTS} joints)"
+            mistakes.append(found)
+        _refuse("spelling sign encoder", sizes, self.dropout_rate, mistakes)
+
+
 def _on_keypoints(sizes: dict[str, int]) -> list[str]:
     width, heads = sizes["d_model"], sizes["num_heads"]
     checks = (

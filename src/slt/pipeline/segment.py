@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -21,6 +21,15 @@ from slt.text.rerank import rerank as rerank_texts
 from slt.video.windows import Window
 
 NO_PERSON = "no person detected in any frame; the translation is meaningless"
+
+
+@runtime_checkable
+class Remarks(Protocol):
+    """A sign encoder that has something to say about a clip's features."""
+
+    def remarks(self, features: Tensor) -> list[str]:
+        """Return warnings about one clip's (N, feature_dim) features."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +145,8 @@ def _warnings(bundle: LoadedBundle, found: ClipFeatures, texts: dict[str, list[H
     """Yield warnings about the texts, beyond those about the video."""
     if found.is_empty:
         yield NO_PERSON
+    elif isinstance(bundle.encoder, Remarks):
+        yield from bundle.encoder.remarks(found.readings[0][0])
     most, n_frames = getattr(getattr(bundle.encoder, "config", None), "max_frames", 0), len(found.readings[0][0])
     if most and n_frames > most:
         yield (

@@ -18,6 +18,19 @@ SPARE_TOKENS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
+class Letter:
+    """One letter that was spelled.
+
+    Attributes:
+        letter: the letter.
+        confidence: the decoder's largest probability of it while it is held, 0..1.
+    """
+
+    letter: str
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Hypothesis:
     """One text proposed by a decoder.
 
@@ -29,6 +42,7 @@ class Hypothesis:
         looped: the first search produced repetitions; this text is from a second search without repeated 4-grams.
         agreement: cosine between the embeddings of the text and of the clip, in SONAR space; None: not computed.
         confidence: 0..1, see ``slt.text.rerank``; None: not computed.
+        letters: of fingerspelling, the letters with a confidence each; None: the decoder does not write letters.
     """
 
     text: str
@@ -37,11 +51,16 @@ class Hypothesis:
     looped: bool = False
     agreement: float | None = None
     confidence: float | None = None
+    letters: tuple[Letter, ...] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the text and its available scores, for ``json.dumps``."""
+        """Return the text, its available scores and its letters, for ``json.dumps``."""
         scores = {"score": self.score, "agreement": self.agreement, "confidence": self.confidence}
-        return {"text": self.text} | {name: round(value, 6) for name, value in scores.items() if value is not None}
+        rounded = {name: round(value, 6) for name, value in scores.items() if value is not None}
+        if self.letters is None:
+            return {"text": self.text} | rounded
+        letters = [{"letter": one.letter, "confidence": round(one.confidence, 6)} for one in self.letters]
+        return {"text": self.text, **rounded, "letters": letters}
 
 
 class TextDecoder(Protocol):

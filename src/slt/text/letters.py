@@ -1,0 +1,230 @@
+"""Text decoder of fingerspelling: a letter or none at each step, by connectionist temporal classification (CTC)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from slt.core.errors import UserError
+from slt.core.tensors import EncoderOutput
+from slt.models.fitting import build_empty, load_strict
+from slt.text.decoder import Hypothesis, Letter, check_search
+from slt.text.decoding_flags import evaluation_mode
+from slt.text.languages import check_languages
+
+NONE = 0  # the class of steps in which no letter is made, CTC's blank
+MAX_BEAM = 100
+LEAST = 1e-4  # probability of a letter at a step, below which it is not considered there
+
+
+@dataclass(frozen=True, kw_only=True)
+class LettersConfig:
+    """Shape of a decoder that writes letters.
+
+    Attributes:
+        feature_dim: width of the encoder's states.
+        languages: FLORES-200 codes of the language whose letters these are; exactly one.
+
+    Raises:
+        UserError: impossible sizes or languages.
+    """
+
+    feature_dim: int
+    languages: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.feature_dim < 1:
+            raise UserError(f"bad letters decoder configuration: feature_dim {self.feature_dim}, expected at least 1")
+        if len(self.languages) != 1:
+            found = ", ".join(self.languages) or "none"
+            raise UserError(f"bad letters decoder configuration: languages {found}, expected exactly one")
+
+
+class LetterText(nn.Module):
+    """Writes the letters of a CTC, found by prefix beam search.
+
+    Args:
+        config: its shape.
+        alphabet: the letters, each one character.
+
+    Reference: Graves et al. 2006, https://doi.org/10.1145/1143844.1143891; Hannun et al. 2014, arXiv 1408.2873.
+    """
+
+    Config: ClassVar = LettersConfig
+
+    def __init__(self, config: LettersConfig, alphabet: Sequence[str]) -> None:
+        super().__init__()
+        self.config = config
+        self.alphabet = tuple(alphabet)
+        self.output = nn.Linear(config.feature_dim, 1 + len(self.alphabet))
+
+    @classmethod
+    def load(
+        cls,
+        config: LettersConfig,
+        weights: Mapping[str, Tensor],
+        tokenizer_path: Path,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> LetterText:
+        """Load weights from ``state_dict``; in evaluation mode.
+
+        Raises:
+            UserError: weights or alphabet do not match.
+        """
+        alphabet = read_alphabet(tokenizer_path)
+        text = build_empty(lambda: cls(config, alphabet)).to(dtype)
+        load_strict(text, weights, source="these weights of a letters text decoder")
+        return text.to(device).eval()
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """FLORES-200 codes of the output languages: one."""
+        return self.config.languages
+
+    def log_probs(self, states: Tensor) -> Tensor:
+        """Return (B, N, 1 + letters) float32 log-probabilities of (B, N, feature_dim) states; class 0 is no letter."""
+        return F.log_softmax(self.output(states.to(self.output.weight.device, self.output.weight.dtype)).float(), -1)
+
+    def numbers(self, text: str) -> list[int]:
+        """Return the classes of a text's letters."""
+        return [1 + self.alphabet.index(letter) for letter in text]
+
+    def loss(self, output: EncoderOutput, texts: Sequence[str]) -> Tensor:
+        """Return the mean over B clips of CTC's loss per letter, with gradients.
+
+        Args:
+            output: of the encoder, of B clips.
+            texts: B texts of letters of the alphabet.
+        """
+        rows = [torch.tensor(self.numbers(text)) for text in texts]
+        return F.ctc_loss(
+            self.log_probs(output.sequence).transpose(0, 1),
+            torch.cat(rows),
+            output.mask.sum(1).cpu(),
+            torch.tensor([len(row) for row in rows]),
+            zero_infinity=True,
+        )
+
+    @torch.inference_mode()
+    def translate(
+        self,
+        output: EncoderOutput,
+        langs: Sequence[str],
+        *,
+        beam_size: int = 5,
+        nbest: int = 1,
+        max_tokens: int | None = None,
+    ) -> list[dict[str, list[Hypothesis]]]:
+        """See ``slt.text.decoder.TextDecoder``; each hypothesis has its letters with their confidences.
+
+        Raises:
+            UserError: an unsupported language, or a size out of range.
+        """
+        langs = check_languages(langs, self.languages)
+        check_search(beam_size=beam_size, nbest=nbest, max_tokens=max_tokens, n_tokens=2 * MAX_BEAM)
+        with evaluation_mode(self):
+            each = self.log_probs(output.sequence).cpu().numpy()
+        lengths = output.mask.sum(1).tolist()
+        found = [self._read(rows[:n], beam_size, max_tokens)[:nbest] for rows, n in zip(each, lengths, strict=True)]
+        return [{lang: list(texts) for lang in langs} for texts in found]
+
+    def _read(self, rows: NDArray[np.float32], beam_size: int, max_tokens: int | None) -> list[Hypothesis]:
+        """Return the best texts of one clip, best first."""
+        found = []
+        for prefix, total in prefix_search(rows, beam_size):
+            kept = prefix[:max_tokens]
+            letters = tuple(
+                Letter(letter=self.alphabet[number - 1], confidence=float(np.exp(rows[first:after, number].max())))
+                for number, (first, after) in zip(kept, align(rows, prefix), strict=False)
+            )
+            text = "".join(one.letter for one in letters)
+            score = total / (1 + len(prefix))
+            found.append(Hypothesis(text=text, score=score, truncated=len(kept) < len(prefix), letters=letters))
+        return found
+
+
+def read_alphabet(path: Path) -> list[str]:
+    """Read the letters of an alphabet, one a line.
+
+    Raises:
+        UserError: it cannot be read, or is not one character a line, each once.
+    """
+    try:
+        letters = path.read_text("utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the alphabet {path}: {error}", fix="make the bundle again") from error
+    letters = letters[:-1] if letters[-1:] == [""] else letters
+    if not letters or any(len(letter) != 1 for letter in letters) or len(set(letters)) < len(letters):
+        raise UserError(f"{path} is no alphabet: expected one letter a line, each once", fix="make the bundle again")
+    return letters
+
+
+def prefix_search(rows: NDArray[np.float32], beam_size: int) -> list[tuple[tuple[int, ...], float]]:
+    """Return up to ``beam_size`` most probable texts, each with its log-probability over all alignments.
+
+    Args:
+        rows: (N, classes) log-probabilities.
+        beam_size: texts kept at each step.
+    """
+    beams: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -math.inf)}
+    for row in rows:
+        classes = [int(one) for one in np.flatnonzero(row > math.log(LEAST)) if one != NONE]
+        grown: dict[tuple[int, ...], tuple[float, float]] = {}
+        for prefix, (resting, held) in beams.items():
+            either = np.logaddexp(resting, held)
+            _add(grown, prefix, either + row[NONE], -math.inf)
+            if prefix:
+                _add(grown, prefix, -math.inf, held + row[prefix[-1]])
+            for number in classes:
+                # A letter made twice needs a rest in between.
+                before = resting if prefix and prefix[-1] == number else either
+                _add(grown, (*prefix, number), -math.inf, before + row[number])
+        best = sorted(grown.items(), key=lambda item: -np.logaddexp(*item[1]))[:beam_size]
+        beams = dict(best)
+    return [(prefix, float(np.logaddexp(*both))) for prefix, both in beams.items()]
+
+
+def _add(beams: dict[tuple[int, ...], tuple[float, float]], prefix: tuple[int, ...], rest: float, held: float) -> None:
+    old = beams.get(prefix, (-math.inf, -math.inf))
+    beams[prefix] = (float(np.logaddexp(old[0], rest)), float(np.logaddexp(old[1], held)))
+
+
+def align(rows: NDArray[np.float32], numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the first and last (excluded) step of each letter in the most probable alignment.
+
+    Args:
+        rows: (N, classes) log-probabilities.
+        numbers: the classes of the letters.
+    """
+    if not numbers:
+        return []
+    states = [NONE]
+    for number in numbers:
+        states += [number, NONE]
+    best = np.full((len(rows) + 1, len(states)), -np.inf)
+    came = np.zeros((len(rows) + 1, len(states)), np.int64)
+    best[0, 0] = 0.0
+    for step, row in enumerate(rows, 1):
+        for state, number in enumerate(states):
+            skips = state >= 2 and number != NONE and number != states[state - 2]
+            previous = [state, *([state - 1] if state else []), *([state - 2] if skips else [])]
+            came[step, state] = previous[int(np.argmax(best[step - 1, previous]))]
+            best[step, state] = best[step - 1, came[step, state]] + row[number]
+    state = len(states) - 1 if best[-1, -1] >= best[-1, -2] else len(states) - 2
+    steps: list[list[int]] = [[] for _ in numbers]
+    for step in range(len(rows), 0, -1):
+        if state % 2:
+            steps[state // 2].append(step - 1)
+        state = int(came[step, state])
+    return [(min(held), max(held) + 1) if held else (0, len(rows)) for held in steps]

@@ -1,0 +1,122 @@
+"""The decoder of letters: connectionist temporal classification, compared with counting all alignments."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import torch
+
+from slt.core.errors import UserError
+from slt.core.tensors import EncoderOutput
+from slt.text.letters import LettersConfig, LetterText, align, prefix_search, read_alphabet
+
+LANG = "eng_Latn"
+
+
+def log_probs(n_steps, n_classes, seed):
+    logits = torch.randn(n_steps, n_classes, generator=torch.Generator().manual_seed(seed)) * 2
+    return logits.log_softmax(-1).numpy()
+
+
+def collapsed(path):
+    return tuple(number for number, _ in itertools.groupby(path) if number)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_texts_are_those_of_all_alignments(seed):
+    rows = log_probs(5, 3, seed)
+    totals = defaultdict(float)
+    for path in itertools.product(range(3), repeat=5):
+        totals[collapsed(path)] += float(np.exp(sum(row[number] for row, number in zip(rows, path, strict=True))))
+    expected = sorted(totals.items(), key=lambda item: -item[1])[:3]
+    found = prefix_search(rows, 100)[:3]
+    assert [text for text, _ in found] == [text for text, _ in expected]
+    np.testing.assert_allclose([np.exp(total) for _, total in found], [total for _, total in expected], rtol=1e-5)
+
+
+def test_letters_are_aligned_where_they_are_most_probable():
+    rows = np.log(np.full((8, 3), 0.05))
+    for step, number in enumerate([0, 1, 1, 0, 1, 2, 2, 0]):
+        rows[step, number] = np.log(0.9)
+    assert align(rows, [1, 1, 2]) == [(1, 3), (4, 5), (5, 7)]
+    assert align(rows, []) == []
+    assert len(align(rows[:1], [1, 2])) == 2, "more letters than steps"
+
+
+@pytest.fixture
+def decoder():
+    """Return one that reads its states as they are: 0 for no letter, then A and B."""
+    text = LetterText(LettersConfig(feature_dim=3, languages=(LANG,)), "AB").eval()
+    with torch.no_grad():
+        text.output.weight.copy_(torch.eye(3))
+        text.output.bias.zero_()
+    return text
+
+
+def output(*clips):
+    """Return states that name classes, 3 logits each."""
+    longest = max(map(len, clips))
+    sequence = torch.zeros(len(clips), longest, 3)
+    mask = torch.zeros(len(clips), longest, dtype=torch.bool)
+    for row, clip in enumerate(clips):
+        mask[row, : len(clip)] = True
+        for step, number in enumerate(clip):
+            sequence[row, step, number] = 6.0
+        sequence[row, len(clip) :] = 9.0  # padding must not matter
+    return EncoderOutput(sentence=sequence.mean(1), sequence=sequence, mask=mask)
+
+
+def test_each_letter_has_a_confidence(decoder):
+    first, second = decoder.translate(output([1, 1, 0, 1, 2, 2], [0, 0, 2]), [LANG], nbest=2)
+    assert first[LANG][0].text == "AAB"
+    assert [one.letter for one in first[LANG][0].letters] == ["A", "A", "B"]
+    assert all(0.9 < one.confidence <= 1 for one in first[LANG][0].letters)
+    assert second[LANG][0].text == "B"
+    assert len(second[LANG]) == 2
+    as_json = second[LANG][0].as_json()
+    assert as_json["letters"] == [{"letter": "B", "confidence": pytest.approx(0.995, abs=0.001)}]
+    assert 0.5 < np.exp(second[LANG][0].score) <= 1
+
+
+def test_nothing_spelled_is_an_empty_text(decoder):
+    (found,) = decoder.translate(output([0, 0, 0]), [LANG])
+    assert found[LANG][0].text == ""
+    assert found[LANG][0].letters == ()
+
+
+def test_texts_are_cut_at_the_limit(decoder):
+    (found,) = decoder.translate(output([1, 2, 1, 2]), [LANG], max_tokens=3)
+    assert (found[LANG][0].text, found[LANG][0].truncated) == ("ABA", True)
+    assert len(found[LANG][0].letters) == 3
+
+
+def test_the_loss_is_that_of_the_right_letters(decoder):
+    states = output([1, 0, 2], [2, 2, 2])
+    assert decoder.loss(states, ["AB", "B"]) < 0.1 < decoder.loss(states, ["BA", "A"])
+
+
+def test_what_cannot_be_is_refused(decoder, tmp_path):
+    with pytest.raises(UserError, match="feature_dim 0, expected at least 1"):
+        LettersConfig(feature_dim=0, languages=(LANG,))
+    with pytest.raises(UserError, match="languages none, expected exactly one"):
+        LettersConfig(feature_dim=3, languages=())
+    with pytest.raises(UserError, match="deu_Latn"):
+        decoder.translate(output([1]), ["deu_Latn"])
+    with pytest.raises(UserError, match="found beam size 0, expected 1 to 100"):
+        decoder.translate(output([1]), [LANG], beam_size=0)
+    with pytest.raises(UserError, match="cannot read the alphabet"):
+        read_alphabet(tmp_path / "letters.txt")
+    for content in ("", "A\nBC\n", "A\nA\n"):
+        (tmp_path / "letters.txt").write_text(content)
+        with pytest.raises(UserError, match="is no alphabet: expected one letter a line"):
+            read_alphabet(tmp_path / "letters.txt")
+
+
+def test_saved_and_loaded_it_writes_the_same(decoder, tmp_path):
+    (tmp_path / "letters.txt").write_text("A\nB\n")
+    loaded = LetterText.load(decoder.config, decoder.state_dict(), tmp_path / "letters.txt")
+    assert loaded.languages == (LANG,)
+    assert loaded.translate(output([1, 2]), [LANG])[0][LANG][0].text == "AB"
