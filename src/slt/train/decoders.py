@@ -12,7 +12,7 @@ from slt.assets.store import Bundle, find_bundle, is_bundle
 from slt.assets.text_models import find_text_model, licence_of
 from slt.core.errors import UserError
 from slt.core.registry import DECODERS as REGISTERED
-from slt.core.registry import SONAR
+from slt.core.registry import LETTERS, SONAR
 from slt.core.tensors import EncoderOutput
 from slt.models.checkpoint import read_weights
 from slt.recipe.decoders import HfDecoder, SonarDecoder
@@ -117,7 +117,9 @@ def build_sonar(recipe: SonarDecoder, given: Given) -> tuple[nn.Module, DecodeLo
 
 
 DECODERS: Mapping[str, str] = {
-    kind: "slt.train.decoders:build_sonar" if kind == SONAR else "slt.train.hf_decoders:build_hf" for kind in REGISTERED
+    kind: "slt.train.decoders:build_sonar" if kind == SONAR else "slt.train.hf_decoders:build_hf"
+    for kind in REGISTERED
+    if kind != LETTERS  # trained by slt demo --train fingerspelling, not by recipes
 }
 """What builds each kind: (its part of the recipe, ``Given``) to the decoder and its ``DecodeLoss``."""
 
