@@ -1,4 +1,4 @@
-"""slt on a GPU: peaks, SignHiera, training, InfoNCE, the data loader, and videos to features.
+"""slt on a GPU: peaks, SignHiera, training and its memory, InfoNCE, the data loader, videos to features.
 
     python benchmarks/gpu.py                      # at most 8 minutes on a card
     python benchmarks/gpu.py --json gpu.json      # every figure, for a program to read
@@ -38,6 +38,7 @@ SECTIONS: dict[str, tuple[str, float]] = {
     "matmul": ("benchmarks.gpu_compute:matmul", 0.5),
     "signhiera": ("benchmarks.gpu_compute:signhiera", 2.5),
     "training": ("benchmarks.gpu_compute:training", 2.5),
+    "memory": ("benchmarks.memory:memory", 0.75),
     "infonce": ("benchmarks.gpu_compute:infonce", 0.25),
     "loader": ("benchmarks.gpu_input:loader", 0.75),
     "videos": ("benchmarks.gpu_input:videos", 1.5),

@@ -16,8 +16,9 @@ parameter groups:
   encoder/no-decay: 144 numbers, lr 0.0006, weight decay 0
   trained: 7,504 of 21,488 numbers
 24 clips in 6 batches, 1.8 % padding; 18 updates in 3 epochs
-memory: 0.1 MB of weights, 0.1 MB of gradients and AdamW's averages; N in all at the peak of steps of \
-6 clips × 9 time steps
+memory: 0.1 MB of weights, 0.1 MB of gradients and averages, 0.4 MB in all at the peak of a step of \
+6 clips × 9 time steps, computed; a GPU needs about 1.00 GB more for CUDA
+memory: N in all at the peak of such steps, measured
 time: N for that batch on this cpu, so about N of training, without validation
 """
 
@@ -28,6 +29,6 @@ def test_what_would_be_done_is_shown_and_nothing_is_written(make, capsys, tmp_pa
     dry_run(recipe)
     whole, _, shown = capsys.readouterr().out.partition("\n\n")
     assert parse(Recipe, yaml.safe_load(whole), where="what is shown") == recipe
-    measured = r"[\d.]+ (?:[MG]B|s|min|h)(?= (?:in all at the peak|for that batch|of training))"
+    measured = r"[\d.]+ (?:[MG]B|s|min|h)(?= (?:in all at the peak of such|for that batch|of training))"
     assert re.sub(measured, "N", shown) == SHOWN
     assert not list(tmp_path.iterdir())

@@ -43,6 +43,8 @@ class SonarT5(nn.Module):
     SENTENCE_ONLY: ClassVar[tuple[str, ...]] = ("shared", "decoder", "projection_out")
     """Submodules used for the sentence embedding only, not for the states."""
     INPUT_OUTPUT_LAYERS: ClassVar[tuple[str, ...]] = ("encoder.feature_projection.", "projection_out.")
+    FLOAT32_LAYERS: ClassVar[tuple[str, ...]] = ("wo",)
+    """Layers whose results exceed float16's range; the same as in transformers."""
 
     def __init__(self, config: SonarT5Config) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ References:
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import cast
 
 import torch
@@ -146,7 +147,11 @@ class GatedFeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, d_model) → (B, N, d_model)."""
         hidden = self.dropout(F.gelu(self.wi_0(x), approximate="tanh") * self.wi_1(x))
-        return self.wo(hidden.to(self.wo.weight.dtype))
+        wide = self.wo.weight.dtype
+        # Where it is wider it is so for its range, from which autocast would take it again.
+        keep = nullcontext() if wide == self.wi_0.weight.dtype else torch.autocast(x.device.type, enabled=False)
+        with keep:
+            return self.wo(hidden.to(wide))
 
 
 class FeedForwardLayer(_Residual):

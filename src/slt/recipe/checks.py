@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from slt.core.registry import T5_FAMILY
 from slt.recipe.data import Data
 from slt.recipe.decoders import Decoder
-from slt.recipe.parts import Encoder, Objective
+from slt.recipe.parts import Encoder, Objective, SonarT5Encoder
 from slt.recipe.trainer import Trainer
 
 IN_SPACE = ("cosine", "recall@1", "recall@5", "xsim")
@@ -27,8 +27,13 @@ def decoder_mistakes(
     through = objective.kind == "cross-entropy" or bool(getattr(objective, "cross_entropy", 0))
     lands = encoder is not None and (decoder.kind == "sonar" or in_space)
     weighed = bool(getattr(objective, trainer.monitor, 0))
-    has_t5 = decoder.kind in T5_FAMILY or (encoder is not None and encoder.kind == "sonar-t5")
-    yield trainer.precision == "fp16" and has_t5, f"precision fp16 with a T5: {TOO_LARGE}"
+    is_fp16 = trainer.precision == "fp16"
+    yield is_fp16 and decoder.kind in T5_FAMILY, f"precision fp16 with a T5: {TOO_LARGE}"
+    yield (
+        is_fp16 and isinstance(encoder, SonarT5Encoder) and not _keeps_wo(encoder, trainer),
+        f"precision fp16 with a T5: {TOO_LARGE}; or train adapters alone (encoder.lora_rank 16, "
+        "trainer.frozen_weights half), which leaves these layers in fp32",
+    )
     yield (
         in_space and encoder is None,
         f"objective {objective.kind} without an encoder: nothing would land in that space",
@@ -66,3 +71,8 @@ def decoder_mistakes(
         decoder.kind in T5_FAMILY and len(langs) > 1,
         f"data.langs names {', '.join(langs)}, but a {decoder.kind} writes one language; take mbart or nllb for more",
     )
+
+
+def _keeps_wo(encoder: SonarT5Encoder, trainer: Trainer) -> bool:
+    """Return whether the layers that exceed float16's range are computed in float32: frozen ones, held apart."""
+    return trainer.frozen_weights == "half" and (encoder.lora_rank > 0 or encoder.frozen)

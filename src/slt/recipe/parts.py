@@ -43,10 +43,25 @@ class SonarT5Encoder(_Encoder):
 
     Attributes:
         checkpointing: recompute its activations in the backward pass.
+        lora_rank: rank of the small matrices added to its layers, which alone are trained; 0: all of it is.
+        lora_alpha: they are scaled by alpha / rank.
+        lora_layers: the layers that get them, by the last part of their names.
     """
 
     kind: Literal["sonar-t5"]
     checkpointing: bool = False
+    lora_rank: int = 0
+    lora_alpha: float = 16.0
+    lora_layers: tuple[str, ...] = ("q", "k", "v", "o", "wi_0", "wi_1", "wo", "feature_proj", "projection_out")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse(
+            (self.lora_rank < 0, f"lora_rank {self.lora_rank}, expected 0 or more"),
+            (self.lora_rank > 0 and self.frozen, "frozen with lora_rank: take one of the two"),
+            (self.lora_alpha <= 0, f"lora_alpha {self.lora_alpha}, expected more than 0"),
+            (not self.lora_layers, "lora_layers is empty"),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

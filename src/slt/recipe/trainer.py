@@ -96,6 +96,8 @@ class Trainer:
         strategy: of several processes: "ddp", each has all weights; "fsdp", each has a share of those that are trained
             and puts a layer together while it computes: less memory, more talk.
         precision: what is computed in; bf16 and fp16 keep the weights in fp32.
+        frozen_weights: what those are held in that are not trained: fp32, or "half", in the precision computed in,
+            which takes half the memory and changes next to nothing. Layers that exceed fp16's range stay in fp32.
         compile: let torch compile the encoder; minutes at the start, faster after.
         seed: of everything random.
         validate_every: epochs between validations; 0.25 is four in an epoch. The last step is always followed by one.
@@ -116,6 +118,7 @@ class Trainer:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     strategy: Literal["ddp", "fsdp"] = "ddp"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    frozen_weights: Literal["fp32", "half"] = "fp32"
     compile: bool = False
     seed: int = 0
     validate_every: float = 1.0
@@ -143,6 +146,14 @@ class Trainer:
             ),
             (self.precision == "fp16" and self.device == "cpu", "precision fp16 on a CPU: take bf16, or fp32"),
             (self.precision == "fp16" and self.strategy == "fsdp", "precision fp16 with strategy fsdp: take bf16"),
+            (
+                self.frozen_weights == "half" and self.precision == "fp32",
+                "frozen_weights half with precision fp32: take precision bf16, or fp16 on a GPU without bf16",
+            ),
+            (
+                self.frozen_weights == "half" and self.strategy == "fsdp",
+                "frozen_weights half with strategy fsdp, which shares out what is trained: take ddp",
+            ),
             (self.compile and self.strategy == "fsdp", "compile with strategy fsdp: set one of the two"),
             (self.explosion <= 1, f"explosion {self.explosion}, expected more than 1"),
             (

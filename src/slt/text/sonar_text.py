@@ -66,10 +66,14 @@ class SonarTextModel(SonarEngine):
         Raises:
             UserError: an unknown language.
         """
-        logits, targets = self._teacher_forced(embeddings, texts, langs)
-        real = targets != PADDING
-        total = F.cross_entropy(logits[real].float(), targets[real], reduction="sum", label_smoothing=label_smoothing)
-        return total, int(real.sum())
+        logits, targets, lengths = self._teacher_forced(embeddings, texts, langs)
+        # Places are known without asking the device, which would wait for it.
+        longest = targets.shape[1]
+        real = torch.tensor([row * longest + place for row, n in enumerate(lengths) for place in range(n)])
+        real = real.to(targets.device)
+        told, wanted = logits.flatten(0, 1)[real], targets.flatten()[real]
+        total = F.cross_entropy(told.float(), wanted, reduction="sum", label_smoothing=label_smoothing)
+        return total, sum(lengths)
 
     @torch.inference_mode()
     def log_likelihoods(self, embeddings: Tensor, texts: Sequence[str], langs: Sequence[str]) -> Tensor:
@@ -88,18 +92,20 @@ class SonarTextModel(SonarEngine):
         with evaluation_mode(self):
             for start in range(0, len(texts), size):
                 part = slice(start, start + size)
-                logits, targets = self._teacher_forced(embeddings[part], texts[part], langs[part])
+                logits, targets, _ = self._teacher_forced(embeddings[part], texts[part], langs[part])
                 losses = F.cross_entropy(
                     logits.float().transpose(1, 2), targets, reduction="none", ignore_index=PADDING
                 )  # (B, S)
                 found.append(-losses.sum(1) / (targets != PADDING).sum(1))
         return torch.cat(found).cpu()
 
-    def _teacher_forced(self, embeddings: Tensor, texts: Sequence[str], langs: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Return the (B, S, V) logits under teacher forcing, and the (B, S) target ids."""
+    def _teacher_forced(
+        self, embeddings: Tensor, texts: Sequence[str], langs: Sequence[str]
+    ) -> tuple[Tensor, Tensor, list[int]]:
+        """Return the (B, S, V) logits under teacher forcing, the (B, S) target ids, and how many each text has."""
         rows = self.tokens.rows(texts, langs, "target", self.config.decoder.max_seq_len + 1)
         logits = self._predict(embeddings.to(self.device, self.dtype), [row[:-1] for row in rows])
-        return logits, pad([row[1:] for row in rows], self.device)
+        return logits, pad([row[1:] for row in rows], self.device), [len(row) - 1 for row in rows]
 
     def translate(
         self,

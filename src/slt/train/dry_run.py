@@ -12,18 +12,20 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 
 from slt.core import log
-from slt.core.device import choose_device, peak_bytes, synchronise
+from slt.core.device import choose_device, free_bytes, is_accelerator, peak_bytes, synchronise
 from slt.recipe.load import to_yaml
 from slt.recipe.schema import Recipe
 from slt.train.loader import Batch
 from slt.train.loop import check_machine, quiet, world
-from slt.train.module import Training
+from slt.train.memory import StepMemory, step_memory
+from slt.train.module import Training, total_loss
 from slt.train.optim import make_optimizer
 from slt.train.prepare import Prepared, prepare, train_loader
-from slt.train.run import build_module, explained
+from slt.train.run import build_module, explained, ways_to_save_memory
 from slt.train.targets import Targets, TextSpace
 
 N_STEPS = 3
+OF_CUDA = 10**9  # bytes of CUDA's context, of libraries, and of gaps between blocks; an estimate
 
 
 def dry_run(recipe: Recipe) -> None:
@@ -33,7 +35,7 @@ def dry_run(recipe: Recipe) -> None:
         UserError: as training itself would.
         SltError: memory ran out.
     """
-    check_machine(recipe)
+    check_machine(recipe, computes=False)
     log.result(to_yaml(recipe).rstrip())
     with quiet():
         prepared = prepare(recipe, random_targets, processes=world().processes)
@@ -73,28 +75,45 @@ def _epochs(recipe: Recipe, prepared: Prepared) -> float:
 
 
 def _costs(recipe: Recipe, prepared: Prepared, module: Training) -> Iterable[str]:
-    """Take a few real steps on the largest batch of the first epoch, and scale their time to the whole."""
+    """Compute the memory of the largest batch of the first epoch, take a few real steps on it, and scale their time."""
     device = choose_device(recipe.trainer.device)
     loader = train_loader(recipe, prepared, (0, 1))
     lengths = prepared.batches.lengths
-    sizes = [len(batch) * max(lengths[i] for i in batch) for batch in prepared.batches.epoch(0)]
-    largest = prepared.batches.epoch(0)[int(np.argmax(sizes))]
-    batch = loader.dataset[(0, tuple(largest), len(largest))].to(device)
-    module.to(device).train()
+    batches = prepared.batches.epoch(0)
+    sizes = [(len(batch) * longest, longest) for batch in batches for longest in [max(lengths[i] for i in batch)]]
+    largest = batches[max(range(len(sizes)), key=sizes.__getitem__)]
+    batch = loader.dataset[(0, tuple(largest), len(largest))]
+    module.train()
+    yield from _memory(recipe, step_memory(module, batch), batch, free_bytes(device))
+    if recipe.trainer.precision == "fp16" and not is_accelerator(device):
+        yield "time: not measured, since precision fp16 needs a GPU, and torch sees none here"
+        return
+    batch = batch.to(device)
+    module.to(device)
     module.batch = batch
     with explained(module):
         seconds = _seconds_per_step(module, batch)
-    weights = sum(4 * weight.numel() for weight in module.parameters())
-    state = sum(12 * group.n_numbers for group in module.groups)  # a gradient and AdamW's two averages, in float32
-    yield (
-        f"memory: {log.size(weights)} of weights, {log.size(state)} of gradients and AdamW's averages; "
-        f"{log.size(_peak(device))} in all at the peak of steps of {batch.shape}"
-    )
-    whole = seconds * sum(sizes) / max(sizes) * _epochs(recipe, prepared)
+    yield f"memory: {log.size(_peak(device))} in all at the peak of such steps, measured"
+    rows = [size for size, _ in sizes]
+    whole = seconds * sum(rows) / max(rows) * _epochs(recipe, prepared)
     yield (
         f"time: {log.seconds(seconds)} for that batch on this {device.type}, so about {log.span(whole)} of training, "
         "without validation"
     )
+
+
+def _memory(recipe: Recipe, found: StepMemory | None, batch: Batch, free: int | None) -> Iterable[str]:
+    """Yield what a step was computed to take; and what to change where the device has less."""
+    if found is None:
+        yield "memory: not computed, since a step from video depends on what is in it"
+        return
+    yield (
+        f"memory: {log.size(found.weights)} of weights, {log.size(found.state)} of gradients and averages, "
+        f"{log.size(found.peak)} in all at the peak of a step of {batch.shape}, computed; "
+        f"a GPU needs about {log.size(OF_CUDA)} more for CUDA"
+    )
+    if free is not None and found.peak + OF_CUDA > free:
+        log.warn(f"this GPU has {log.size(free)} free; " + "; or ".join(ways_to_save_memory(recipe)))
 
 
 def _seconds_per_step(module: Training, batch: Batch) -> float:
@@ -102,10 +121,9 @@ def _seconds_per_step(module: Training, batch: Batch) -> float:
     times = []
     for _ in range(N_STEPS):
         begun = time.perf_counter()
-        dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[module.recipe.trainer.precision]
-        with torch.autocast(batch.targets.device.type, dtype, enabled=dtype is not None):
+        with module.arithmetic(batch.targets.device):
             _, terms = module.terms(batch)
-        torch.stack([term.weight * term.total / term.count for term in terms.values()]).sum().backward()
+        total_loss(terms).backward()
         clip_grad_norm_(module.trained_weights().values(), module.recipe.optim.clip_norm or float("inf"))
         optimizer.step()
         optimizer.zero_grad()

@@ -83,8 +83,12 @@ def world() -> World:
     return found
 
 
-def check_machine(recipe: Recipe) -> None:
+def check_machine(recipe: Recipe, *, computes: bool = True) -> None:
     """See before anything is computed that this machine can do what a recipe asks; tell of GPUs that will lie idle.
+
+    Args:
+        recipe: the recipe.
+        computes: it is to be trained here; a dry run leaves out what needs a GPU that is not there.
 
     Raises:
         UserError: it cannot.
@@ -96,7 +100,7 @@ def check_machine(recipe: Recipe) -> None:
         fix = "--set trainer.device=auto takes what there is; `slt doctor` says why a GPU is not seen"
         raise UserError(f"trainer.device: {error}", fix=fix) from error
     if not is_accelerator(device):
-        if settings.precision == "fp16":
+        if settings.precision == "fp16" and computes:
             raise UserError("trainer.precision fp16 needs a GPU, and torch sees none here", fix="take bf16 or fp32")
         return
     together, gpus = world(), count(device.type)

@@ -23,7 +23,7 @@ from slt.train.lightning import LightningModule
 from slt.train.loader import Batch
 from slt.train.objectives import Step, Term, as_output, find_objective
 from slt.train.optim import Group, make_optimizer, parameter_groups, share_of_peak, stage_at
-from slt.train.parts import Parts, extract, is_trained
+from slt.train.parts import DTYPES, Parts, extract, is_trained
 from slt.train.sharding import shard
 
 SEED_STEP = 7919
@@ -92,6 +92,11 @@ class Training(LightningModule):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch."""
         return batch.to(device)
+
+    def arithmetic(self, device: torch.device) -> torch.autocast:
+        """Return the context that computes on a device as the trainer does, in the recipe's precision."""
+        dtype = DTYPES[self.recipe.trainer.precision]
+        return torch.autocast(device.type, dtype, enabled=dtype is not None)
 
     def encode(self, batch: Batch) -> EncoderOutput:
         """Return what the encoder makes of a batch; without one, the targets as they are."""
@@ -229,6 +234,11 @@ class Training(LightningModule):
         names: Sequence[str] = list(terms)
         means = {name: total / n for name, total, n in zip(names, sums, over, strict=True)}
         return means, dict(zip(names, over, strict=True))
+
+
+def total_loss(terms: Mapping[str, Term]) -> Tensor:
+    """Return the loss of one batch by itself, with gradients."""
+    return torch.stack([term.weight * term.total / term.count for term in terms.values()]).sum()
 
 
 def gradient_length(weights: Iterable[Tensor]) -> float:

@@ -26,11 +26,15 @@ from slt.models.config import FusionConfig, MlpConfig
 from slt.models.fitting import load_model, load_strict, rename
 from slt.models.signhiera import SignHiera, normalise
 from slt.recipe.extractors import SignHieraExtractor
-from slt.recipe.parts import Encoder
+from slt.recipe.parts import Encoder, SonarT5Encoder
 from slt.recipe.schema import Recipe
 from slt.train.decoders import DECODERS, DecodeLoss, Given, reads_sentence
 from slt.train.extractors import choose_extractor
 from slt.train.loader import WindowBatch
+from slt.train.lora import add_adapters, hold_in_half
+
+DTYPES: Mapping[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Precision of a recipe → what autocast computes in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +85,20 @@ def build_parts(recipe: Recipe, widths: Widths, *, from_video: bool) -> Parts:
     encoder = build_encoder(recipe.encoder, widths) if recipe.encoder else None
     if encoder is not None and not reads_sentence(recipe):
         leave_alone(encoder)
+    hold_frozen(recipe, extractor, encoder)  # before the decoder comes, so that both are never here in float32
     given = Given(output=output_widths(encoder), texts=widths.texts, langs=recipe.data.langs)
     build = resolve(DECODERS, recipe.decoder.kind, what="text decoder")
     decoder, decode_loss = (None, _nothing) if recipe.aligns else build(recipe.decoder, given)
+    hold_frozen(recipe, decoder)
     return Parts(extractor=extractor, encoder=encoder, decoder=decoder, decode_loss=decode_loss)
+
+
+def hold_frozen(recipe: Recipe, *parts: nn.Module | None) -> None:
+    """Hold what is not trained of parts as the recipe says."""
+    if recipe.trainer.frozen_weights == "half":
+        for part in parts:
+            if part is not None:
+                hold_in_half(part, cast(torch.dtype, DTYPES[recipe.trainer.precision]))
 
 
 def _nothing(*_: Any, **__: Any) -> tuple[Tensor, int]:
@@ -126,6 +140,8 @@ def build_encoder(recipe: Encoder, widths: Widths) -> nn.Module:
         _fill(model, start.path)
     if recipe.frozen:
         model.requires_grad_(False)
+    if isinstance(recipe, SonarT5Encoder) and recipe.lora_rank:
+        add_adapters(model, recipe.lora_layers, rank=recipe.lora_rank, alpha=recipe.lora_alpha)
     if getattr(recipe, "checkpointing", False):
         recompute(model)
     return model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from slt.core.runs import ASSETS, Run
 from slt.recipe.decoders import SonarDecoder
 from slt.recipe.extractors import SignHieraExtractor
 from slt.recipe.load import plain
+from slt.recipe.parts import SonarT5Encoder
 from slt.recipe.schema import Recipe
 from slt.train.callbacks import Ema, Judge, Keep, steps_done, tell
 from slt.train.decoders import text_files
@@ -196,7 +197,10 @@ def _finish(
             own[name].copy_(weight)
     reader = val_batches(recipe, prepared, (0, 1))
     wanted = _translated(recipe, prepared)
-    found = validate(module, reader, lang=recipe.data.langs[0], with_texts=wanted)
+    # Weights held in half precision compute in nothing else.
+    is_half = recipe.trainer.frozen_weights == "half"
+    with module.arithmetic(module.device) if is_half else nullcontext():
+        found = validate(module, reader, lang=recipe.data.langs[0], with_texts=wanted)
     tell(found, f"the best weights, {judge.best[0][1]}", recipe.trainer.samples)
     made = (
         save_encoder(run, module, recipe)
@@ -249,18 +253,22 @@ def explained(module: Training) -> Iterator[None]:
             raise
         raise SltError(
             f"out of memory at a batch of {module.batch.shape if module.batch else 'unknown size'}: {said}",
-            fix="; or ".join(_ways_to_save_memory(module.recipe)),
+            fix="; or ".join(ways_to_save_memory(module.recipe)),
         ) from error
 
 
-def _ways_to_save_memory(recipe: Recipe) -> Iterator[str]:
+def ways_to_save_memory(recipe: Recipe) -> Iterator[str]:
     """Yield what a recipe may still change, what costs nothing first."""
     if recipe.trainer.precision == "fp32":
         yield "set trainer.precision=bf16"
+    elif recipe.trainer.frozen_weights == "fp32":
+        yield "set trainer.frozen_weights=half"
     rows, clips = recipe.data.batch_rows, recipe.data.batch_clips
     yield f"halve data.batch_rows, now {rows}, and data.batch_clips, now {clips}, and double optim.accumulate"
     for where in ("encoder", "decoder"):
         if getattr(getattr(recipe, where), "checkpointing", None) is False:
             yield f"set {where}.checkpointing=true"
+    if isinstance(recipe.encoder, SonarT5Encoder) and not recipe.encoder.lora_rank:
+        yield "train small matrices alone, as the recipe how2sign-t4 does: encoder.lora_rank=16"
     if getattr(recipe.extractor, "windows_at_once", 1) > 1 and not recipe.data.train.streams:
         yield f"halve extractor.windows_at_once, now {getattr(recipe.extractor, 'windows_at_once', 1)}"

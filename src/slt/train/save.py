@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from slt.assets.cards import BundleCard, DecoderCard, DomainCard, EncoderCard, ExtractorCard, write_card
 from slt.assets.hub_names import exact_name
@@ -101,7 +102,7 @@ def save_encoder(run: Run, module: Training, recipe: Recipe) -> Path:
         raise SltError("there is no encoder to be saved")
     config = plain(dataclasses.asdict(module.encoder.config))  # type: ignore[call-overload]
     notes = {"kind": recipe.encoder.kind, "config": config, "licence": _all_of(_encoder_licence(run))}
-    save_weights(run.encoder, module.encoder.state_dict(), notes)
+    save_weights(run.encoder, _whole_weights(module.encoder), notes)
     return run.encoder
 
 
@@ -137,7 +138,7 @@ def _encoder_licence(run: Run) -> str | None:
 def _extractor(folder: Path, module: Training, chosen: Frontend) -> ExtractorCard:
     name = "extractor.safetensors"
     if module.extractor is not None:
-        save_weights(folder / name, module.extractor.state_dict())
+        save_weights(folder / name, _float32(module.extractor.state_dict()))
         return dataclasses.replace(chosen.card, weights=name)
     if chosen.weights and chosen.weights.suffix != ".safetensors":  # a pickle that a transformers folder has
         save_weights(folder / name, read_weights(chosen.weights))
@@ -151,9 +152,23 @@ def _encoder(folder: Path, module: Training, recipe: Recipe, whole: Bundle | Non
         bundle = cast(Bundle, whole)  # who trains no encoder names a bundle that has one
         card = bundle.card.encoder
         return dataclasses.replace(card, weights=_link(bundle, card.weights, folder, "encoder.safetensors"))
-    save_weights(folder / "encoder.safetensors", module.encoder.state_dict())
+    save_weights(folder / "encoder.safetensors", _whole_weights(module.encoder))
     config: dict[str, Any] = plain(dataclasses.asdict(module.encoder.config))  # type: ignore[call-overload]
     return EncoderCard(kind=recipe.encoder.kind, config=config, weights="encoder.safetensors")
+
+
+def _whole_weights(encoder: nn.Module) -> dict[str, Tensor]:
+    """Return an encoder's weights with its adapters in them, as they were validated."""
+    merge_lora(encoder)
+    return _float32(encoder.state_dict())
+
+
+def _float32(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights as files hold them; copies of what was held in half precision are made on the CPU."""
+    return {
+        name: value.to("cpu", torch.float32) if value.dtype in (torch.bfloat16, torch.float16) else value
+        for name, value in weights.items()
+    }
 
 
 def _sonar(folder: Path, module: Training, recipe: Recipe, bundle: Bundle) -> DecoderCard:
@@ -167,13 +182,13 @@ def _sonar(folder: Path, module: Training, recipe: Recipe, bundle: Bundle) -> De
         text = cast(SonarTextModel, module.decoder)
         merge_lora(text)
         weights = "text_decoder.safetensors"
-        save_weights(folder / weights, text.decoder_weights())
+        save_weights(folder / weights, _float32(text.decoder_weights()))
     return dataclasses.replace(card, weights=weights, tokenizer=tokenizer, text_encoder=text_encoder)
 
 
 def _hf(folder: Path, module: Training, recipe: Recipe) -> DecoderCard:
     text = cast("HfText", module.decoder)
-    save_weights(folder / "text_decoder.safetensors", text.state_dict())
+    save_weights(folder / "text_decoder.safetensors", _float32(text.state_dict()))
     with atomic_write(folder / "tokenizer.model") as file:
         file.write(text.tokens.proto)
     config = {name: value for name, value in dataclasses.asdict(text.config).items() if name != "languages"}

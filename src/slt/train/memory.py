@@ -1,0 +1,202 @@
+"""Memory of a training step, computed without allocating it: the step runs on fake tensors, whose bytes are counted.
+
+Counted are all tensors that torch's operators return, in blocks of 512 bytes as on a GPU. Not counted is what operators
+use inside, what the allocator cannot use between blocks, and the context of CUDA: half a gigabyte or more.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    UnsupportedOperatorException,
+)
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves
+
+from slt.train.loader import Batch
+from slt.train.module import Training, total_loss
+
+BLOCK = 512  # bytes that CUDA allocates at least, and multiples of which it allocates
+DEPENDS_ON_VALUES = (DynamicOutputShapeException, DataDependentOutputException, UnsupportedOperatorException)
+ADAMW_COPIES = 1  # of the trained weights, that AdamW makes on a GPU while it updates all of them at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepMemory:
+    """Bytes that a training step takes.
+
+    Attributes:
+        weights: of all parts, frozen ones included.
+        state: gradients, AdamW's averages, and the average of the weights where one is kept.
+        peak: at the step's worst moment, weights and state included.
+    """
+
+    weights: int
+    state: int
+    peak: int
+
+
+def step_memory(module: Training, batch: Batch) -> StepMemory | None:
+    """Compute the memory of one step of a module, wherever its weights are.
+
+    Args:
+        module: in training mode; its weights are replaced while this runs.
+        batch: the largest.
+
+    Returns:
+        None where a step depends on values, as one from video does.
+    """
+    n_trained = sum(group.n_numbers for group in module.groups)
+    with ExitStack() as stack:
+        stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+        stack.enter_context(_faked(module))
+        stack.enter_context(_real_tokens(module.decoder))
+        weights = sum(_in_blocks(weight.nbytes) for weight in _distinct(module))
+        trained = [weight for weight in module.parameters() if weight.requires_grad]
+        stack.enter_context(_FusedAttention())
+        live = stack.enter_context(_LiveBytes())
+        for weight in trained:
+            weight.grad = torch.zeros_like(weight)  # Lightning drops the last step's only after the forward pass
+        try:
+            _step(module, _fake_batch(batch))
+        except DEPENDS_ON_VALUES:
+            return None
+        kept = sum(_in_blocks(weight.nbytes) for weight in trained)  # as large as the gradients
+        activations = live.peak - kept
+    state = (4 if module.recipe.optim.ema else 3) * kept
+    return StepMemory(
+        weights=weights, state=state, peak=weights + state + max(activations, 4 * ADAMW_COPIES * n_trained)
+    )
+
+
+def _step(module: Training, batch: Batch) -> None:
+    """Run forward and backward pass as the trainer would."""
+    with module.arithmetic(batch.targets.device):
+        _, terms = module.terms(batch)
+        loss = total_loss(terms)
+    torch.autograd.backward(loss)  # Tensor.backward would leave the modes of this file while it recomputes
+
+
+@contextmanager
+def _faked(module: nn.Module) -> Iterator[None]:
+    """Replace all weights and buffers by fakes of the same kind while the block runs."""
+    made: dict[int, Tensor] = {}
+    before: list[tuple[dict[str, Any], str, Any]] = []
+    for part in module.modules():
+        tables: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
+        for table in tables:
+            for name, value in table.items():
+                if value is None:
+                    continue
+                if id(value) not in made:
+                    made[id(value)] = _fake(value)
+                    if isinstance(value, nn.Parameter):
+                        made[id(value)] = nn.Parameter(made[id(value)], requires_grad=value.requires_grad)
+                before.append((table, name, value))
+                table[name] = made[id(value)]
+    try:
+        yield
+    finally:
+        for table, name, value in before:
+            table[name] = value
+
+
+@contextmanager
+def _real_tokens(decoder: Any) -> Iterator[None]:
+    """Let a text decoder's tokenizer work on real memory, which compiled ones write to, while the block runs."""
+    tokens = getattr(decoder, "tokens", None)
+    if tokens is None:
+        yield
+        return
+
+    def rows(*args: Any, **kwargs: Any) -> Any:
+        with _disable_current_modes():
+            return type(tokens).rows(tokens, *args, **kwargs)
+
+    tokens.rows = rows
+    try:
+        yield
+    finally:
+        del tokens.rows
+
+
+def _fake_batch(batch: Batch) -> Batch:
+    features = batch.features
+    if features is not None:
+        visual = features.visual and replace(features.visual, features=_fake(features.visual.features))
+        features = replace(features, features=_fake(features.features), visual=visual)
+    return replace(batch, targets=_fake(batch.targets), features=features)
+
+
+def _fake(tensor: Tensor) -> Tensor:
+    """Return a fake of a tensor on the CPU, wherever it is; fakes of GPUs need one."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
+
+
+def _distinct(module: nn.Module) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]  # each names what is shared once
+
+
+def _in_blocks(n_bytes: int) -> int:
+    return -(-n_bytes // BLOCK) * BLOCK
+
+
+class _LiveBytes(TorchDispatchMode):
+    """Counts the bytes of all storages that operators return, until they are freed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = self.peak = 0
+        self._known: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].dtype == torch.bool:
+            return False  # transformers asks whether a mask is needed; it is
+        found = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            for tensor in tree_leaves(found):
+                if isinstance(tensor, Tensor):
+                    self._count(tensor)
+        return found
+
+    def _count(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage in self._known:
+            return
+        self._known.add(storage)
+        n_bytes = _in_blocks(storage.nbytes())
+        self.live += n_bytes
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._free, n_bytes)
+
+    def _free(self, n_bytes: int) -> None:
+        self.live -= n_bytes
+
+
+class _FusedAttention(TorchFunctionMode):
+    """Lets attention take the fused form that GPUs take with a mask, which fake tensors of their own accord do not."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        given = dict(kwargs or {})
+        if func is not F.scaled_dot_product_attention:
+            return func(*args, **given)
+        mask = given.get("attn_mask", args[3] if len(args) > 3 else None)
+        is_causal = bool(given.get("is_causal", False))
+        if torch.is_autocast_enabled(args[0].device.type):
+            dtype = torch.get_autocast_dtype(args[0].device.type)
+            args = tuple(tensor.to(dtype) for tensor in args[:3])
+            mask = mask.to(dtype) if mask is not None and mask.is_floating_point() else mask
+        fused = torch.ops.aten._scaled_dot_product_efficient_attention
+        return fused(*args[:3], mask, torch.is_grad_enabled(), 0.0, is_causal, scale=given.get("scale"))[0]
