@@ -1,10 +1,11 @@
-"""The error that a command raises at its end when some of its items failed."""
+"""Items that fail: the error that a command raises at its end, and the loop that goes on until there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from slt.core import log
 from slt.core.errors import SltError
 
 SHOWN = 20
@@ -38,3 +39,25 @@ class ItemsFailed(SltError):
 
 def _reason(item: str, error: SltError) -> str:
     return error.message if item in error.message else f"{item}: {error.message}"
+
+
+def print_each(names: Sequence[str], line: Callable[[str], str], *, what: str) -> None:
+    """Print a line for every item; those that have none, because something is wrong with them, come at the end.
+
+    Args:
+        names: of the items.
+        line: makes the line of one; an empty one is not printed.
+        what: the plural noun for the items ("models").
+
+    Raises:
+        ItemsFailed: no line could be made for some.
+    """
+    failures: list[tuple[str, SltError]] = []
+    for name in names:
+        try:
+            if text := line(name):
+                log.result(text)
+        except SltError as error:
+            failures.append((name, error))
+    if failures:
+        raise ItemsFailed(failures, total=len(names), what=what)
