@@ -11,7 +11,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from slt.serve import schemas
 from slt.serve.guard import COOKIE, shown_token
-from slt.serve.server import ApiError, Here
+from slt.serve.refusals import ApiError
+from slt.serve.server import Here
 from slt.serve.settings import is_loopback
 from slt.serve.translations import ERRORS
 from slt.text.languages import LANGUAGE_NAMES

@@ -16,9 +16,9 @@ from slt.core import log
 from slt.core.errors import OUT_OF_SPACE, SltError, UserError
 from slt.serve import about, translations
 from slt.serve.guard import Guard
-from slt.serve.guard import Refusal as GuardRefusal
 from slt.serve.intake import in_words
-from slt.serve.server import ApiError, Server
+from slt.serve.refusals import ApiError
+from slt.serve.server import Server
 from slt.serve.settings import ServeSettings
 
 KINDS = {
@@ -98,10 +98,6 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ApiError)
     async def known(request: Request, error: ApiError) -> Response:
-        return _error(error.status, error.code, error.message, error.fix or "", error.headers)
-
-    @app.exception_handler(GuardRefusal)
-    async def refused(request: Request, error: GuardRefusal) -> Response:
         return JSONResponse(error.content, status_code=error.status, headers=error.headers)
 
     @app.exception_handler(RequestValidationError)
@@ -124,7 +120,5 @@ def _add_error_handlers(app: FastAPI) -> None:
 
 
 def _error(status: int, code: str, message: str, fix: str, headers: dict[str, str] | None = None) -> Response:
-    # What a request held may be no valid text, and is shown in messages.
-    message, fix = (text.encode("utf-8", "backslashreplace").decode() for text in (message, fix))
-    content = {"error": {"code": code, "message": message, "fix": fix}}
-    return JSONResponse(content, status_code=status, headers=headers)
+    error = ApiError(status, code, message, fix, headers)
+    return JSONResponse(error.content, status_code=status, headers=error.headers)

@@ -12,6 +12,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
 
+from slt.serve.refusals import ApiError
 from slt.serve.settings import LOCAL_NAMES, ServeSettings, is_loopback
 
 Message = MutableMapping[str, Any]
@@ -54,26 +55,6 @@ HEADERS = {
 }
 
 
-class Refusal(Exception):
-    """A request that is not answered.
-
-    Args:
-        status: of the HTTP answer.
-        code: a short name of the reason.
-        message: what was found, what was expected.
-        fix: what to do.
-        headers: more headers.
-    """
-
-    def __init__(
-        self, status: int, code: str, message: str, fix: str = "", headers: dict[str, str] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.content = {"error": {"code": code, "message": message, "fix": fix}}
-        self.headers = headers or {}
-
-
 class Guard:
     """Stands before the application.
 
@@ -103,8 +84,8 @@ class Guard:
             self._check_origin(scope, headers)
             self._check_body(scope, headers)
             await self._check_token(scope, headers)
-        except Refusal as refusal:
-            await _refuse(refusal, send)
+        except ApiError as error:
+            await _refuse(error, send)
             return
         await self._app(scope, _patient(receive, self._settings.idle_s), _with_headers(send))
 
@@ -116,12 +97,12 @@ class Guard:
         try:
             address = ipaddress.ip_address(name)
         except ValueError:
-            raise Refusal(
+            raise ApiError(
                 *(421, "wrong_host", f"this server is not called {name[:100]!r}"),
                 "use its address, or start it with --allowed-host NAME",
             ) from None
         if self._local and not address.is_loopback:
-            raise Refusal(421, "wrong_host", "this server answers this machine only", "use http://127.0.0.1")
+            raise ApiError(421, "wrong_host", "this server answers this machine only", "use http://127.0.0.1")
 
     def _check_origin(self, scope: MutableMapping[str, Any], headers: dict[str, str]) -> None:
         """Refuse requests that a page of another site makes."""
@@ -131,21 +112,21 @@ class Guard:
             own = headers.get("host", "").lower()
             default = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
             if parts.netloc.lower() not in (own, own.removesuffix(default)) or not default:
-                raise Refusal(403, "wrong_origin", "requests from other sites are refused")
+                raise ApiError(403, "wrong_origin", "requests from other sites are refused")
         elif headers.get("sec-fetch-site") in ("cross-site", "same-site") and scope["path"] != "/":
-            raise Refusal(403, "wrong_origin", "requests from other sites are refused")
+            raise ApiError(403, "wrong_origin", "requests from other sites are refused")
 
     def _check_body(self, scope: MutableMapping[str, Any], headers: dict[str, str]) -> None:
         """Refuse bodies of unknown or great length but for uploads."""
         if scope["path"] == UPLOADS and not headers.get("content-type", "").startswith("application/json"):
             return
         if "transfer-encoding" in headers:
-            raise Refusal(411, "length_required", "this request needs a Content-Length")
+            raise ApiError(411, "length_required", "this request needs a Content-Length")
         length = headers.get("content-length") or "0"
         if not (length.isascii() and length.isdigit()):
-            raise Refusal(400, "bad_length", "the Content-Length is not a number")
+            raise ApiError(400, "bad_length", "the Content-Length is not a number")
         if len(length) > 12 or int(length) > SMALL_BODY:
-            raise Refusal(413, "too_large", f"this request is larger than {SMALL_BODY} bytes")
+            raise ApiError(413, "too_large", f"this request is larger than {SMALL_BODY} bytes")
 
     async def _check_token(self, scope: MutableMapping[str, Any], headers: dict[str, str]) -> None:
         token = self._settings.token
@@ -153,7 +134,7 @@ class Guard:
             return
         shown = shown_token(headers)
         if shown is None:
-            raise Refusal(
+            raise ApiError(
                 *(401, "no_token", "this server needs a token"),
                 "use the link that slt serve printed, or send Authorization: Bearer TOKEN",
                 {"www-authenticate": "Bearer"},
@@ -164,19 +145,19 @@ class Guard:
         """Compare a token with the server's, and take a second over a wrong one.
 
         Raises:
-            Refusal: it is wrong, or so many are tried that this one is not even compared.
+            ApiError: it is wrong, or so many are tried that this one is not even compared.
         """
         right = self._settings.token
         if right is None or hmac.compare_digest(shown.encode(), right.encode()):
             return
         if self._slowed >= MOST_SLOWED:
-            raise Refusal(*(429, "too_many_tries", "too many wrong tokens"), "wait a moment", {"retry-after": "5"})
+            raise ApiError(*(429, "too_many_tries", "too many wrong tokens"), "wait a moment", {"retry-after": "5"})
         self._slowed += 1
         try:
             await asyncio.sleep(WRONG_TOKEN_S)
         finally:
             self._slowed -= 1
-        raise Refusal(
+        raise ApiError(
             *(401, "wrong_token", "the token is wrong"),
             "copy the whole link that slt serve printed",
             {"www-authenticate": "Bearer"},
@@ -234,9 +215,9 @@ def _with_headers(send: Send) -> Send:
     return sending
 
 
-async def _refuse(refusal: Refusal, send: Send) -> None:
-    body = json.dumps(refusal.content).encode()
-    headers = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
+async def _refuse(error: ApiError, send: Send) -> None:
+    body = json.dumps(error.content).encode()
+    headers = {"content-type": "application/json", "content-length": str(len(body)), **error.headers}
     answer = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await _with_headers(send)({"type": "http.response.start", "status": refusal.status, "headers": answer})
+    await _with_headers(send)({"type": "http.response.start", "status": error.status, "headers": answer})
     await send({"type": "http.response.body", "body": body})

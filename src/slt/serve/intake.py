@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from slt.core.errors import OUT_OF_SPACE, UserError
 from slt.serve import schemas
 from slt.serve.jobs import Job, Options, new_id, shown_name, stored_name
+from slt.serve.refusals import ApiError
 from slt.serve.scheduler import check_options
-from slt.serve.server import ApiError, Server, as_user_error
-from slt.serve.upload import Upload, UploadRefused, receive_upload
+from slt.serve.server import Server, as_user_error
+from slt.serve.upload import Upload, receive_upload
 
 YES = {
     "true": True,
@@ -43,18 +44,14 @@ async def job_from_upload(request: Request, server: Server, draft: Path) -> Job:
         claimed = int(request.headers.get("content-length", ""))
     except ValueError:
         claimed = None
-    try:
-        upload = await receive_upload(
-            request.stream(),
-            request.headers.get("content-type", ""),
-            draft,
-            most_bytes=settings.max_upload_bytes,
-            idle_s=settings.idle_s,
-            claimed=claimed,
-        )
-    except UploadRefused as error:
-        headers = {"Connection": "close"}  # the rest of the body is not read
-        raise ApiError(error.status, error.code, error.message, error.fix or "", headers) from error
+    upload = await receive_upload(
+        request.stream(),
+        request.headers.get("content-type", ""),
+        draft,
+        most_bytes=settings.max_upload_bytes,
+        idle_s=settings.idle_s,
+        claimed=claimed,
+    )
     if not upload.file or not upload.size:
         found = "an empty file" if upload.file else "no file"
         raise ApiError(422, "no_video", f"found {found}, expected a video in the field file", "choose a video")

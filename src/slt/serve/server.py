@@ -4,44 +4,24 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from slt.core.errors import SltError, UserError
+from slt.core.errors import UserError
 from slt.serve.catalogue import Offered, offered_models
 from slt.serve.corrections import Corrections
 from slt.serve.guard import Guard
 from slt.serve.jobs import Job, JobStore
 from slt.serve.metrics import Metrics
+from slt.serve.refusals import ApiError
 from slt.serve.results import sentences_of
 from slt.serve.scheduler import Scheduler
 from slt.serve.settings import ServeSettings
 
 MOST_LISTED = 1000
-
-
-class ApiError(SltError):
-    """A request that fails.
-
-    Args:
-        status: of the HTTP answer.
-        code: a short name of the reason.
-        message: what was found, what was expected.
-        fix: what to do.
-        headers: more headers.
-    """
-
-    def __init__(
-        self, status: int, code: str, message: str, fix: str = "", headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(message, fix=fix)
-        self.status = status
-        self.code = code
-        self.headers = dict(headers or {})
 
 
 class Server:

@@ -19,9 +19,10 @@ from slt.serve.corrections import clean_text
 from slt.serve.events import follow
 from slt.serve.intake import job_from_disk, job_from_upload
 from slt.serve.jobs import State
+from slt.serve.refusals import ApiError
 from slt.serve.results import FORMATS
 from slt.serve.scheduler import QueueFull
-from slt.serve.server import ApiError, Here
+from slt.serve.server import Here
 
 VIDEO_TYPES = {
     ".mp4": "video/mp4",

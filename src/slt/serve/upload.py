@@ -13,8 +13,9 @@ from typing import Any, BinaryIO
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from slt.core.errors import OUT_OF_SPACE, SltError
+from slt.core.errors import OUT_OF_SPACE
 from slt.serve.jobs import shown_name, stored_name
+from slt.serve.refusals import ApiError
 
 MOST_FIELDS = 300  # each language is one
 LONGEST_FIELD = 10_000
@@ -27,8 +28,8 @@ SPARE_BYTES = 200_000_000
 """What an upload must leave free on the disk."""
 
 
-class UploadRefused(SltError):
-    """An upload that cannot be accepted.
+class UploadRefused(ApiError):
+    """An upload that cannot be accepted: the rest of its body is not read.
 
     Args:
         status: of the HTTP answer.
@@ -37,10 +38,8 @@ class UploadRefused(SltError):
         fix: what to do.
     """
 
-    def __init__(self, status: int, code: str, message: str, fix: str | None = None) -> None:
-        super().__init__(message, fix=fix)
-        self.status = status
-        self.code = code
+    def __init__(self, status: int, code: str, message: str, fix: str = "") -> None:
+        super().__init__(status, code, message, fix, {"Connection": "close"})
 
 
 @dataclass(kw_only=True)
