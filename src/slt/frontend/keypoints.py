@@ -12,7 +12,6 @@ import torch
 from slt.assets.cards import EVERY_FRAME, ExtractorCard, PreprocessCard
 from slt.assets.store import find_bundle
 from slt.core.errors import UserError
-from slt.core.registry import did_you_mean
 from slt.frontend.base import ClipSource, FrameInput, Frontend, OpenClip, Settings, Streams
 from slt.frontend.streams import Stream, bundle_streams
 from slt.models.config import KEYPOINTS_DIM
@@ -20,7 +19,7 @@ from slt.video.cache import CACHE_BYTES
 from slt.video.crop import SignerBox
 from slt.video.keypoints import N_JOINTS, Holistic
 from slt.video.pose_file import holds_keypoints
-from slt.video.skeletons import MEDIAPIPE_75, SKELETONS
+from slt.video.skeletons import MEDIAPIPE_75, SKELETONS, skeleton_named
 
 KIND = "keypoints"
 FRAMES_PER_INPUT = 32
@@ -122,9 +121,8 @@ def _choose_skeleton(settings: Settings, extractor: ExtractorCard | None) -> str
         UserError: no such skeleton, or another than the model's.
     """
     asked = settings.skeleton
-    if asked is not None and asked not in SKELETONS:
-        fix = did_you_mean(asked, SKELETONS)
-        raise UserError(f"unknown skeleton {asked!r}; known: {', '.join(SKELETONS)}", fix=fix)
+    if asked is not None:
+        skeleton_named(asked)
     own: str | None = extractor.config.get("skeleton", MEDIAPIPE_75.name) if extractor else None
     if asked and own and SKELETONS[asked].detector != SKELETONS[own].detector:
         raise UserError(f"the model {settings.model} reads {own}, not {asked}", fix="remove --skeleton")

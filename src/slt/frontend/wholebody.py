@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from slt.assets.cards import EVERY_FRAME, ExtractorCard, PreprocessCard
 from slt.assets.store import find_bundle
 from slt.core.errors import UserError
-from slt.core.registry import did_you_mean
 from slt.data.features.header import StoreHeader
 from slt.frontend.base import ClipSource, FrameInput, Frontend, OpenClip, Settings, Streams
 from slt.frontend.streams import Stream, bundle_streams
@@ -25,7 +24,7 @@ from slt.video.cache import CACHE_BYTES
 from slt.video.crop import SignerBox
 from slt.video.detect import POSE_FILE, RTMW
 from slt.video.rtmw import Rtmw, RtmwFiles, find_files
-from slt.video.skeletons import COCO_WHOLEBODY_133, MEDIAPIPE_75, SKELETONS
+from slt.video.skeletons import COCO_WHOLEBODY_133, MEDIAPIPE_75, SKELETONS, skeleton_named
 
 KIND = "wholebody"
 SOURCES = (RTMW, POSE_FILE)
@@ -124,9 +123,8 @@ class WholebodyFrontend(Frontend):
             UserError: no such skeleton, another than the model's, or none is read.
         """
         asked = self.settings.skeleton
-        if asked is not None and asked not in SKELETONS:
-            fix = did_you_mean(asked, SKELETONS)
-            raise UserError(f"unknown skeleton {asked!r}; known: {', '.join(SKELETONS)}", fix=fix)
+        if asked is not None:
+            skeleton_named(asked)
         own: str | None = extractor.config.get("skeleton", MEDIAPIPE_75.name) if extractor else None
         if asked and self.uses_pictures:
             raise UserError(

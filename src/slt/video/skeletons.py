@@ -13,6 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from slt.core.errors import UserError
+from slt.core.registry import did_you_mean
+
 N_FACE_MESH = 468
 
 
@@ -107,6 +110,17 @@ COCO_WHOLEBODY_133 = Skeleton(
     least=0.3,
 )
 SKELETONS = {one.name: one for one in (MEDIAPIPE_75, MEDIAPIPE_543, OPENPOSE_137, COCO_WHOLEBODY_133)}
+
+
+def skeleton_named(name: str) -> Skeleton:
+    """Return a skeleton by its name.
+
+    Raises:
+        UserError: there is none; the nearest are given.
+    """
+    if name not in SKELETONS:
+        raise UserError(f"unknown skeleton {name!r}; known: {', '.join(SKELETONS)}", fix=did_you_mean(name, SKELETONS))
+    return SKELETONS[name]
 
 
 def counterparts(source: Skeleton, target: Skeleton) -> tuple[int | None, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt.core.errors import UserError
+from slt.data.features.by_clip import FeaturesByClip
 from slt.data.features.header import StoreHeader
 
 READERS = (".npy", ".pt")
@@ -17,13 +18,13 @@ KEYPOINTS = (75, 3)
 KEYPOINTS_FIX = "keypoints as other programs write them: slt features import DIR --layout NAME"
 
 
-class FolderFeatures:
+class FolderFeatures(FeaturesByClip):
     """The features in a folder of files named by id, ssvp_slt's ``<epoch>/<id[:5]>/<id>.pt`` included.
 
     Attributes:
         folder: where they lie.
         header: how wide they are, and in which numbers, by the first of them; what made them is not recorded.
-        paths: the file of each clip, by id.
+        places: the file of each clip, by id.
 
     Raises:
         UserError: there is no such file, the first cannot be read, or an id has two files.
@@ -31,50 +32,30 @@ class FolderFeatures:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.paths: dict[str, Path] = {}
+        self.places: dict[str, Path] = {}
         for root, folders, names in os.walk(folder):
             folders.sort()
             for path in sorted(Path(root, name) for name in names if Path(name).suffix in READERS):
-                if (other := self.paths.setdefault(path.stem, path)) is not path:
+                if (other := self.places.setdefault(path.stem, path)) is not path:
                     raise UserError(
                         f"two files hold the features of {path.stem}: {other} and {path}",
                         fix="name the folder of one of them: of one epoch, or of one split",
                     )
-        if not self.paths:
+        if not self.places:
             raise UserError(
                 f"{folder} holds no features: neither a store, nor files <id>.npy or <id>.pt", fix=KEYPOINTS_FIX
             )
-        first = read_features(next(iter(self.paths.values())))
+        first = read_features(next(iter(self.places.values())))
         dtype: Any = "float16" if first.dtype == np.float16 else "float32"
         self.header = StoreHeader(feature_dim=first.shape[1], dtype=dtype)
 
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The ids of all clips."""
-        return tuple(self.paths)
+    def read(self, id: str) -> NDArray[Any]:
+        """See ``FeaturesByClip``."""
+        return read_features(self.places[id])
 
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __contains__(self, id: object) -> bool:
-        return id in self.paths
-
-    def __getitem__(self, id: str) -> NDArray[Any]:
-        """Return the features of a clip, (N, feature_dim).
-
-        Raises:
-            KeyError: it has no file.
-            UserError: the file cannot be read, or its features are of another width than the first one's.
-        """
-        path = self.paths[id]
-        features = read_features(path)
-        if features.shape[1] != self.header.feature_dim:
-            raise UserError(f"{path} holds features {features.shape[1]} wide, others {self.header.feature_dim}")
-        return features
-
-    def length(self, id: str) -> int:
-        """Return how many feature vectors a clip has; reads its file."""
-        return len(self[id])
+    def where(self, id: str) -> str:
+        """See ``FeaturesByClip``."""
+        return str(self.places[id])
 
 
 def read_features(path: Path) -> NDArray[Any]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from slt.core.config import parse
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
+from slt.data.features.by_clip import FeaturesByClip
 from slt.data.features.export import FileKind, Rows, check_whole, read_plan
 from slt.data.features.folder import array_of
 from slt.data.features.header import StoreHeader
@@ -80,7 +81,7 @@ def write_card(folder: Path, header: StoreHeader, n_clips: int) -> None:
         file.write("\n".join(lines).encode())
 
 
-class HfDatasetFeatures:
+class HfDatasetFeatures(FeaturesByClip):
     """The features in the parquet files of a Hugging Face dataset: columns ``id`` and ``features``.
 
     Attributes:
@@ -96,44 +97,17 @@ class HfDatasetFeatures:
 
     def __init__(self, path: Path) -> None:
         self._files = [path] if path.is_file() else parquet_files(path)
-        self._places: dict[str, tuple[int, int, int]] = {}
+        self.places: dict[str, tuple[int, int, int]] = {}
         self._held: tuple[tuple[int, int], pa.ChunkedArray] | None = None
         headers = [self._index(number) for number in range(len(self._files))]
         plan = read_plan(path) if path.is_dir() else None
-        check_whole(path, plan, len(self._places))
-        if not self._places:
+        check_whole(path, plan, len(self.places))
+        if not self.places:
             raise UserError(f"{path} holds no clip")
         said = [header for header in headers if header]
         if any(header != said[0] for header in said):
             raise UserError(f"the files of {path} hold different kinds of features", fix="import them one by one")
         self.header = plan.header if plan else said[0] if said else self._header_of_first()
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The ids of all clips, in the order of the files."""
-        return tuple(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __contains__(self, id: object) -> bool:
-        return id in self._places
-
-    def __getitem__(self, id: str) -> NDArray[Any]:
-        """Return the features of a clip, (N, feature_dim).
-
-        Raises:
-            KeyError: it is not there.
-            UserError: they cannot be read, or are of another width.
-        """
-        features = self._read(id)
-        if features.shape[1] != self.header.feature_dim:
-            raise UserError(f"the features of {id} are {features.shape[1]} wide, others {self.header.feature_dim}")
-        return features
-
-    def length(self, id: str) -> int:
-        """Return how many feature vectors a clip has; reads them, and those beside them."""
-        return len(self[id])
 
     def _index(self, number: int) -> StoreHeader | None:
         """Note where a file's clips are; return the header in it, if there is one."""
@@ -148,22 +122,27 @@ class HfDatasetFeatures:
         for group in range(file.num_row_groups):
             for row, id in enumerate(_column(file, group, "id", path).to_pylist()):
                 expected = complaint_about_id(id) if isinstance(id, str) else "a name"
-                if self._places.setdefault(id, (number, group, row)) != (number, group, row):
+                if self.places.setdefault(id, (number, group, row)) != (number, group, row):
                     expected = "a name of one clip"
                 if expected:
                     raise UserError(f"{path} has the id {id!r:.80}, expected {expected}", fix="rename it")
         said = (file.schema_arrow.metadata or {}).get(HEADER_KEY)
         return parse(StoreHeader, json.loads(said), where=str(path)) if said else None
 
-    def _read(self, id: str) -> NDArray[Any]:
-        number, group, row = self._places[id]
+    def read(self, id: str) -> NDArray[Any]:
+        """See ``FeaturesByClip``."""
+        number, group, row = self.places[id]
         if self._held is None or self._held[0] != (number, group):
             path = self._files[number]
             self._held = (number, group), _column(open_parquet(path), group, "features", path)
         return array_of(_as_array(self._held[1][row]), f"the column features of {id} in {self._files[number]}")
 
+    def where(self, id: str) -> str:
+        """See ``FeaturesByClip``."""
+        return f"the row {id} of {self._files[self.places[id][0]]}"
+
     def _header_of_first(self) -> StoreHeader:
-        first = self._read(next(iter(self._places)))
+        first = self.read(next(iter(self.places)))
         dtype: Any = "float16" if first.dtype == np.float16 else "float32"
         return StoreHeader(feature_dim=first.shape[1], dtype=dtype)
 

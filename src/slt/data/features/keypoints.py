@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt.core.errors import UserError
-from slt.core.registry import did_you_mean
+from slt.data.features.by_clip import FeaturesByClip
 from slt.data.features.header import StoreHeader
 from slt.data.features.store import Features
 from slt.data.manifest import complaint_about_id
 from slt.video.keypoint_files import KeypointFile, KeypointLayout, layout_named, read_keypoint_file
 from slt.video.openpose import SUFFIX
 from slt.video.rate import is_kept, nearest_rows
-from slt.video.skeletons import COCO_WHOLEBODY_133, MEDIAPIPE_75, SKELETONS, Skeleton, convert
+from slt.video.skeletons import COCO_WHOLEBODY_133, MEDIAPIPE_75, SKELETONS, Skeleton, convert, skeleton_named
 
 KEYPOINTS, WHOLEBODY = "keypoints", "wholebody"
 SKELETON_OF = {KEYPOINTS: MEDIAPIPE_75.name, WHOLEBODY: COCO_WHOLEBODY_133.name}
@@ -47,13 +47,13 @@ class Reading:
     fps: float | None = None
 
 
-class KeypointFolder:
+class KeypointFolder(FeaturesByClip):
     """The keypoints in a folder tree: a file per clip, or a folder of OpenPose's JSON files.
 
     Attributes:
         folder: where they lie.
         header: whose joints they are and in which unit, by the first of them that can be read; the others must agree.
-        paths: the file or folder of each clip, by id.
+        places: the file or folder of each clip, by id.
         warnings: message → number of clips it is about, as they are read.
 
     Raises:
@@ -66,7 +66,7 @@ class KeypointFolder:
         self._reading = reading
         self._target = skeleton_named(reading.to) if reading.to else None
         self.warnings: dict[str, int] = {}
-        self.paths = _find(folder, layout_named(reading.layout))
+        self.places = _find(folder, layout_named(reading.layout))
         first, geometry = self._first()
         self._skeleton = first.skeleton
         self.header = StoreHeader(
@@ -76,25 +76,14 @@ class KeypointFolder:
             geometry=geometry,
         )
 
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The ids of all clips."""
-        return tuple(self.paths)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __contains__(self, id: object) -> bool:
-        return id in self.paths
-
-    def __getitem__(self, id: str) -> NDArray[Any]:
+    def read(self, id: str) -> NDArray[Any]:
         """Return the keypoints of a clip, (T, 3J) float32, NaN where not seen.
 
         Raises:
             KeyError: it has no file.
             UserError: the file cannot be read, or holds other joints, or another unit, than the first.
         """
-        path = self.paths[id]
+        path = self.places[id]
         found, geometry = self._read(path)
         if found.skeleton != self._skeleton or geometry != self.header.geometry:
             raise UserError(
@@ -109,9 +98,9 @@ class KeypointFolder:
         fps = found.fps or self._reading.fps
         return rows if fps is None or is_kept(fps, TARGET_FPS) else nearest_rows(rows, fps, TARGET_FPS)
 
-    def length(self, id: str) -> int:
-        """Return how many frames a clip has; reads its file."""
-        return len(self[id])
+    def where(self, id: str) -> str:
+        """See ``FeaturesByClip``."""
+        return str(self.places[id])
 
     def _first(self) -> tuple[KeypointFile, dict[str, Any]]:
         """Read the first file that can be read; what is wrong with others is told when their turn comes.
@@ -120,7 +109,7 @@ class KeypointFolder:
             UserError: none of the first ``TRIED`` can be.
         """
         complaints: list[UserError] = []
-        for path in list(self.paths.values())[:TRIED]:
+        for path in list(self.places.values())[:TRIED]:
             try:
                 return self._read(path)
             except UserError as error:
@@ -201,17 +190,6 @@ class ConvertedKeypoints:
     def length(self, id: str) -> int:
         """Return how many frames a clip has."""
         return self._features.length(id)
-
-
-def skeleton_named(name: str) -> Skeleton:
-    """Return a skeleton by its name.
-
-    Raises:
-        UserError: there is none; the nearest are given.
-    """
-    if name not in SKELETONS:
-        raise UserError(f"unknown skeleton {name!r}; known: {', '.join(SKELETONS)}", fix=did_you_mean(name, SKELETONS))
-    return SKELETONS[name]
 
 
 def _extractor_of(skeleton: Skeleton) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt.core.errors import SltError, UserError
+from slt.data.features.by_clip import FeaturesByClip
 from slt.data.features.export import FileKind, Rows, check_whole, little_endian, read_plan
 from slt.data.features.folder import array_of, read_npy, read_pt
 from slt.data.features.header import StoreHeader
@@ -63,7 +64,7 @@ class _Member:
     extension: str
 
 
-class WebDatasetFeatures:
+class WebDatasetFeatures(FeaturesByClip):
     """The features in WebDataset shards, ours or another's; nothing is unpacked.
 
     Attributes:
@@ -79,54 +80,25 @@ class WebDatasetFeatures:
 
     def __init__(self, path: Path) -> None:
         shards = [path] if path.is_file() else sorted(path.glob(f"*{TAR}"))
-        self._members: dict[str, _Member] = {}
+        self.places: dict[str, _Member] = {}
         for shard in shards:
             for id, member in _members_of(shard):
-                if (other := self._members.setdefault(id, member)) is not member:
+                if (other := self.places.setdefault(id, member)) is not member:
                     raise UserError(f"two samples have the id {id}, in {other.shard} and {shard}", fix="rename one")
         plan = read_plan(path) if path.is_dir() else None
-        check_whole(path, plan, len(self._members))
-        if not self._members:
+        check_whole(path, plan, len(self.places))
+        if not self.places:
             raise UserError(f"{path} holds no sample with features (.npy, .pt or .pth)")
         if plan:
             self.header = plan.header
         else:
-            first = self._read(next(iter(self._members)))
+            first = self.read(next(iter(self.places)))
             dtype: Any = "float16" if first.dtype == np.float16 else "float32"
             self.header = StoreHeader(feature_dim=first.shape[1], dtype=dtype)
 
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The ids of all clips, in the order of the shards."""
-        return tuple(self._members)
-
-    def __len__(self) -> int:
-        return len(self._members)
-
-    def __contains__(self, id: object) -> bool:
-        return id in self._members
-
-    def __getitem__(self, id: str) -> NDArray[Any]:
-        """Return the features of a clip, (N, feature_dim).
-
-        Raises:
-            KeyError: it is not there.
-            UserError: they cannot be read, or are of another width.
-        """
-        features = self._read(id)
-        if features.shape[1] != self.header.feature_dim:
-            raise UserError(
-                f"{self._members[id].shard} holds features {features.shape[1]} wide of {id},"
-                f" others are {self.header.feature_dim} wide"
-            )
-        return features
-
-    def length(self, id: str) -> int:
-        """Return how many feature vectors a clip has; reads them."""
-        return len(self[id])
-
-    def _read(self, id: str) -> NDArray[Any]:
-        member = self._members[id]
+    def read(self, id: str) -> NDArray[Any]:
+        """See ``FeaturesByClip``."""
+        member = self.places[id]
         try:
             with open(member.shard, "rb") as file:
                 file.seek(member.start)
@@ -135,6 +107,10 @@ class WebDatasetFeatures:
             raise SltError(f"cannot read {member.shard}: {error.strerror or error}") from error
         what = f"the features of {id} in {member.shard}"
         return array_of(ARRAYS[member.extension](io.BytesIO(content), what), what)
+
+    def where(self, id: str) -> str:
+        """See ``FeaturesByClip``."""
+        return f"the sample {id} in {self.places[id].shard}"
 
 
 def _members_of(shard: Path) -> Iterator[tuple[str, _Member]]:
