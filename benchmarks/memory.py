@@ -12,7 +12,7 @@ import argparse
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -27,13 +28,16 @@ from benchmarks.gpu import Plan, Row, attempt
 from slt.assets.store import DEMO, find_bundle
 from slt.core.device import is_accelerator, peak_bytes, synchronise
 from slt.core.tensors import FeatureBatch
+from slt.models.config import SonarT5Config
+from slt.models.signhiera import SignHiera, SignHieraConfig, normalise
+from slt.models.sonar_t5 import SonarT5
 from slt.recipe.load import load_recipe
 from slt.recipe.parts import SonarT5Encoder
 from slt.recipe.schema import Recipe
 from slt.text.config import SonarTextConfig
 from slt.text.engines import sonar_text
 from slt.train.loader import Batch
-from slt.train.memory import StepMemory, step_memory
+from slt.train.memory import FusedAttention, LiveBytes, StepMemory, fake_weights, step_memory
 from slt.train.module import Training, total_loss
 from slt.train.optim import make_optimizer, parameter_groups
 from slt.train.parts import Parts, Widths, build_encoder, hold_frozen
@@ -42,11 +46,10 @@ VOCAB_SIZE = 256_206  # of SONAR's tokenizer
 GIB = 2**30
 T4 = "how2sign-t4"
 COMPUTED = (
-    (T4, 8, 512, 128),
     (T4, 4, 1024, 256),
-    ("how2sign", 32, 512, 128),
-    ("how2sign", 16, 1024, 256),
-    ("how2sign", 32, 125, 32),
+    (T4, 8, 83, 24),
+    ("how2sign", 28, 575, 150),
+    ("how2sign", 32, 83, 24),
 )
 """Recipe, clips, time steps of each, tokens of each."""
 SMALL = {"d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 4}
@@ -62,7 +65,8 @@ def main() -> None:
         for name, value in measured_row(plan, *options.measure).items():
             print(f"{name}: {value}")
         return
-    print("| recipe | batch | tokens each | weights, GiB | state, GiB | peak, GiB | peak recomputed, GiB |")
+    inference()
+    print("\n| recipe | batch | tokens each | weights, GiB | state, GiB | peak, GiB | peak recomputed, GiB |")
     print("|---|---|---|---|---|---|---|")
     for name, clips, steps, tokens in COMPUTED:
         found = []
@@ -72,6 +76,67 @@ def main() -> None:
         cells = [found[0].weights, found[0].state, *(one.peak for one in found)]
         sizes = " | ".join(f"{cell / GIB:.1f}" for cell in cells)
         print(f"| {name} | {clips} × {steps} | {tokens} | {sizes} |", flush=True)
+
+
+def inference() -> None:
+    """Print what computing features, embeddings and texts takes in each precision; computed."""
+    engine, config = sonar_text("transformers"), SonarTextConfig(languages=("eng_Latn",))
+    tokens = torch.zeros(64, 128, dtype=torch.long)
+    clip = torch.empty(1, 512, 768)
+    print("| model | of what | float32: weights, GiB | peak, GiB | half: weights, GiB | peak, GiB |")
+    print("|---|---|---|---|---|---|")
+    with torch.device("meta"):
+        hiera = SignHiera(SignHieraConfig())
+        encoder = SonarT5(SonarT5Config()).eval()
+        text_encoder = engine.create("encoder", config, VOCAB_SIZE).eval()
+        text_decoder = engine.create("decoder", config, VOCAB_SIZE).eval()
+    lengths = torch.full((1,), 512)
+    calls: tuple[tuple[str, str, nn.Module, Callable[[torch.dtype], object]], ...] = (
+        *(
+            ("SignHiera", f"{n} windows", hiera, lambda dtype, n=n: hiera._features(windows(n).to(dtype), 64))
+            for n in (1, 8, 32)
+        ),
+        (
+            "sign encoder",
+            "41 s",
+            encoder,
+            lambda dtype: encoder(FeatureBatch(features=clip.to(dtype), lengths=lengths)),
+        ),
+        (
+            "text encoder",
+            "64 texts of 128 tokens",
+            text_encoder,
+            lambda _: text_encoder(tokens, torch.full((64,), 128)),
+        ),
+        (
+            "text decoder",
+            "5 beams",
+            text_decoder,
+            lambda dtype: text_decoder(tokens[:5], torch.ones(5, 1024).to(dtype)),
+        ),
+    )
+    for model, what, module, call in calls:
+        cells = [
+            f"{n_bytes / GIB:.2f}"
+            for dtype in (torch.float32, torch.bfloat16)
+            for n_bytes in forward(module, call, dtype)
+        ]
+        print(f"| {model} | {what} | {' | '.join(cells)} |", flush=True)
+
+
+def windows(n: int) -> Tensor:
+    """Return the pixels of ``n`` windows, normalised."""
+    return normalise(torch.empty(n, 128, 224, 224, 3, dtype=torch.uint8))
+
+
+def forward(module: nn.Module, call: Callable[[torch.dtype], object], dtype: torch.dtype) -> tuple[int, int]:
+    """Return the bytes of a module's weights in a precision, and those at the peak of a call, weights included."""
+    module = module.to(dtype)
+    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), fake_weights(module):
+        held = sum(tensor.nbytes for tensor in [*module.parameters(), *module.buffers()])
+        with FusedAttention(), LiveBytes() as live:
+            call(dtype)
+    return held, held + live.peak
 
 
 def memory(plan: Plan) -> Iterator[Row]:

@@ -61,12 +61,12 @@ def step_memory(module: Training, batch: Batch) -> StepMemory | None:
     n_trained = sum(group.n_numbers for group in module.groups)
     with ExitStack() as stack:
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-        stack.enter_context(_faked(module))
+        stack.enter_context(fake_weights(module))
         stack.enter_context(_real_tokens(module.decoder))
         weights = sum(_in_blocks(weight.nbytes) for weight in _distinct(module))
         trained = [weight for weight in module.parameters() if weight.requires_grad]
-        stack.enter_context(_FusedAttention())
-        live = stack.enter_context(_LiveBytes())
+        stack.enter_context(FusedAttention())
+        live = stack.enter_context(LiveBytes())
         for weight in trained:
             weight.grad = torch.zeros_like(weight)  # Lightning drops the last step's only after the forward pass
         try:
@@ -90,7 +90,7 @@ def _step(module: Training, batch: Batch) -> None:
 
 
 @contextmanager
-def _faked(module: nn.Module) -> Iterator[None]:
+def fake_weights(module: nn.Module) -> Iterator[None]:
     """Replace all weights and buffers by fakes of the same kind while the block runs."""
     made: dict[int, Tensor] = {}
     before: list[tuple[dict[str, Any], str, Any]] = []
@@ -153,7 +153,7 @@ def _in_blocks(n_bytes: int) -> int:
     return -(-n_bytes // BLOCK) * BLOCK
 
 
-class _LiveBytes(TorchDispatchMode):
+class LiveBytes(TorchDispatchMode):
     """Counts the bytes of all storages that operators return, until they are freed."""
 
     def __init__(self) -> None:
@@ -185,7 +185,7 @@ class _LiveBytes(TorchDispatchMode):
         self.live -= n_bytes
 
 
-class _FusedAttention(TorchFunctionMode):
+class FusedAttention(TorchFunctionMode):
     """Lets attention take the fused form that GPUs take with a mask, which fake tensors of their own accord do not."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
