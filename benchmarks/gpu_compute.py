@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import training as steps
 from benchmarks.gpu import Plan, Row, attempt
 from benchmarks.plain_hiera import PlainHiera
+from slt.core.device import computes_bfloat16
 from slt.core.tensors import EncoderOutput
 from slt.demo.plan import EXTRACTOR
 from slt.models.signhiera import SignHiera, SignHieraConfig
@@ -46,7 +47,7 @@ def signhiera(plan: Plan) -> Iterator[Row]:
     model = SignHiera(config).eval()
     paddings, n_clips = like_how2sign(config, n_clips=3 if plan.tiny else 16)
     expected = model_features(model, paddings[:1])
-    for dtype in ("bf16", "fp16", "fp32") if plan.device == "cuda" else ("fp32", "bf16"):
+    for dtype in ("bf16", "fp16", "fp32") if plan.device == "cuda" else ("fp32", "bf16"):  # emulated on older cards
         here = copy.deepcopy(model).to(plan.device, DTYPES[dtype])
         off = attempt("", lambda: {"off": difference(model_features(here, paddings[:1]), expected)})  # noqa: B023
         for way in ("slt", "plain"):
@@ -144,7 +145,11 @@ def like_how2sign(config: SignHieraConfig, *, n_clips: int) -> tuple[list[int], 
 
 def training(plan: Plan) -> Iterator[Row]:
     """Measure steps of the sign encoder: forward, backward, clipping and AdamW."""
-    precisions = ["fp32"] if plan.device == "cpu" else ["bf16" if has_bf16() else "fp16", "fp32"]
+    precisions = (
+        ["fp32"]
+        if plan.device == "cpu"
+        else ["bf16" if computes_bfloat16(torch.device(plan.device)) else "fp16", "fp32"]
+    )
     rows = 256 if plan.tiny else rows_for_card()
     for precision in precisions:
         for variant in ("plain", "checkpointing", "compile"):
@@ -240,11 +245,6 @@ def sync(device: str) -> None:
     """Wait for the GPU."""
     if device == "cuda":
         torch.cuda.synchronize()
-
-
-def has_bf16() -> bool:
-    """Return whether the card computes bfloat16 by itself: from compute capability 8.0 on."""
-    return torch.cuda.get_device_capability() >= (8, 0)
 
 
 @contextmanager

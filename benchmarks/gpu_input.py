@@ -17,10 +17,11 @@ import torch
 
 from benchmarks import training as steps
 from benchmarks.gpu import Plan, Row, attempt
-from benchmarks.gpu_compute import has_bf16, rows_for_card, sync
+from benchmarks.gpu_compute import rows_for_card, sync
 from slt.assets.cards import BundleCard, ExtractorCard, PreprocessCard, write_card
 from slt.assets.store import DEMO, find_bundle
 from slt.core.config import parse
+from slt.core.device import computes_bfloat16
 from slt.data.features.header import StoreHeader
 from slt.data.features.writer import FeatureWriter
 from slt.data.manifest import Clip, write_manifest
@@ -126,7 +127,13 @@ def videos(plan: Plan) -> Iterator[Row]:
             for number in range(1 if plan.tiny else 4)
             for file in files
         ]
-        dtype = "float32" if plan.device == "cpu" else "bfloat16" if has_bf16() else "float16"
+        dtype = (
+            "float32"
+            if plan.device == "cpu"
+            else "bfloat16"
+            if computes_bfloat16(torch.device(plan.device))
+            else "float16"
+        )
         for detector in ("none",) if plan.tiny else ("none", "dlib-hog"):
             settings = Settings(model=model, device=plan.device, dtype=dtype, detector=detector)
             yield from stages(plan, settings, jobs)

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.gpu import Plan, Row, attempt
 from slt.assets.store import DEMO, find_bundle
-from slt.core.device import is_accelerator, peak_bytes, synchronise
+from slt.core.device import computes_bfloat16, is_accelerator, peak_bytes, synchronise
 from slt.core.tensors import FeatureBatch
 from slt.models.config import SonarT5Config
 from slt.models.signhiera import SignHiera, SignHieraConfig, normalise
@@ -148,7 +148,7 @@ def memory(plan: Plan) -> Iterator[Row]:
 def measured_row(plan: Plan, clips: int, steps: int, tokens: int) -> Row:
     """Compute and measure one step."""
     device = torch.device(plan.device)
-    precision = "fp16" if is_accelerator(device) and torch.cuda.get_device_capability() < (8, 0) else "bf16"
+    precision = "bf16" if computes_bfloat16(device) else "fp16"
     changes = [f"trainer.precision={precision}"]
     recipe = load_recipe(T4, "train-encoder", changes)
     module = published(recipe, tiny=plan.tiny)

@@ -11,6 +11,7 @@ import torch
 from slt.core import device as devices
 from slt.core.device import (
     choose_device,
+    computes_bfloat16,
     empty_caches,
     free_bytes,
     is_accelerator,
@@ -105,3 +106,10 @@ def test_only_accelerators_that_are_there_return_memory(monkeypatch):
 )
 def test_memory_that_ran_out_is_recognised(error, answer):
     assert is_out_of_memory(error) is answer
+
+
+def test_gpus_of_before_2020_have_no_bfloat16(monkeypatch):
+    for capability, has in (((7, 0), False), ((7, 5), False), ((8, 0), True), ((12, 0), True)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, found=capability: found)
+        assert computes_bfloat16(torch.device("cuda")) is has
+    assert computes_bfloat16(CPU)

@@ -128,3 +128,12 @@ def test_more_processes_than_gpus_are_refused_and_idle_gpus_are_told_of(make, st
     assert "--gpus-per-task" in raised.value.fix
     check_machine(make())
     assert world() == World(starter="torchrun", processes=8, per_node=4, rank=5)
+
+
+@pytest.mark.parametrize(("capability", "told"), [((7, 5), 1), ((8, 0), 0)])
+def test_a_gpu_that_emulates_bfloat16_is_told_of(make, started, gpus, capsys, monkeypatch, capability, told):
+    started({})
+    gpus(1)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    check_machine(make(trainer={"device": "cuda", "precision": "bf16"}))
+    assert capsys.readouterr().err.count("this GPU has no bfloat16 and emulates it, slowly") == told

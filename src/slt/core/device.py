@@ -94,6 +94,11 @@ def peak_bytes(device: torch.device) -> int | None:
     return int(_module(device.type).max_memory_allocated(device)) if is_accelerator(device) else None
 
 
+def computes_bfloat16(device: torch.device) -> bool:
+    """Return whether a device computes in bfloat16 itself; older GPUs emulate it, slowly."""
+    return device.type != "cuda" or torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 def synchronise(device: torch.device) -> None:
     """Wait until a device has computed all it was asked for."""
     if is_accelerator(device):

@@ -105,7 +105,7 @@ def _costs(recipe: Recipe, prepared: Prepared, module: Training) -> Iterable[str
 def _memory(recipe: Recipe, found: StepMemory | None, batch: Batch, free: int | None) -> Iterable[str]:
     """Yield what a step was computed to take; and what to change where the device has less."""
     if found is None:
-        yield "memory: not computed, since a step from video depends on what is in it"
+        yield "memory: not computed, since what this step takes depends on values (a decoder of transformers, videos)"
         return
     yield (
         f"memory: {log.size(found.weights)} of weights, {log.size(found.state)} of gradients and averages, "

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 
 from slt.core import log
-from slt.core.device import choose_device, count, is_accelerator
+from slt.core.device import choose_device, computes_bfloat16, count, is_accelerator
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
 from slt.core.runs import Run
@@ -103,6 +103,11 @@ def check_machine(recipe: Recipe, *, computes: bool = True) -> None:
         if settings.precision == "fp16" and computes:
             raise UserError("trainer.precision fp16 needs a GPU, and torch sees none here", fix="take bf16 or fp32")
         return
+    if settings.precision == "bf16" and not computes_bfloat16(device):
+        log.warn(
+            "this GPU has no bfloat16 and emulates it, slowly: take trainer.precision=fp32; or small matrices in fp16, "
+            "as the recipe how2sign-t4 does"
+        )
     together, gpus = world(), count(device.type)
     if together.per_node > gpus:
         raise UserError(

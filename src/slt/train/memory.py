@@ -56,7 +56,7 @@ def step_memory(module: Training, batch: Batch) -> StepMemory | None:
         batch: the largest.
 
     Returns:
-        None where a step depends on values, as one from video does.
+        None where what a step takes depends on values, as it does with decoders of transformers and from videos.
     """
     n_trained = sum(group.n_numbers for group in module.groups)
     with ExitStack() as stack:
