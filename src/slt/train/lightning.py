@@ -27,7 +27,7 @@ with deferred("torchvision", "transformers", *_METRICS):
     from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
     from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
     from lightning.pytorch import Callback, LightningModule, Trainer
-    from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
+    from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, SingleDeviceStrategy, Strategy
 
 __all__ = [
     "Callback",
@@ -38,6 +38,7 @@ __all__ = [
     "LightningModule",
     "ModelParallelStrategy",
     "SLURMEnvironment",
+    "SingleDeviceStrategy",
     "Strategy",
     "TorchElasticEnvironment",
     "Trainer",

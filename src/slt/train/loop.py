@@ -27,6 +27,7 @@ from slt.train.lightning import (
     ClusterEnvironment,
     DDPStrategy,
     LightningEnvironment,
+    SingleDeviceStrategy,
     SLURMEnvironment,
     Strategy,
     TorchElasticEnvironment,
@@ -122,12 +123,13 @@ def make_trainer(recipe: Recipe, prepared: Prepared, run: Run, callbacks: list[A
     """Return what runs the loop."""
     settings = recipe.trainer
     together = world()
+    device = choose_device(settings.device)
     return _trainer(
         together,
-        accelerator=choose_device(settings.device).type,
+        accelerator=device.type,
         devices=together.per_node,
         num_nodes=together.processes // together.per_node,
-        strategy=_strategy(settings.strategy, together.processes),
+        strategy=_strategy(settings.strategy, together.processes, device),
         precision=PRECISIONS[settings.precision],
         max_epochs=prepared.n_intervals,
         max_steps=prepared.n_steps,
@@ -163,9 +165,9 @@ def _environment(together: World) -> ClusterEnvironment:
     return TorchElasticEnvironment() if together.starter else LightningEnvironment()
 
 
-def _strategy(name: str, processes: int) -> Strategy | str:
+def _strategy(name: str, processes: int, device: torch.device) -> Strategy:
     if processes == 1:
-        return "auto"
+        return SingleDeviceStrategy(torch.device(device.type, 0) if is_accelerator(device) else device)
     return Sharded(processes) if name == "fsdp" else DDPStrategy()
 
 

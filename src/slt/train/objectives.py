@@ -144,15 +144,16 @@ def _contrasted(step: Step, ours: Tensor, theirs: Tensor, label_smoothing: float
     ours, theirs = F.normalize(ours), F.normalize(theirs)
     all_ours, all_theirs = gathered(ours, sizes), gathered(theirs, sizes)
     first = sum(sizes[: torch.distributed.get_rank()]) if len(sizes) > 1 else 0
-    own = torch.arange(first, first + len(ours), device=ours.device)
+    rows = torch.arange(len(ours), device=ours.device)
+    own = rows + first
     twice = theirs @ all_theirs.T > SAME
-    twice[torch.arange(len(ours)), own] = False
+    twice[rows, own] = False
     loss = ours.new_zeros(())
     for queries, keys in ((ours, all_theirs), (theirs, all_ours)):
         logits = (queries @ keys.T / step.settings.temperature).masked_fill(twice, -torch.inf)
         told = logits.log_softmax(1)
         others = told.masked_fill(twice, 0).sum(1) / (~twice).sum(1)  # a smoothed label is spread over what counts
-        loss = loss - 0.5 * told[torch.arange(len(ours)), own].lerp(others, label_smoothing).sum()
+        loss = loss - 0.5 * told[rows, own].lerp(others, label_smoothing).sum()
     return loss, len(ours)
 
 

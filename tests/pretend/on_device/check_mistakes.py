@@ -1,0 +1,69 @@
+"""Mistakes planted into slt are found by the pretend accelerator, and by what they would do on a GPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from slt.core.errors import SltError
+from slt.core.tensors import FeatureBatch, lengths_to_mask
+from slt.extract.jobs import gather_jobs
+from slt.extract.run import extract
+from slt.frontend.base import Settings
+from slt.frontend.keypoints import KeypointFrontend
+from slt.frontend.registry import load_frontend
+from slt.frontend.signhiera import SignHieraFrontend
+from slt.pipeline.translator import Translator
+from slt.train import objectives
+from tests.pretend import lightning_device
+from tests.train.whole import finish
+
+
+def test_a_weight_left_on_the_cpu(bundle, clip):
+    translator = Translator(bundle)
+    translator.load().encoder.projection_out.to("cpu")
+    with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
+        translator.translate(clip)
+
+
+def test_a_mask_made_on_the_cpu(bundle, clip, monkeypatch):
+    made_there = property(lambda batch: lengths_to_mask(batch.lengths, batch.features.shape[1]))
+    monkeypatch.setattr(FeatureBatch, "mask", made_there)
+    with pytest.raises(RuntimeError, match="same device"):
+        Translator(bundle).translate(clip)
+
+
+def test_numpy_on_device_memory(drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        KeypointFrontend, "is_empty", lambda frontend, features: not np.isfinite(features[0].numpy()).any()
+    )
+    with pytest.raises(TypeError, match="can't convert pretend:0 device type tensor to numpy"):
+        extract(gather_jobs([drawn]), load_frontend("keypoints", Settings()), tmp_path / "s")
+
+
+def test_a_generator_of_the_cpu(make, tmp_path, monkeypatch):
+    def noisy(embeddings, *_):
+        return embeddings + torch.randn(embeddings.shape, device=embeddings.device, generator=torch.Generator())
+
+    lightning_device.register()
+    monkeypatch.setattr(objectives, "_noisy", noisy)
+    recipe = make(objective={"kind": "sonar-space", "auto_encoding": 0.1}, trainer={"device": "auto", "epochs": 1})
+    with pytest.raises(RuntimeError) as caught:
+        finish(recipe, tmp_path / "run")
+    first = caught.value
+    while first.__context__:  # of what fails in putting everything away after it
+        first = first.__context__
+    assert "Expected a 'pretend' device type for generator but found 'cpu'" in str(first)
+
+
+def test_a_copy_that_is_read_before_it_is_there(bundle, videos, tmp_path, monkeypatch):
+    genuine = SignHieraFrontend.features
+
+    def features(frontend, inputs):
+        return [tuple(rows.to("cpu", non_blocking=True) for rows in streams) for streams in genuine(frontend, inputs)]
+
+    monkeypatch.setattr(SignHieraFrontend, "features", features)
+    report = extract(gather_jobs(videos[:2]), load_frontend(None, Settings(model=str(bundle))), tmp_path / "s")
+    assert [type(error) for _, error in report.failures] == [SltError] * 2
+    assert "NaN" in report.failures[0][1].message

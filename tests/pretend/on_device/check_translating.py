@@ -1,0 +1,91 @@
+"""Translating on the pretend accelerator: sign encoders, text models of all engines, and the commands."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from slt.core.device import send
+from slt.core.tensors import EncoderOutput
+from slt.pipeline.translator import Translator
+from slt.text.decoder import Hypothesis
+from slt_cli.main import main
+from tests.bundles import LANGUAGES, let_write
+from tests.text.hf_models import KINDS, LANGS, make_output, make_text
+
+
+def texts(found: dict[str, list[Hypothesis]]) -> dict[str, list[str]]:
+    return {lang: [one.text for one in hypotheses] for lang, hypotheses in found.items()}
+
+
+@pytest.mark.parametrize("engine", ["fairseq2", "transformers"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_translation_is_that_of_the_cpu(bundle, clip, engine, dtype, device):
+    settings = {"dtype": dtype, "text_engine": engine}
+    expected = Translator(bundle, device="cpu", **settings).translate(clip, LANGUAGES, nbest=2)
+    translator = Translator(bundle, **settings)
+    found = translator.translate(clip, LANGUAGES, nbest=2)
+    assert next(translator.load().encoder.parameters()).device.type == "pretend"
+    torch.testing.assert_close(found.embedding, expected.embedding, rtol=0, atol=1e-5 if dtype == "float32" else 0.05)
+    if dtype == "float32":
+        assert texts(found.texts) == texts(expected.texts)
+
+
+@pytest.mark.parametrize("engine", ["fairseq2", "transformers"])
+def test_readings_are_ranked_and_sentences_found(bundle, clip, engine):
+    expected = Translator(bundle, device="cpu", text_engine=engine).translate(clip, rerank=True)
+    translator = Translator(bundle, text_engine=engine)
+    assert texts(translator.translate(clip, rerank=True).texts) == texts(expected.texts)
+    assert list(translator.segments(clip))
+
+
+@pytest.mark.parametrize("which", ["keypoint_bundle", "siglip_bundle", "both_bundle"])
+def test_other_encoders_translate(which, drawn, request):
+    video = sorted(drawn.parent.rglob("*.mp4"))[0]
+    model = request.getfixturevalue(which)
+    expected = Translator(model, device="cpu").translate(video)
+    found = Translator(model).translate(video)
+    torch.testing.assert_close(found.embedding, expected.embedding, rtol=0, atol=1e-4)
+    assert texts(found.texts) == texts(expected.texts)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", KINDS)
+def test_decoders_of_transformers_translate_score_and_learn(kind, dtype):
+    text, output = make_text(kind), make_output(5, 3)
+    expected = text.translate(output, LANGS[kind], max_tokens=12)
+    text = text.to("pretend", dtype)
+    there = EncoderOutput(
+        **{
+            name: send(value, torch.device("pretend")).to(dtype if value.is_floating_point() else value.dtype)
+            for name, value in vars(output).items()
+        }
+    )
+    found = text.translate(there, LANGS[kind], max_tokens=12)
+    if dtype == torch.float32:
+        assert [texts(one) for one in found] == [texts(one) for one in expected]
+    text.loss(there, ["we go", "is the weather"], [LANGS[kind][0]] * 2)[0].backward()
+
+
+@pytest.mark.parametrize("kind", ["t5", "mbart"])
+def test_a_bundle_with_a_decoder_of_transformers(own_bundle, clip, kind):
+    let_write(own_bundle, kind)
+    expected = Translator(own_bundle, device="cpu").translate(clip)
+    assert texts(Translator(own_bundle).translate(clip).texts) == texts(expected.texts)
+
+
+@pytest.mark.parametrize("engine", ["fairseq2", "transformers"])
+def test_the_commands(bundle, videos, tmp_path, capsys, engine):
+    words = ["translate", *videos[:2], "--model", bundle, "--json", "--text-engine", engine, "--dtype", "bfloat16"]
+    assert main([*map(str, words)]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(rows) == 2
+    manifest = tmp_path / "m.tsv"
+    lines = ["id\tvideo\ttext\tlang", *(f"{video.stem}\t{video}\twe go hiking\teng_Latn" for video in videos[:3])]
+    manifest.write_text("\n".join(lines) + "\n")
+    words = ["evaluate", "--model", bundle, "--manifest", manifest, "--out", tmp_path / "e", "--text-engine", engine]
+    assert main([*map(str, words)]) == 0, capsys.readouterr().err
+    words = ["embed-text", manifest, "--model", bundle, "--out", tmp_path / "emb", "--text-engine", engine]
+    assert main([*map(str, words)]) == 0, capsys.readouterr().err
