@@ -31,7 +31,8 @@ from slt.data.features.records import read_entries, shard_paths
 from slt.data.features.store import FeatureStore
 from slt.extract.jobs import shard_of
 from slt.extract.run import extract
-from slt.frontend.base import ClipSource, FrameInput, Frontend, OpenClip, Settings, Streams
+from slt.frontend.base import FrameInput, Frontend, Settings, Streams
+from slt.frontend.clip import ClipSource, OpenClip
 from slt.video.base import Frame, Video, VideoInfo
 from slt.video.boxes import Box
 from slt.video.crop import SignerBox

@@ -23,7 +23,8 @@ import numpy as np
 import torch
 
 from slt.bundle.load import window_geometry
-from slt.frontend.base import ClipSource, Settings
+from slt.frontend.base import Settings
+from slt.frontend.clip import ClipSource
 from slt.frontend.run import many_clip_features
 from slt.frontend.signhiera import SignHieraFrontend
 from slt.models.signhiera import normalise

@@ -26,7 +26,8 @@ from slt.data.features.header import StoreHeader
 from slt.data.features.writer import FeatureWriter
 from slt.data.manifest import Clip, write_manifest
 from slt.data.synthetic.corpus import draw_clip, plan_corpus, write_video
-from slt.frontend.base import ClipSource, FrameInput, Settings, Streams
+from slt.frontend.base import FrameInput, Settings, Streams
+from slt.frontend.clip import ClipSource
 from slt.frontend.run import many_clip_features
 from slt.frontend.signhiera import SignHieraFrontend
 from slt.models.checkpoint import save_weights

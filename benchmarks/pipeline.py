@@ -203,7 +203,7 @@ def crop(scratch: Path, way: str, _: int) -> dict[str, Any]:
 def features(scratch: Path, way: str, _: int) -> dict[str, Any]:
     """Compute the features of the clip's windows."""
     from benchmarks.plain_hiera import PlainHiera
-    from slt.frontend.base import ClipSource
+    from slt.frontend.clip import ClipSource
     from slt.models.signhiera import normalise
 
     frontend = extractor(scratch, way)

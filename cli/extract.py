@@ -13,7 +13,8 @@ from slt_cli.translate import Dtype
 
 if TYPE_CHECKING:
     from slt.extract.run import Report
-    from slt.frontend.base import ClipSource, Frontend
+    from slt.frontend.base import Frontend
+    from slt.frontend.clip import ClipSource
 
 
 KINDS = [kind for kind in FRONTENDS if "+" not in kind]
@@ -56,6 +57,14 @@ def extract_features(
         str, typer.Option(metavar="DEVICE", help="auto (a GPU when there is one), cpu, cuda or cuda:N.")
     ] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision of the model.")] = Dtype.float32,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Clips read at once; by default as many as cores, 16 at most.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Extract a few clips and estimate the time and size of all.")
     ] = False,
@@ -93,6 +102,7 @@ def extract_features(
                 made_by,
                 out,
                 shard=(index, count),
+                n_workers=workers,
                 stop=stop,
                 progress=lambda done, total: bars.update("clips", done, total, pace(done, total)),
             )
@@ -127,6 +137,8 @@ def _tell(report: Report, n_clips: int) -> None:
         f"{report.n_done} of {n_clips} clips ({report.seconds / 3600:.2f} h, {report.n_frames} frames,"
         f" {report.n_features} features) extracted in {log.seconds(report.took_s)}{pace}{there}{failed}"
     )
+    if report.usage.is_worth_telling:
+        log.say(report.usage.summary())
 
 
 def _estimate(jobs: list[ClipSource], made_by: Frontend, out: Path) -> None:

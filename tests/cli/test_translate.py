@@ -236,7 +236,7 @@ def test_a_failure_of_the_machine_is_not_the_users(translate, clip, monkeypatch)
     def find_signer(*_):
         raise MemoryError("Unable to allocate 9 GiB")
 
-    monkeypatch.setattr("slt.frontend.base.find_signer", find_signer)
+    monkeypatch.setattr("slt.frontend.clip.find_signer", find_signer)
     outcome = translate(clip)
     assert outcome.code == 1
     assert outcome.err.startswith(

@@ -5,7 +5,7 @@ import pytest
 from slt.core.errors import UserError
 from slt.data.manifest import Clip, write_manifest
 from slt.extract.jobs import choose_shard, gather_jobs, shard_of
-from slt.frontend.base import ClipSource
+from slt.frontend.clip import ClipSource
 
 
 def test_manifests_and_videos_become_jobs(tmp_path):

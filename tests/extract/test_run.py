@@ -21,7 +21,8 @@ from slt.data.features.writer import FeatureWriter
 from slt.evaluate.model import BlankVideo
 from slt.extract.jobs import choose_shard, gather_jobs
 from slt.extract.run import estimate, extract, failures_path
-from slt.frontend.base import ClipSource, FrameInput, Frontend, OpenClip, Settings
+from slt.frontend.base import FrameInput, Frontend, Settings
+from slt.frontend.clip import ClipSource, OpenClip
 from slt.frontend.registry import load_frontend
 from slt.frontend.run import many_clip_features
 from slt.frontend.streams import Stream

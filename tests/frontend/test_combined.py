@@ -16,7 +16,8 @@ from slt.data.features.store import FeatureStore
 from slt.data.manifest import read_manifest
 from slt.extract.jobs import gather_jobs
 from slt.extract.run import extract
-from slt.frontend.base import POSE_BESIDE, ClipSource, Settings
+from slt.frontend.base import POSE_BESIDE, Settings
+from slt.frontend.clip import ClipSource
 from slt.frontend.registry import load_frontend, make_frontend
 from slt.models import cpu_kernels
 from slt.pipeline.segment import NO_PERSON, encode

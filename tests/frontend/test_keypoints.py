@@ -9,7 +9,8 @@ from slt.data.synthetic.corpus import draw_clip, plan_corpus, write_corpus
 from slt.data.synthetic.joints import joints
 from slt.extract.jobs import gather_jobs
 from slt.extract.run import extract
-from slt.frontend.base import POSE_BESIDE, ClipSource, Settings
+from slt.frontend.base import POSE_BESIDE, Settings
+from slt.frontend.clip import ClipSource
 from slt.frontend.registry import load_frontend
 from slt.video.keypoints import PoseFile, find_keypoints, read_pose, write_pose
 from slt.video.span import open_span

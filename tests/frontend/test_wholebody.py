@@ -14,7 +14,8 @@ from slt.data.features.store import FeatureStore
 from slt.evaluate.model import BlankVideo
 from slt.extract.jobs import gather_jobs
 from slt.extract.run import extract
-from slt.frontend.base import ClipSource, Settings
+from slt.frontend.base import Settings
+from slt.frontend.clip import ClipSource
 from slt.frontend.registry import load_frontend
 from slt.models.wholebody import PARTS, split
 from slt.recipe.extractors import WholebodyExtractor

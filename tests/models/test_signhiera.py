@@ -205,3 +205,37 @@ def test_sizes_that_do_not_fit_are_refused(changes, message):
 def test_all_mistakes_of_a_config_are_told_at_once():
     with pytest.raises(UserError, match=r"100 in height.*; input_size 90 in width"):
         SignHieraConfig(input_size=(128, 100, 90))
+
+
+def test_windows_of_any_lengths_are_computed_together_and_see_nothing_of_one_another(tiny, monkeypatch):
+    padding = torch.tensor([0, 3, 6, 2])
+    clips = pixels(4)
+    alone = [tiny(clips[i : i + 1], padding[i : i + 1]).clips()[0] for i in range(4)]
+    ran = []
+    monkeypatch.setattr(SignHiera, "_run", lambda self, block, *rest: ran.append(block) or block(*rest))
+    together = tiny(clips, padding).clips()
+    assert ran == list(tiny.blocks)
+    for ours, theirs in zip(together, alone, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+def test_attention_in_half_precision_is_as_the_flash_kernel_takes_it(tiny, monkeypatch):
+    asked = []
+    genuine = torch.nn.functional.scaled_dot_product_attention
+
+    def attention(query, key, value, **options):
+        asked.append((query, key, value, options))
+        return genuine(query, key, value)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attention)
+    tiny.bfloat16()(pixels(2).bfloat16(), torch.tensor([0, 3]))
+    assert len(asked) > len(tiny.blocks)  # of each window by itself in the last stages
+    for *tensors, options in asked:
+        assert not options  # no mask and no dropout
+        for one in tensors:
+            assert one.dtype == torch.bfloat16
+            assert one.ndim == 4
+            assert one.stride(-1) == 1
+            assert one.shape[-1] <= 256
+    published = SignHieraConfig()
+    assert published.embed_dim // published.num_heads == 96  # of all stages: width and heads double together

@@ -14,7 +14,7 @@ from slt.assets.cards import read_card, write_card
 from slt.bundle.load import load_bundle, window_geometry
 from slt.core.errors import SltError, UserError
 from slt.core.tensors import FeatureBatch
-from slt.frontend import base
+from slt.frontend import clip as clip_module
 from slt.frontend.base import FrameInput, Settings
 from slt.frontend.registry import load_frontend
 from slt.models.signhiera import normalise
@@ -170,9 +170,9 @@ def test_a_video_unlike_the_training_videos_is_doubted(own_bundle, clip, thresho
 
 
 def test_what_the_search_for_the_signer_noticed_is_passed_on(translator, clip, monkeypatch):
-    found = base.find_signer(open_video(clip), "none")
+    found = clip_module.find_signer(open_video(clip), "none")
     noticed = replace(found, note="two faces")
-    monkeypatch.setattr(base, "find_signer", lambda *_: noticed)
+    monkeypatch.setattr(clip_module, "find_signer", lambda *_: noticed)
     assert "two faces" in translator.translate(clip).warnings
 
 
@@ -192,14 +192,14 @@ def test_one_broken_video_costs_only_itself(translator, clip, broken):
 
 
 def test_a_bug_that_one_video_meets_costs_only_that_video(translator, clip, broken, monkeypatch):
-    genuine = base.find_signer
+    genuine = clip_module.find_signer
 
     def find_signer(video, detector):
         if video.info.path.name == "odd.mp4":
             raise ZeroDivisionError("by a face of no width")
         return genuine(video, detector)
 
-    monkeypatch.setattr(base, "find_signer", find_signer)
+    monkeypatch.setattr(clip_module, "find_signer", find_signer)
     odd = write_clip(broken.with_name("odd.mp4"), 3)
     first, second = translator.translate_many([odd, clip])
     assert type(first.error) is SltError

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -46,6 +47,23 @@ def built() -> Path:
     subprocess.run(command, check=True)
     part.replace(library)
     return library
+
+
+class Event:
+    """A point in what the device was asked for."""
+
+    def __init__(self, module: Pretend) -> None:
+        self._module = module
+        self._at = 0.0
+
+    def record(self) -> None:
+        self._at = time.perf_counter()
+
+    def synchronize(self) -> None:
+        self._module.synchronize()
+
+    def elapsed_time(self, other: Event) -> float:
+        return 1000 * (other._at - self._at)
 
 
 class Pretend(ModuleType):
@@ -100,6 +118,17 @@ class Pretend(ModuleType):
 
     def synchronize(self, device: Any = None) -> None:
         self._library.pretend_synchronize()
+
+    def current_stream(self, device: Any = None) -> torch.Stream:
+        return torch.Stream(device=NAME)
+
+    Stream = staticmethod(lambda device=None: torch.Stream(device=NAME))
+
+    def stream(self, stream: torch.Stream) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def Event(self, enable_timing: bool = False) -> Event:
+        return Event(self)
 
     def empty_cache(self) -> None:
         pass

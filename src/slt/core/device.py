@@ -5,15 +5,20 @@ An accelerator is a GPU, or what tests put in its place: they add its name to ``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from slt.core import log
 from slt.core.errors import UserError
+
+T = TypeVar("T")
 
 CPU = "cpu"
 ACCELERATORS = ["cuda"]
@@ -64,7 +69,7 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
     """
     if not is_accelerator(device):
         return tensor
-    return (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
+    return _copied(tensor if tensor.is_pinned() else tensor.pin_memory(), device)
 
 
 def send_joined(arrays: Sequence[NDArray[Any]], device: torch.device) -> Tensor:
@@ -77,7 +82,45 @@ def send_joined(arrays: Sequence[NDArray[Any]], device: torch.device) -> Tensor:
     shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
     joined = torch.empty(shape, dtype=torch.from_numpy(arrays[0][:0]).dtype, pin_memory=True)
     np.concatenate(arrays, out=joined.numpy())
-    return joined.to(device, non_blocking=True)
+    return _copied(joined, device)
+
+
+class Work:
+    """What a device computes while the program goes on, and the results on their way to the CPU.
+
+    Made before the work is begun; ``bring`` names its results, ``wait`` returns them. On a CPU they are there at once.
+
+    Attributes:
+        seconds: what the device took, once ``wait`` has returned.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.seconds = 0.0
+        self._device = device
+        self._results: list[Tensor] = []
+        self._began, self._ended = time.perf_counter(), _event(device)
+        if self._ended is not None:
+            self._start = _event(device)
+            self._start.record()
+
+    def bring(self, results: Sequence[Tensor]) -> None:
+        """Begin to copy the results to the CPU; those that are there already stay as they are."""
+        for result in results:
+            if is_accelerator(result.device):
+                host = torch.empty_like(result, device=CPU, pin_memory=True)
+                result = host.copy_(result, non_blocking=True)
+            self._results.append(result)
+        if self._ended is not None:
+            self._ended.record()
+        else:
+            self.seconds = time.perf_counter() - self._began
+
+    def wait(self) -> list[Tensor]:
+        """Return the results on the CPU, when the device has got that far."""
+        if self._ended is not None:
+            self._ended.synchronize()
+            self.seconds = self._start.elapsed_time(self._ended) / 1000
+        return self._results
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -116,6 +159,65 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that a device's memory, or the CPU's, is used up."""
     # torch's CPU allocator says so in a plain RuntimeError.
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def in_parts(n_items: int, size: int, compute: Callable[[slice], Sequence[T]], *, what: str) -> list[T]:
+    """Compute items in parts; where memory runs out, in halves of them from there on, said once.
+
+    Args:
+        n_items: how many.
+        size: of a part, at most.
+        compute: returns the results of the items in a slice.
+        what: the items are, for the message.
+
+    Raises:
+        Exception: as ``compute`` does, also where memory runs out for a single item.
+    """
+    found: list[T] = []
+    while len(found) < n_items:
+        part = slice(len(found), min(len(found) + size, n_items))
+        try:
+            found += compute(part)
+        except Exception as error:
+            if part.stop - part.start == 1 or not is_out_of_memory(error):
+                raise
+        else:
+            continue
+        # Outside the handler: the error holds on to the tensors that did not fit.
+        size = (part.stop - part.start) // 2
+        make_room(what, size)
+    return found
+
+
+def make_room(what: str, size: int) -> None:
+    """Return cached memory after it ran out, and say once how many items will be computed together from now on."""
+    empty_caches()
+    if what not in _TOLD:
+        _TOLD.add(what)
+        log.warn(f"memory ran out: going on with at most {size} {what} at once")
+
+
+_TOLD: set[str] = set()
+
+
+def _copied(pinned: Tensor, device: torch.device) -> Tensor:
+    """Copy from pinned memory on a stream of its own, so that the device computes meanwhile."""
+    module = _module(device.type)
+    here, copying = module.current_stream(device), _copy_stream(device)
+    with module.stream(copying):
+        there = pinned.to(device, non_blocking=True)
+    here.wait_stream(copying)
+    there.record_stream(here)
+    return there
+
+
+@functools.cache
+def _copy_stream(device: torch.device) -> Any:
+    return _module(device.type).Stream(device)
+
+
+def _event(device: torch.device) -> Any:
+    return _module(device.type).Event(enable_timing=True) if is_accelerator(device) else None
 
 
 def _module(kind: str) -> Any:

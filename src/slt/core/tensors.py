@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from slt.core.device import send
+
 
 def lengths_to_mask(lengths: Tensor, size: int) -> Tensor:
     """Return the (B, size) bool mask, True where a step is real, for (B,) integer lengths."""
@@ -44,7 +46,7 @@ class FeatureBatch:
     def to(self, device: torch.device) -> FeatureBatch:
         """Return it on a device; the lengths stay where they are."""
         visual = self.visual.to(device) if self.visual else None
-        return replace(self, features=self.features.to(device, non_blocking=True), visual=visual)
+        return replace(self, features=send(self.features, device), visual=visual)
 
     @property
     def mask(self) -> Tensor:

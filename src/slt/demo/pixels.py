@@ -17,7 +17,7 @@ from slt.assets.cards import PreprocessCard
 from slt.core.files import atomic_write
 from slt.core.workers import workers
 from slt.data.synthetic.labels import LabelledClip
-from slt.frontend.base import at_rate
+from slt.frontend.clip import at_rate
 from slt.frontend.signhiera import window_inputs
 from slt.models.signhiera import SignHieraConfig, normalise
 from slt.video.decode import open_video

@@ -21,7 +21,8 @@ from slt.core.registry import SONAR
 from slt.core.signals import StopRequests
 from slt.data.manifest import Clip, Manifest
 from slt.evaluate.progress_log import ProgressLog, packed
-from slt.frontend.base import ClipSource, Frontend, Settings
+from slt.frontend.base import Frontend, Settings
+from slt.frontend.clip import ClipSource
 from slt.frontend.registry import make_frontend
 from slt.frontend.run import Opener
 from slt.pipeline.segment import Segment, translate_segment

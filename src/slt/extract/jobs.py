@@ -8,7 +8,7 @@ from pathlib import Path
 
 from slt.core.errors import UserError
 from slt.data.manifest import complaint_about_id, read_manifest
-from slt.frontend.base import ClipSource
+from slt.frontend.clip import ClipSource
 
 MANIFESTS = (".tsv", ".csv", ".txt", ".parquet")
 

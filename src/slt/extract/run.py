@@ -15,9 +15,11 @@ from slt.core.errors import SltError, UserError
 from slt.core.files import atomic_write
 from slt.core.signals import StopRequests
 from slt.data.features.writer import FeatureWriter, UnfitError
-from slt.frontend.base import ClipSource, Frontend
+from slt.frontend.base import Frontend
+from slt.frontend.clip import ClipSource
 from slt.frontend.run import ClipFeatures, Outcome, many_clip_features
 from slt.frontend.streams import Stream
+from slt.frontend.usage import Usage
 
 FAILURES = "failures"
 N_SAMPLED = 8
@@ -40,6 +42,7 @@ class Report:
         took_s: duration of the extraction in seconds.
         failures: (clip id, error).
         notes: warning → number of clips.
+        usage: what the time was spent on.
     """
 
     n_there: int = 0
@@ -51,6 +54,7 @@ class Report:
     took_s: float = 0.0
     failures: list[tuple[str, SltError]] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
 
     def add(self, rows: NDArray[np.float32], found: ClipFeatures, itemsize: int) -> None:
         """Count an extracted clip."""
@@ -69,6 +73,7 @@ def extract(
     folder: Path,
     *,
     shard: tuple[int, int] = (0, 1),
+    n_workers: int | None = None,
     stop: StopRequests | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -81,6 +86,7 @@ def extract(
         frontend: an extractor with one stream.
         folder: folder of the store; created if absent.
         shard: (index, count) of this worker, used in file names.
+        n_workers: clips read at once; None: see ``slt.frontend.run.many_clip_features``.
         stop: stops after the current batch.
         progress: called after each clip with (done, total).
 
@@ -97,7 +103,8 @@ def extract(
         if progress:
             progress(report.n_there, len(jobs))
         try:
-            with closing(many_clip_features(todo, frontend, stop=stop)) as outcomes:
+            found = many_clip_features(todo, frontend, stop=stop, n_workers=n_workers, usage=report.usage)
+            with closing(found) as outcomes:
                 for outcome in outcomes:
                     _add(report, outcome, frontend, writer)
                     if progress:

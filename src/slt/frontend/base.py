@@ -3,43 +3,34 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Self, TypeAlias
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from slt.assets.cards import ExtractorCard, PreprocessCard
+from slt.bundle.load import choose_dtype
 from slt.core.device import choose_device
 from slt.core.errors import UserError
 from slt.data.features.header import StoreHeader
+from slt.frontend.batching import batch_size
+from slt.frontend.clip import ClipSource, OpenClip, at_rate
 from slt.frontend.streams import Stream
-from slt.video.base import Frame, Video
-from slt.video.cache import CACHE_BYTES, CachedVideo
-from slt.video.crop import SignerBox, find_signer
+from slt.video.base import Video
+from slt.video.cache import CACHE_BYTES
+from slt.video.crop import SignerBox
 from slt.video.detect import load_detector
-from slt.video.keypoints import Holistic
-from slt.video.pose_file import keypoints_of, open_with_pose, pose_beside
-from slt.video.rate import to_working_rate
+from slt.video.pose_file import open_with_pose
 from slt.video.skeletons import MEDIAPIPE_75
-from slt.video.stream import cropped_frames
 from slt.video.windows import Window
-
-T = TypeVar("T")
 
 Streams: TypeAlias = tuple[Tensor, ...]
 """Features of one clip: (N, feature_dim); for extractors with a second stream also (M, visual_dim)."""
 
 POSE_BESIDE = "keypoints were read from the .pose file beside the video"
-
-# Pixels computed on together. A GPU needs large batches. On a CPU one full-size window (19 MB) keeps every core busy,
-# and with one input at a time the features are bit-identical however the clips are divided over workers.
-BATCH_BYTES: Mapping[str, int] = {"cpu": 1, "cuda": 160_000_000}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,87 +52,6 @@ class Settings:
     dtype: str = "float32"
     detector: str | None = None
     skeleton: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipSource:
-    """Where one clip lies: a video or keypoint file, or a segment of one.
-
-    Attributes:
-        id: of the clip.
-        path: of its video or keypoint file; None: the manifest names none.
-        start_s: frames from then on, in seconds since the video's first frame; None: the beginning.
-        end_s: frames before then; None: the end.
-        pose: keypoint file of the whole video; None: keypoints are detected.
-        pose_was_found: ``pose`` was found beside the video, not named by the user.
-    """
-
-    id: str
-    path: Path | None
-    start_s: float | None = None
-    end_s: float | None = None
-    pose: Path | None = None
-    pose_was_found: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        path: Path,
-        *,
-        id: str | None = None,
-        start_s: float | None = None,
-        end_s: float | None = None,
-        pose: Path | None = None,
-    ) -> ClipSource:
-        """Return a clip of a video named alone; without ``pose``, the ``.pose`` file beside the video is used."""
-        beside = pose_beside(path) if pose is None else None
-        return cls(
-            id=id or str(path),
-            path=path,
-            start_s=start_s,
-            end_s=end_s,
-            pose=pose or beside,
-            pose_was_found=beside is not None,
-        )
-
-
-class OpenClip:
-    """A clip at the extractor's frame rate, and where the signer is; counts the frames that are read.
-
-    Args:
-        video: at the extractor's frame rate.
-        signer: position of the signer in it.
-        crops: the signer's crops, (size, size, 3) uint8 each, when they were cut before.
-    """
-
-    def __init__(self, video: Video, signer: SignerBox, crops: Iterable[Frame] | None = None) -> None:
-        self.video = video
-        self.signer = signer
-        self.n_frames = 0
-        self._crops = crops
-
-    def frames(self) -> Generator[Frame, None, None]:
-        """Yield whole frames, (H, W, 3) uint8 RGB."""
-        with closing(self.video.frames()) as frames:
-            yield from self._counted(frames)
-
-    def crops(self, size: int) -> Generator[Frame, None, None]:
-        """Yield the signer's crop of each frame, (size, size, 3) uint8 RGB."""
-        if self._crops is not None:
-            yield from self._counted(self._crops)
-            return
-        with closing(cropped_frames(self.video, self.signer, size)) as frames:
-            yield from self._counted(frames)
-
-    def keypoints(self, holistic: Any = Holistic) -> Generator[NDArray[np.float32], None, None]:
-        """Yield the keypoints of each frame, (225,) float32, NaN where not detected; see ``keypoints_of``."""
-        with closing(keypoints_of(self.video, holistic)) as keypoints:
-            yield from self._counted(keypoints)
-
-    def _counted(self, items: Iterable[T]) -> Iterator[T]:
-        for item in items:
-            self.n_frames += 1
-            yield item
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +84,7 @@ class Frontend(ABC):
         uses_pictures: it reads pictures even when keypoints come from a file.
         skeleton: the skeleton that keypoint files hold, a key of ``slt.video.skeletons.SKELETONS``.
         joints: the skeleton that they are converted to, likewise.
-        batch_size: inputs computed together.
+        input_bytes: bytes of pixels of one input; 0: nothing is computed from it.
         card: kind, configuration and weights' file name, for the card of a bundle.
         weights: the file of the weights, with its sha256 and licence; None: there are none.
         feature_dims: width of each stream.
@@ -186,7 +96,7 @@ class Frontend(ABC):
     uses_pictures: bool = True
     skeleton: str = MEDIAPIPE_75.name
     joints: str = MEDIAPIPE_75.name
-    batch_size: int = 1
+    input_bytes: int = 0
     card: ExtractorCard
     weights: Path | None = None
     weights_sha256: str | None = None
@@ -203,6 +113,12 @@ class Frontend(ABC):
     def streams_of(cls, card: ExtractorCard, preprocess: PreprocessCard, sha256: str | None) -> tuple[Stream, ...]:
         """Return the feature streams of an extractor of this kind, in the order in which sign encoders take them."""
         return (Stream.of(card.kind, preprocess, sha256),)
+
+    @cached_property
+    def batch_size(self) -> int:
+        """Inputs computed together; less where memory ran out."""
+        itemsize = choose_dtype(self.settings.dtype).itemsize
+        return batch_size(self.device, self.input_bytes, itemsize) if self.input_bytes else 1
 
     @property
     def streams(self) -> tuple[Stream, ...]:
@@ -304,10 +220,6 @@ class Frontend(ABC):
         """
         return skip_steps(read[0], n_readings, [1] * len(read[0]))
 
-    def on_device(self, rows: NDArray[np.float32]) -> Tensor:
-        """Return an array as a tensor on the extractor's device, in its own dtype."""
-        return torch.from_numpy(rows).to(self.device)
-
     def is_empty(self, features: Streams) -> bool:
         """Return whether nothing was detected in any frame."""
         return False
@@ -315,19 +227,6 @@ class Frontend(ABC):
     def n_units(self, video: Video, n_readings: int = 1) -> int | None:
         """Return how many units there will be, by the video's header; None: unknown."""
         return video.info.n_frames
-
-
-def at_rate(
-    video: Video, preprocess: PreprocessCard, *, signer: SignerBox | None = None, cache_bytes: int = CACHE_BYTES
-) -> OpenClip:
-    """Bring a video to the frame rate of ``preprocess``, and find the signer with its detector."""
-    cached = CachedVideo(to_working_rate(video, target_fps=preprocess.target_fps), cache_bytes)
-    return OpenClip(cached, signer or find_signer(cached, preprocess.detector))
-
-
-def batch_size(device: str, input_bytes: int) -> int:
-    """Return how many inputs of so many bytes of pixels are computed together on a device of this type."""
-    return max(1, BATCH_BYTES.get(device, BATCH_BYTES["cpu"]) // input_bytes)
 
 
 def skip_steps(features: Streams, n_readings: int, steps: Sequence[int]) -> list[Streams]:

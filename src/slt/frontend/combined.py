@@ -7,9 +7,11 @@ from contextlib import closing
 from itertools import islice
 
 import numpy as np
+import torch
 
 from slt.assets.cards import ExtractorCard, PreprocessCard
-from slt.frontend.base import FrameInput, OpenClip, Settings, Streams, skip_steps
+from slt.frontend.base import FrameInput, Settings, Streams, skip_steps
+from slt.frontend.clip import OpenClip
 from slt.frontend.keypoints import HolisticPool, keypoint_stream, nothing_detected
 from slt.frontend.siglip import PICTURES_PER_INPUT, SiglipFrontend, fitted, picture_stream
 from slt.frontend.streams import Stream
@@ -53,7 +55,7 @@ class KeypointSiglipFrontend(SiglipFrontend):
     def features(self, inputs: Sequence[FrameInput]) -> list[Streams]:
         """See ``Frontend``; keypoints are float32 whatever the model computes in."""
         pictures = self.embed([one.content[1] for one in inputs])
-        keypoints = [self.on_device(one.content[0]) for one in inputs]
+        keypoints = [torch.from_numpy(one.content[0]) for one in inputs]
         return list(zip(keypoints, pictures, strict=True))
 
     def later_readings(self, read: Sequence[Streams], n_readings: int, n_frames: int) -> Sequence[Streams]:

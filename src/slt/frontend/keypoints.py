@@ -12,7 +12,8 @@ import torch
 from slt.assets.cards import EVERY_FRAME, ExtractorCard, PreprocessCard
 from slt.assets.store import find_bundle
 from slt.core.errors import UserError
-from slt.frontend.base import ClipSource, FrameInput, Frontend, OpenClip, Settings, Streams
+from slt.frontend.base import FrameInput, Frontend, Settings, Streams
+from slt.frontend.clip import ClipSource, OpenClip
 from slt.frontend.streams import Stream, bundle_streams
 from slt.models.config import KEYPOINTS_DIM
 from slt.video.cache import CACHE_BYTES
@@ -88,7 +89,7 @@ class KeypointFrontend(Frontend):
 
     def features(self, inputs: Sequence[FrameInput]) -> list[Streams]:
         """See ``Frontend``; Holistic ran where the video was decoded."""
-        return [(self.on_device(one.content),) for one in inputs]
+        return [(torch.from_numpy(one.content),) for one in inputs]
 
     def is_empty(self, features: Streams) -> bool:
         """See ``Frontend``."""

@@ -1,7 +1,9 @@
 """The engine of all extractors: threads decode several clips ahead, one thread computes their features.
 
-FFmpeg, OpenCV, dlib and MediaPipe release Python's lock while they work, so threads suffice and no pixel is copied
-between processes. The queue between both halves is bounded: memory does not grow with the number or length of clips.
+FFmpeg, OpenCV, dlib and MediaPipe release Python's lock while they work, so on a CPU threads suffice and no pixel is
+copied between processes. A GPU is so fast that what they do under the lock would hold it up: of many clips each thread
+has a process that reads for it. The queue between both halves is bounded: memory does not grow with the number or
+length of clips.
 """
 
 from __future__ import annotations
@@ -9,24 +11,32 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, cast
 
 import torch
 
+from slt.core.device import is_accelerator
 from slt.core.errors import SltError, as_slt_error
 from slt.core.signals import StopRequests
 from slt.core.timing import StageTimer
-from slt.frontend.base import ClipSource, FrameInput, Frontend, OpenClip, Streams
+from slt.frontend.base import FrameInput, Frontend, Streams
+from slt.frontend.clip import ClipSource, OpenClip
+from slt.frontend.compute import ClipInProgress, Computer, Item
+from slt.frontend.remote import RemoteReader, can_go_elsewhere
+from slt.frontend.usage import DECODE, IDLE, SIGNER, Usage
 from slt.video.cache import CACHE_BYTES
 from slt.video.crop import SignerBox
 from slt.video.windows import Window
 
 WAIT_S = 0.05
 MAX_WORKERS = 16
+FEW_CLIPS = 64
+"""Fewer are read sooner by threads: a process takes some seconds to start."""
 
 Opener: TypeAlias = Callable[[], OpenClip]
 
@@ -103,11 +113,17 @@ def clip_features(
         clip = next(ready)
     if clip.error:
         raise clip.error
-    return clip.found(frontend, n_readings)
+    return _found(clip, frontend, n_readings)
 
 
 def many_clip_features(
-    clips: Iterable[ClipSource], frontend: Frontend, *, stop: StopRequests | None = None, n_workers: int | None = None
+    clips: Sequence[ClipSource],
+    frontend: Frontend,
+    *,
+    stop: StopRequests | None = None,
+    n_workers: int | None = None,
+    processes: bool | None = None,
+    usage: Usage | None = None,
 ) -> Generator[Outcome, None, None]:
     """Compute the features of clips, each as soon as it is ready; a broken clip costs only itself.
 
@@ -116,60 +132,22 @@ def many_clip_features(
         frontend: the extractor.
         stop: asked between batches; clips that are not finished then are dropped.
         n_workers: clips decoded at once; by default as many as there are cores.
+        processes: decode each in a process of its own and not in a thread; None: many clips for an accelerator.
+        usage: filled with what the time was spent on.
     """
     n_workers = n_workers or min(os.cpu_count() or 1, MAX_WORKERS)
+    if processes is None:
+        processes = is_accelerator(frontend.device) and len(clips) >= FEW_CLIPS and can_go_elsewhere(frontend)
     cache_bytes = CACHE_BYTES // n_workers
     jobs = ((clip, partial(frontend.open, clip, cache_bytes=cache_bytes)) for clip in clips)
-    with closing(_Engine(jobs, frontend, n_workers=n_workers).run(stop=stop)) as ready:
+    readers = [RemoteReader(frontend, cache_bytes) for _ in range(n_workers * processes)]
+    engine = _Engine(jobs, frontend, n_workers=n_workers, usage=usage, readers=readers)
+    with closing(engine.run(stop=stop)) as ready:
         for clip in ready:
             if clip.error:
                 yield Outcome(clip=clip.source, error=as_slt_error(clip.error))
             else:
-                yield Outcome(clip=clip.source, found=clip.found(frontend, 1))
-
-
-@dataclass(eq=False)
-class _Clip:
-    """A clip being processed.
-
-    Attributes:
-        done: reading → features of the inputs that were computed, in order.
-        n_waiting: inputs that were decoded and not yet computed.
-        ended: no more inputs will come.
-    """
-
-    source: ClipSource
-    opened: OpenClip | None = None
-    done: dict[int, list[Streams]] = field(default_factory=dict)
-    windows: list[Window] = field(default_factory=list)
-    units: int = 0
-    n_waiting: int = 0
-    ended: bool = False
-    error: Exception | None = None
-
-    def add(self, one: FrameInput, features: Streams) -> None:
-        """Add the features of an input."""
-        self.done.setdefault(one.reading, []).append(features)
-        if one.window is not None and one.reading == 0:
-            self.windows.append(one.window)
-        self.units += one.units
-
-    def found(self, frontend: Frontend, n_readings: int) -> ClipFeatures:
-        """Return its features, once it has ended without an error."""
-        opened = cast(OpenClip, self.opened)  # it was opened before its first input
-        video, n_frames = opened.video, opened.n_frames
-        readings: Sequence[Streams] = [
-            tuple(torch.cat(parts) for parts in zip(*self.done[reading], strict=True)) for reading in sorted(self.done)
-        ]
-        return ClipFeatures(
-            readings=readings if n_readings == 1 else frontend.later_readings(readings, n_readings, n_frames),
-            windows=self.windows,
-            n_frames=n_frames,
-            fps=video.info.fps,
-            signer=opened.signer,
-            warnings=[*video.warnings, *filter(None, [opened.signer.note])],
-            is_empty=frontend.is_empty(readings[0]),
-        )
+                yield Outcome(clip=clip.source, found=_found(clip, frontend, 1))
 
 
 _Part: TypeAlias = OpenClip | FrameInput | Exception | None
@@ -188,94 +166,121 @@ class _Engine:
         n_readings: int = 1,
         clock: StageTimer | None = None,
         full_batches: bool = False,
+        usage: Usage | None = None,
+        readers: Sequence[RemoteReader] = (),
     ) -> None:
         self._jobs = iter(jobs)
         self._frontend = frontend
         self._n_readings = n_readings
         self._clock = clock or StageTimer()
         self._full_batches = full_batches
+        self._usage = usage or Usage()
+        self._usage.device, self._usage.n_workers = frontend.device.type, n_workers
         self._taking = threading.Lock()
-        self._parts: queue.Queue[tuple[_Clip, _Part]] = queue.Queue(maxsize=2 * frontend.batch_size)
+        self._parts: queue.Queue[tuple[ClipInProgress, _Part]] = queue.Queue(maxsize=2 * frontend.batch_size)
         self._halt = threading.Event()
         # Daemons, so that a process that was asked to leave need not wait for a slow disk.
-        self._threads = [threading.Thread(target=self._decode, daemon=True) for _ in range(n_workers)]
+        chosen: Sequence[RemoteReader | None] = readers or [None] * n_workers
+        self._threads = [threading.Thread(target=self._decode, args=[one], daemon=True) for one in chosen]
 
     def run(
         self, *, stop: StopRequests | None = None, progress: Progress | None = None
-    ) -> Generator[_Clip, None, None]:
+    ) -> Generator[ClipInProgress, None, None]:
         """Yield each clip once it has ended and its inputs were computed."""
-        batch: list[tuple[_Clip, FrameInput]] = []
+        batch: list[Item] = []
+        computer = Computer(self._frontend)
+        began = time.perf_counter()
         for thread in self._threads:
             thread.start()
         stage = "signer"
         try:
             while not (stop and stop.requested):
-                touched: list[_Clip] = []
+                touched: list[ClipInProgress] = []
                 with self._clock(stage):
-                    message = self._take(wait=self._full_batches or not batch)
+                    message = self._take(wait=self._full_batches or not (batch or computer.is_busy))
                 if message:
                     clip, part = message
                     stage = "frames"
                     touched.append(clip)
                     _receive(clip, part, batch)
-                if batch and self._is_due(len(batch), message):
-                    with self._clock("features"):
-                        _compute(batch, self._frontend)
-                    touched += [clip for clip, _ in batch]
-                    batch = []
-                    if progress:
-                        self._report(touched[-1], progress)
+                arrived: list[ClipInProgress] = []
+                with self._clock("features"):
+                    if batch and self._is_due(len(batch), message):
+                        arrived, batch = computer.compute(batch), []
+                    elif message is None:
+                        arrived = computer.arrivals()
+                if arrived and progress:
+                    self._report(arrived[-1], progress)
+                touched += arrived
                 yield from (clip for clip in dict.fromkeys(touched) if clip.ended and not clip.n_waiting)
-                if message is None and not any(thread.is_alive() for thread in self._threads) and self._parts.empty():
+                if self._is_over(message, batch, computer):
                     return
         finally:
             self._halt.set()
             for thread in self._threads:
                 thread.join(timeout=1)
+            self._usage.device_s, self._usage.took_s = computer.device_s, time.perf_counter() - began
+            self._usage.waiting_s = sum(self._clock.seconds.get(stage, 0.0) for stage in ("signer", "frames"))
 
-    def _is_due(self, n_inputs: int, message: tuple[_Clip, _Part] | None) -> bool:
+    def _is_over(self, message: tuple[ClipInProgress, _Part] | None, batch: list[Item], computer: Computer) -> bool:
+        alive = any(thread.is_alive() for thread in self._threads)
+        return message is None and not alive and self._parts.empty() and not batch and not computer.is_busy
+
+    def _is_due(self, n_inputs: int, message: tuple[ClipInProgress, _Part] | None) -> bool:
         """Return whether a batch is to be computed now; of many clips, what has been decoded need not wait for more."""
         last = message[0].ended if message and self._full_batches else message is None and not self._full_batches
         return last or n_inputs >= self._frontend.batch_size
 
-    def _report(self, clip: _Clip, progress: Progress) -> None:
+    def _report(self, clip: ClipInProgress, progress: Progress) -> None:
         if clip.opened:
             total = self._frontend.n_units(clip.opened.video, self._n_readings)
             progress(self._frontend.unit, clip.units, total)
 
-    def _take(self, *, wait: bool) -> tuple[_Clip, _Part] | None:
+    def _take(self, *, wait: bool) -> tuple[ClipInProgress, _Part] | None:
         """Return the next part of a clip; None: there is none now, nor, if asked to wait, a moment later."""
         with suppress(queue.Empty):
             return self._parts.get(timeout=WAIT_S) if wait else self._parts.get_nowait()
         return None
 
-    def _decode(self) -> None:
-        """Decode one clip after another; runs on each thread."""
+    def _decode(self, reader: RemoteReader | None) -> None:
+        """Decode one clip after another, here or by a process; runs on each thread."""
+        clock = StageTimer()
         while not self._halt.is_set():
             with self._taking:
                 job = next(self._jobs, None)
             if job is None:
-                return
+                break
             source, open_clip = job
-            clip = _Clip(source)
-            self._put(clip, self._decode_clip(clip, open_clip))
+            clip = ClipInProgress(source)
+            self._put(clip, self._decode_clip(clip, open_clip, clock, reader))
+        if reader:
+            reader.close()
+        with self._taking:
+            self._usage.add(clock.seconds)
 
-    def _decode_clip(self, clip: _Clip, open_clip: Opener) -> Exception | None:
+    def _decode_clip(
+        self, clip: ClipInProgress, open_clip: Opener, clock: StageTimer, reader: RemoteReader | None
+    ) -> Exception | None:
         """Put all inputs of a clip into the queue; return why that failed."""
         n_inputs = 0
         try:
-            opened = open_clip()
+            own = StageTimer() if reader else clock  # a process measures for itself
+            with own(SIGNER):
+                opened = reader.open(clip.source) if reader else open_clip()
+            opened.clock = clock
             self._put(clip, opened)
-            with closing(self._frontend.inputs(opened, self._n_readings)) as inputs:
-                for one in inputs:
+            read = reader.inputs(opened) if reader else self._frontend.inputs(opened, self._n_readings)
+            with closing(read) as inputs:
+                for one in own.each(DECODE, inputs):
                     n_inputs += 1
-                    if clip.error or not self._put(clip, one):
-                        break
+                    with clock(IDLE):
+                        if clip.error or not self._put(clip, one):
+                            break
         except Exception as error:  # reported with its clip; it must not cost the others
             return error
         return None if n_inputs else SltError(f"no features were computed from {clip.source.id or 'the video'}")
 
-    def _put(self, clip: _Clip, part: _Part) -> bool:
+    def _put(self, clip: ClipInProgress, part: _Part) -> bool:
         """Wait for room for a part; return False when the engine is to end."""
         while not self._halt.is_set():
             with suppress(queue.Full):
@@ -284,7 +289,25 @@ class _Engine:
         return False
 
 
-def _receive(clip: _Clip, part: _Part, batch: list[tuple[_Clip, FrameInput]]) -> None:
+def _found(clip: ClipInProgress, frontend: Frontend, n_readings: int) -> ClipFeatures:
+    """Return the features of a clip, once it has ended without an error."""
+    opened = cast(OpenClip, clip.opened)  # it was opened before its first input
+    video, n_frames = opened.video, opened.n_frames
+    readings: Sequence[Streams] = [
+        tuple(torch.cat(parts) for parts in zip(*clip.done[reading], strict=True)) for reading in sorted(clip.done)
+    ]
+    return ClipFeatures(
+        readings=readings if n_readings == 1 else frontend.later_readings(readings, n_readings, n_frames),
+        windows=clip.windows,
+        n_frames=n_frames,
+        fps=video.info.fps,
+        signer=opened.signer,
+        warnings=[*video.warnings, *filter(None, [opened.signer.note])],
+        is_empty=frontend.is_empty(readings[0]),
+    )
+
+
+def _receive(clip: ClipInProgress, part: _Part, batch: list[Item]) -> None:
     """Note a part of a clip; its inputs go into the batch."""
     if isinstance(part, FrameInput):
         clip.n_waiting += 1
@@ -293,21 +316,3 @@ def _receive(clip: _Clip, part: _Part, batch: list[tuple[_Clip, FrameInput]]) ->
         clip.opened = part
     else:
         clip.ended, clip.error = True, clip.error or part
-
-
-def _compute(batch: Sequence[tuple[_Clip, FrameInput]], frontend: Frontend) -> None:
-    """Compute the features of a batch; when that fails, of each input by itself, to find which clip is at fault."""
-    try:
-        with torch.inference_mode():
-            features = frontend.features([one for _, one in batch])
-    except Exception as error:  # reported with its clip; it must not cost the others
-        if len(batch) > 1:
-            for alone in batch:
-                _compute([alone], frontend)
-            return
-        clip, _ = batch[0]
-        clip.error, clip.n_waiting = error, clip.n_waiting - 1
-        return
-    for (clip, one), found in zip(batch, features, strict=True):
-        clip.add(one, found)
-        clip.n_waiting -= 1

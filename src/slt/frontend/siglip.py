@@ -16,8 +16,10 @@ from slt.assets.cards import ExtractorCard, PreprocessCard, sha256_of
 from slt.assets.store import Bundle, find_bundle, is_bundle
 from slt.bundle.load import load_part, place
 from slt.core.config import parse
+from slt.core.device import send_joined
 from slt.core.errors import UserError
-from slt.frontend.base import FrameInput, Frontend, OpenClip, Settings, Streams, batch_size
+from slt.frontend.base import FrameInput, Frontend, Settings, Streams
+from slt.frontend.clip import OpenClip
 from slt.frontend.streams import Stream
 from slt.models.pictures import Pictures, weights_of
 from slt.models.siglip import Siglip, SiglipConfig, siglip_config
@@ -54,7 +56,7 @@ class SiglipFrontend(Frontend):
             self._describe_folder(Path(model).expanduser())
         self.card = ExtractorCard(kind=self.kind, config=plain(asdict(self.config)), weights=self.weights.name)
         self.feature_dims = (self.config.feature_dim,)
-        self.batch_size = batch_size(self.device.type, PICTURES_PER_INPUT * self.config.pictures.n_bytes)
+        self.input_bytes = PICTURES_PER_INPUT * self.config.pictures.n_bytes
 
     def _describe_bundle(self, bundle: Bundle) -> None:
         card = bundle.card.extractor
@@ -99,8 +101,7 @@ class SiglipFrontend(Frontend):
 
     def embed(self, pictures: Sequence[NDArray[np.uint8]]) -> tuple[torch.Tensor, ...]:
         """Embed pictures of several inputs, (n_i, H, W, 3) uint8 each, together; return (n_i, feature_dim) of each."""
-        together = torch.from_numpy(np.concatenate(pictures)).to(self.device)
-        return self.model(together).split([len(some) for some in pictures])
+        return self.model(send_joined(pictures, self.device)).split([len(some) for some in pictures])
 
 
 def picture_stream(preprocess: PreprocessCard, weights_sha256: str | None) -> Stream:

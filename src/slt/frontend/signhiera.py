@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -12,8 +11,10 @@ from slt.assets.cards import PreprocessCard
 from slt.assets.store import DEMO, find_bundle
 from slt.bundle.load import load_part, window_geometry
 from slt.core.config import parse
+from slt.core.device import send_joined
 from slt.core.errors import UserError
-from slt.frontend.base import FrameInput, Frontend, OpenClip, Settings, Streams, batch_size
+from slt.frontend.base import FrameInput, Frontend, Settings, Streams
+from slt.frontend.clip import OpenClip
 from slt.models.signhiera import SignHiera, SignHieraConfig, normalise
 from slt.video.base import Video
 from slt.video.stream import in_turn, late_starts
@@ -45,7 +46,7 @@ class SignHieraFrontend(Frontend):
         self.weights, self.weights_sha256 = self._bundle.extractor_weights()
         self.config = parse(SignHieraConfig, card.extractor.config, where=f"the extractor in the card of {card.name}")
         self.feature_dims = (self.config.feature_dim,)
-        self.batch_size = batch_size(self.device.type, card.preprocess.num_frames * card.preprocess.size**2 * 3)
+        self.input_bytes = card.preprocess.num_frames * card.preprocess.size**2 * 3
 
     def load_model(self) -> nn.Module:
         """See ``Frontend``."""
@@ -58,7 +59,7 @@ class SignHieraFrontend(Frontend):
     def features(self, inputs: Sequence[FrameInput]) -> list[Streams]:
         """See ``Frontend``; padded frames have no features."""
         weight = next(self.model.parameters())
-        frames = torch.from_numpy(np.stack([one.content for one in inputs])).to(weight.device)
+        frames = send_joined([one.content[None] for one in inputs], weight.device)
         padding = torch.tensor([one.window.padding if one.window else 0 for one in inputs])
         return [(clip,) for clip in self.model(normalise(frames).to(weight.dtype), padding).clips()]
 

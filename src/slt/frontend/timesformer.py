@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import nn
 
 from slt.assets.cards import ExtractorCard, PreprocessCard, sha256_of
 from slt.bundle.load import place, window_geometry
-from slt.frontend.base import FrameInput, Frontend, OpenClip, Settings, Streams, batch_size
+from slt.core.device import send_joined
+from slt.frontend.base import FrameInput, Frontend, Settings, Streams
+from slt.frontend.clip import OpenClip
 from slt.frontend.siglip import fitted, require_model
 from slt.frontend.streams import Stream
 from slt.models.pictures import weights_of
@@ -49,7 +49,7 @@ class TimesformerFrontend(Frontend):
         self.licence = f"unknown (of the TimeSformer {folder.name})"
         self.card = ExtractorCard(kind=KIND, config={}, weights=self.weights.name)
         self.feature_dims = (self._loaded.feature_dim,)
-        self.batch_size = batch_size(self.device.type, n_frames * self._loaded.pictures.n_bytes)
+        self.input_bytes = n_frames * self._loaded.pictures.n_bytes
 
     @classmethod
     def streams_of(cls, card: ExtractorCard, preprocess: PreprocessCard, sha256: str | None) -> tuple[Stream, ...]:
@@ -72,5 +72,5 @@ class TimesformerFrontend(Frontend):
 
     def features(self, inputs: Sequence[FrameInput]) -> list[Streams]:
         """See ``Frontend``; one embedding per window."""
-        windows = torch.from_numpy(np.stack([one.content for one in inputs])).to(self.device)
+        windows = send_joined([one.content[None] for one in inputs], self.device)
         return [(row,) for row in self.model(windows).split(1)]

@@ -10,13 +10,15 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from slt.assets.cards import EVERY_FRAME, ExtractorCard, PreprocessCard
 from slt.assets.store import find_bundle
 from slt.core.errors import UserError
 from slt.data.features.header import StoreHeader
-from slt.frontend.base import ClipSource, FrameInput, Frontend, OpenClip, Settings, Streams
+from slt.frontend.base import FrameInput, Frontend, Settings, Streams
+from slt.frontend.clip import ClipSource, OpenClip
 from slt.frontend.streams import Stream, bundle_streams
 from slt.models.wholebody import MIN_SCORE
 from slt.video.base import Frame
@@ -168,7 +170,7 @@ class WholebodyFrontend(Frontend):
 
     def features(self, inputs: Sequence[FrameInput]) -> list[Streams]:
         """See ``Frontend``; RTMW ran where the video was decoded."""
-        return [(self.on_device(one.content),) for one in inputs]
+        return [(torch.from_numpy(one.content),) for one in inputs]
 
     def is_empty(self, features: Streams) -> bool:
         """See ``Frontend``."""

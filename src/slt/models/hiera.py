@@ -7,7 +7,7 @@ Reference:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import torch
@@ -37,11 +37,15 @@ class PoolingAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim_out)
         self.proj = nn.Linear(dim_out, dim_out)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, N, dim) → (B, N / n_pooled, dim_out)."""
-        query, key, value = self.qkv(x).unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
+    def forward(self, x: Tensor, lengths: Sequence[int] = ()) -> Tensor:
+        """(B, N, dim) → (B, N / n_pooled, dim_out); ``lengths`` as for ``HieraBlock``."""
+        return self.proj(of_each_window(self._attend, self.qkv(x), lengths))
+
+    def _attend(self, qkv: Tensor) -> Tensor:
+        """(B, N, 3 · dim_out) → (B, N / n_pooled, dim_out)."""
+        query, key, value = qkv.unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
         found = F.scaled_dot_product_attention(pooled(query, self.n_pooled), key, value)  # (B, heads, N / n_pooled, d)
-        return self.proj(found.transpose(1, 2).flatten(2))
+        return found.transpose(1, 2).flatten(2)
 
 
 class Mlp(nn.Module):
@@ -76,12 +80,18 @@ class HieraBlock(nn.Module):
         self.mlp = Mlp(dim_out)
         self.proj = nn.Linear(dim, dim_out) if dim != dim_out else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, N, dim) → (B, N / n_pooled, dim_out)."""
+    def forward(self, x: Tensor, lengths: Sequence[int] = ()) -> Tensor:
+        """(B, N, dim) → (B, N / n_pooled, dim_out).
+
+        Args:
+            x: tokens.
+            lengths: of the windows whose tokens stand one after the other in N, and that do not see one another; empty:
+                all are one window's.
+        """
         normed = self.norm1(x)
         if self.proj is not None:
-            x = pooled(self.proj(normed), self.n_pooled)
-        x = x + self.attn(normed)
+            x = of_each_window(lambda part: pooled(part, self.n_pooled), self.proj(normed), lengths)
+        x = x + self.attn(normed, lengths)
         return x + self.mlp(self.norm2(x))
 
 
@@ -95,6 +105,11 @@ class PatchEmbed(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, T, H, W) → (B, patches, dim), row by row."""
         return self.proj(pixels).flatten(2).transpose(1, 2)
+
+
+def of_each_window(what: Callable[[Tensor], Tensor], x: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Return what a function makes of the tokens of each window in (B, N, C); empty ``lengths``: of all at once."""
+    return torch.cat([what(part) for part in x.split(list(lengths), 1)], 1) if lengths else what(x)
 
 
 def pooled(x: Tensor, n: int) -> Tensor:

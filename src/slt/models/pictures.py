@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,8 +108,15 @@ class Pictures:
 
     def normalise(self, pictures: Tensor) -> Tensor:
         """Normalise (..., H, W, 3) uint8 images: (..., 3, H, W) float32."""
-        mean, std = (torch.tensor(rgb, device=pictures.device) for rgb in (self.mean, self.std))
+        mean, std = (_on_device(tuple(rgb), pictures.device) for rgb in (self.mean, self.std))
         return ((pictures.float() * self.rescale - mean) / std).movedim(-1, -3)
+
+
+@functools.cache
+def _on_device(numbers: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return numbers as a tensor; copied once, since a GPU would be waited for each time."""
+    with torch.inference_mode(False):
+        return torch.tensor(numbers, device=device)
 
 
 def weights_of(folder: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar, cast
 
@@ -159,24 +159,49 @@ class SignHiera(nn.Module):
         if padding.shape != pixels.shape[:1] or not all(0 <= n < n_frames for n in padding.tolist()):
             raise ValueError(f"expected a padding of 0..{n_frames - 1} frames per window, got {padding.tolist()}")
 
-        rows = self.config.rows_per_window - padding // self.config.patch_stride[0]
-        clips: dict[int, Tensor] = {}
-        for n_rows in rows.unique().tolist():
-            same = (rows == n_rows).nonzero().squeeze(1)
-            clips.update(zip(same.tolist(), self._features(pixels[same], n_rows).unbind(), strict=True))
-        return FeatureBatch.of([clips[i] for i in range(len(rows))])
+        rows = [self.config.rows_per_window - n // self.config.patch_stride[0] for n in padding.tolist()]
+        if len(set(rows)) == 1:
+            return FeatureBatch.of(self._features(pixels, rows[0]).unbind())
+        return FeatureBatch.of(self._features_of_lengths(pixels, rows))
 
     def _features(self, pixels: Tensor, n_rows: int) -> Tensor:
         """(B, 3, T, H, W) → (B, n_rows, feature_dim), from the first ``n_rows`` time steps only."""
-        batch, units = len(pixels), n_rows * self.config.units_per_row
-        patches = self.patch_embed(pixels[:, :, : n_rows * self.config.patch_stride[0]])
-        tokens = self._into_units(patches + self._positions(n_rows))  # (B·units, patches of one, C)
+        tokens = self._units(pixels, n_rows)
         for block in self.blocks[: self.n_unit_blocks]:
             tokens = self._run(block, tokens)
-        # (B·units, tokens per unit, C) → (B, tokens per unit · units, C): strides first, as global attention pools them
-        tokens = tokens.unflatten(0, (batch, units)).transpose(1, 2).flatten(1, 2)
+        tokens = self._out_of_units(tokens, len(pixels))
         for block in self.blocks[self.n_unit_blocks :]:
             tokens = self._run(block, tokens)
+        return self._means(tokens, n_rows)
+
+    def _features_of_lengths(self, pixels: Tensor, rows: Sequence[int]) -> list[Tensor]:
+        """Return the (n_rows, feature_dim) features of each window, all computed together whatever their lengths.
+
+        Units are independent, and so are tokens outside of attention; global attention is of each window by itself.
+        """
+        each = zip(pixels.split(1), rows, strict=True)
+        tokens = torch.cat([self._units(window, n_rows) for window, n_rows in each])
+        for block in self.blocks[: self.n_unit_blocks]:
+            tokens = self._run(block, tokens)
+        windows = tokens.split([n_rows * self.config.units_per_row for n_rows in rows])
+        tokens = torch.cat([self._out_of_units(window, 1) for window in windows], 1)  # (1, tokens of all, C)
+        lengths = [len(window) * window.shape[1] for window in windows]
+        for block in self.blocks[self.n_unit_blocks :]:
+            tokens = self._run(block, tokens, lengths)
+            lengths = [n // cast(HieraBlock, block).n_pooled for n in lengths]
+        return [self._means(part, n)[0] for part, n in zip(tokens.split(lengths, 1), rows, strict=True)]
+
+    def _units(self, pixels: Tensor, n_rows: int) -> Tensor:
+        """(B, 3, T, H, W) → (B·units, patches of one, C), of the first ``n_rows`` time steps."""
+        patches = self.patch_embed(pixels[:, :, : n_rows * self.config.patch_stride[0]])
+        return self._into_units(patches + self._positions(n_rows))
+
+    def _out_of_units(self, tokens: Tensor, batch: int) -> Tensor:
+        """(B·units, tokens per unit, C) → (B, tokens per unit · units, C): strides first, as global attention pools."""
+        return tokens.unflatten(0, (batch, -1)).transpose(1, 2).flatten(1, 2)
+
+    def _means(self, tokens: Tensor, n_rows: int) -> Tensor:
+        """(B, tokens, C) of the last stage → (B, n_rows, C)."""
         return tokens.unflatten(1, (-1, n_rows, self.config.units_per_row)).mean((1, 3))
 
     def _into_units(self, patches: Tensor) -> Tensor:
@@ -194,9 +219,11 @@ class SignHiera(nn.Module):
         spatial, temporal = cast(Tensor, self.pos_embed_spatial), cast(Tensor, self.pos_embed_temporal)
         return (temporal[:, :n_rows, None] + spatial[:, None]).flatten(1, 2)
 
-    def _run(self, block: nn.Module, tokens: Tensor) -> Tensor:
+    def _run(self, block: nn.Module, tokens: Tensor, lengths: Sequence[int] = ()) -> Tensor:
         """Run one block; its activations are recomputed in the backward pass if ``grad_checkpointing`` is set."""
-        return checkpoint(block, tokens, use_reentrant=False) if self.grad_checkpointing else block(tokens)
+        if self.grad_checkpointing:
+            return checkpoint(block, tokens, lengths, use_reentrant=False)
+        return block(tokens, lengths)
 
 
 def _position(n: int, width: int) -> nn.Parameter:

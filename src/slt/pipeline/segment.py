@@ -113,14 +113,15 @@ def encode(encoder: torch.nn.Module, features: Tensor, visual: Tensor | None = N
     """Embed one clip.
 
     Args:
-        encoder: FeatureBatch → EncoderOutput, on the features' device.
+        encoder: FeatureBatch → EncoderOutput.
         features: (N, feature_dim) float.
         visual: (M, visual_dim) float, the second stream of encoders that need one.
 
     Returns:
         Output of a batch of size 1.
     """
-    return encoder(FeatureBatch.of([features], [] if visual is None else [visual]))
+    batch = FeatureBatch.of([features], [] if visual is None else [visual])
+    return encoder(batch.to(next(encoder.parameters()).device))
 
 
 def _rerank(

@@ -13,7 +13,8 @@ from slt.bundle.load import LoadedBundle, load_bundle
 from slt.bundle.resolve import make_available
 from slt.core.errors import as_slt_error
 from slt.core.timing import StageTimer
-from slt.frontend.base import ClipSource, Frontend, OpenClip, Settings
+from slt.frontend.base import Frontend, Settings
+from slt.frontend.clip import ClipSource, OpenClip
 from slt.frontend.registry import make_frontend
 from slt.frontend.run import Progress
 from slt.pipeline.result import Failure, Translation

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from slt.core.device import in_parts
 from slt.core.errors import SltError
 from slt.core.tensors import EncoderOutput
 from slt.text.decoder import Hypothesis, by_length, check_search
@@ -177,10 +178,9 @@ class SonarTextModel(SonarEngine):
     def _hypotheses(self, rows: Tensor, prompts: Tensor, settings: SearchSettings) -> list[list[Hypothesis]]:
         """Search in batches that fit into memory."""
         size = max(1, LOGITS_PER_SEARCH // (settings.beam_size * self.tokens.size))
-        found: list[list[ScoredTokens]] = []
-        for start in range(0, len(rows), size):
-            part = slice(start, start + size)
-            found += self._search(rows[part], prompts[part], settings)
+        found: list[list[ScoredTokens]] = in_parts(
+            len(rows), size, lambda part: self._search(rows[part], prompts[part], settings), what="texts"
+        )
         return [
             [
                 Hypothesis(text=self.tokens.text(one.ids), score=one.score, truncated=len(one.ids) == settings.limit)

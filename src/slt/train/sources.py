@@ -16,7 +16,8 @@ from slt.bundle.load import window_geometry
 from slt.core.errors import UserError
 from slt.data.features.open import open_features
 from slt.data.manifest import Clip, Manifest
-from slt.frontend.base import ClipSource, Frontend
+from slt.frontend.base import Frontend
+from slt.frontend.clip import ClipSource
 from slt.recipe.data import Split
 from slt.video.base import Video
 from slt.video.rate import to_working_rate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain, islice, tee, zip_longest
 
@@ -10,22 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slt.video.base import Frame, Video
+from slt.video.boxes import Box
 from slt.video.crop import SignerBox, crop_resize
 from slt.video.windows import Window, WindowGeometry, plan_windows
 
 
-def cropped_frames(video: Video, signer: SignerBox, size: int) -> Generator[Frame, None, None]:
-    """Yield the signer in every frame of ``video``, each (size, size, 3) uint8 RGB.
+def cropped_frames(
+    video: Video, signer: SignerBox, size: int, cut: Callable[[Frame, Box, int], Frame] = crop_resize
+) -> Generator[Frame, None, None]:
+    """Yield the signer in every frame of ``video``, each (size, size, 3) uint8 RGB, as ``cut`` cuts it.
 
     Raises:
         UserError: the video cannot be read to its end.
     """
-    with closing(timed_crops(video, signer, size)) as timed:
+    with closing(timed_crops(video, signer, size, cut)) as timed:
         for _, crop in timed:
             yield crop
 
 
-def timed_crops(video: Video, signer: SignerBox, size: int) -> Generator[tuple[float, Frame], None, None]:
+def timed_crops(
+    video: Video, signer: SignerBox, size: int, cut: Callable[[Frame, Box, int], Frame] = crop_resize
+) -> Generator[tuple[float, Frame], None, None]:
     """Yield (seconds since the first frame, the signer) for every frame of ``video``, as ``cropped_frames`` does.
 
     Raises:
@@ -33,7 +38,7 @@ def timed_crops(video: Video, signer: SignerBox, size: int) -> Generator[tuple[f
     """
     with closing(video.timed_frames()) as timed:
         for time, frame in timed:
-            yield time, crop_resize(frame, signer.box, size)
+            yield time, cut(frame, signer.box, size)
 
 
 def late_starts(frames: Iterable[Frame], n_streams: int, *, fps: float, geometry: WindowGeometry) -> list[WindowStream]:

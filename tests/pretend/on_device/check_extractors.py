@@ -62,3 +62,35 @@ def test_a_store_of_several_clips_by_the_command(bundle, videos, tmp_path, capsy
     words = ["extract-features", *videos[:5], "--model", bundle, "--out", tmp_path / "s", "--dtype", "bfloat16"]
     assert main(list(map(str, words))) == 0, capsys.readouterr().err
     assert len(FeatureStore.open(tmp_path / "s").ids) == 5
+
+
+@pytest.mark.parametrize("kind", ["signhiera", "siglip", "timesformer"])
+def test_the_device_waits_for_nothing_while_clips_are_extracted(kind, models, videos, device):
+    frontend = make_frontend(kind, Settings(model=models[kind], dtype="bfloat16")).load()
+    frontend.batch_size = 3
+    list(many_clip_features(gather_jobs(videos[:1]), frontend))  # constants are sent once
+    with device.counting() as waits:
+        found = list(many_clip_features(gather_jobs(videos[:6]), frontend, n_workers=2))
+    assert all(one.found for one in found)
+    assert waits == {}
+
+
+def test_memory_that_runs_out_halves_the_batch_and_costs_no_clip(bundle, videos, device, capsys, monkeypatch):
+    monkeypatch.setattr("slt.core.device._TOLD", set())
+    jobs = gather_jobs(videos[4:])
+    expected = features(None, jobs, model=str(bundle))
+    frontend = make_frontend(None, Settings(model=str(bundle))).load()
+    frontend.batch_size = 32
+    one_window = 16 * 32 * 32 * 3
+    with device.memory_limit(20 * one_window):
+        found = {one.clip.id: one.found for one in many_clip_features(jobs, frontend, n_workers=2)}
+    assert 1 <= frontend.batch_size < 32
+    assert capsys.readouterr().err.count("memory ran out: going on with at most") == 1
+    for id, (rows,) in expected.items():
+        torch.testing.assert_close(found[id].readings[0][0], rows, rtol=0, atol=1e-5)
+
+
+def test_the_batch_is_chosen_by_free_memory(bundle, device):
+    frontend = make_frontend(None, Settings(model=str(bundle), dtype="bfloat16")).load()
+    with device.memory_limit(10 * 55 * 16 * 32 * 32 * 3):
+        assert frontend.batch_size == 7

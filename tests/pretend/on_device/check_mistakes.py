@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from slt.core.device import Work
 from slt.core.errors import SltError
 from slt.core.tensors import FeatureBatch, lengths_to_mask
 from slt.extract.jobs import gather_jobs
 from slt.extract.run import extract
 from slt.frontend.base import Settings
-from slt.frontend.keypoints import KeypointFrontend
 from slt.frontend.registry import load_frontend
+from slt.frontend.run import many_clip_features
 from slt.frontend.signhiera import SignHieraFrontend
 from slt.pipeline.translator import Translator
 from slt.train import objectives
@@ -34,12 +35,15 @@ def test_a_mask_made_on_the_cpu(bundle, clip, monkeypatch):
         Translator(bundle).translate(clip)
 
 
-def test_numpy_on_device_memory(drawn, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        KeypointFrontend, "is_empty", lambda frontend, features: not np.isfinite(features[0].numpy()).any()
-    )
+def test_numpy_on_device_memory(bundle, clip, monkeypatch):
+    genuine = SignHieraFrontend.features
+
+    def features(frontend, inputs):
+        return [(torch.from_numpy(np.abs(rows.numpy())),) for (rows,) in genuine(frontend, inputs)]
+
+    monkeypatch.setattr(SignHieraFrontend, "features", features)
     with pytest.raises(TypeError, match="can't convert pretend:0 device type tensor to numpy"):
-        extract(gather_jobs([drawn]), load_frontend("keypoints", Settings()), tmp_path / "s")
+        Translator(bundle).translate(clip)
 
 
 def test_a_generator_of_the_cpu(make, tmp_path, monkeypatch):
@@ -58,12 +62,36 @@ def test_a_generator_of_the_cpu(make, tmp_path, monkeypatch):
 
 
 def test_a_copy_that_is_read_before_it_is_there(bundle, videos, tmp_path, monkeypatch):
-    genuine = SignHieraFrontend.features
-
-    def features(frontend, inputs):
-        return [tuple(rows.to("cpu", non_blocking=True) for rows in streams) for streams in genuine(frontend, inputs)]
-
-    monkeypatch.setattr(SignHieraFrontend, "features", features)
+    monkeypatch.setattr(Work, "wait", lambda work: work._results)
     report = extract(gather_jobs(videos[:2]), load_frontend(None, Settings(model=str(bundle))), tmp_path / "s")
     assert [type(error) for _, error in report.failures] == [SltError] * 2
     assert "NaN" in report.failures[0][1].message
+
+
+def test_a_number_read_back_in_a_loop(bundle, videos, device, monkeypatch):
+    genuine = SignHieraFrontend.features
+
+    def features(frontend, inputs):
+        return [streams for streams in genuine(frontend, inputs) if float(streams[0].mean()) < torch.inf]
+
+    frontend = load_frontend(None, Settings(model=str(bundle)))
+    counts = []
+    for planted in (genuine, features):
+        monkeypatch.setattr(SignHieraFrontend, "features", planted)
+        with device.counting() as waits:
+            outcomes = list(many_clip_features(gather_jobs(videos[:6]), frontend, n_workers=2))
+        assert all(one.found for one in outcomes)
+        counts.append(waits)
+    assert counts[0] == {}
+    assert counts[1]["read back an element"] >= 6
+
+
+def test_windows_sent_from_memory_that_is_not_pinned(bundle, videos, device, monkeypatch):
+    monkeypatch.setattr(
+        "slt.frontend.signhiera.send_joined",
+        lambda arrays, device: torch.from_numpy(np.concatenate(arrays)).to(device, non_blocking=True),
+    )
+    frontend = load_frontend(None, Settings(model=str(bundle)))
+    with device.counting() as waits:
+        list(many_clip_features(gather_jobs(videos[:3]), frontend, n_workers=2))
+    assert waits["copied in from unpinned memory"] >= 1

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from slt.core.device import in_parts
 from slt.core.errors import SltError
 from slt.core.log import warn
 from slt.core.registry import T5_FAMILY
@@ -164,7 +165,7 @@ class HfText(nn.Module):
             limit = min(limit, self.config.max_tokens or limit)
             search = BeamSearch(self.model, self.tokens, (states, mask), prompts, beam_size=beam_size, limit=limit)
             rows = list(range(len(prompts)))
-            found = dict(zip(rows, search(rows), strict=True))
+            found = dict(enumerate(in_parts(len(rows), len(rows), lambda part: search(rows[part]), what="texts")))
             looped = [row for row in rows if is_repetitive(found[row][0].text)]
             for row, texts in zip(looped, search(looped, forbid_repeats=True), strict=True):
                 found[row] = [replace(text, looped=True) for text in texts]
