@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from transformers import TimesformerConfig, TimesformerForVideoClassification, VideoMAEImageProcessor
@@ -10,7 +12,7 @@ from slt.data.features.store import FeatureStore
 from slt.extract.jobs import gather_jobs
 from slt.frontend.base import Settings
 from slt.frontend.registry import make_frontend
-from slt.frontend.run import many_clip_features
+from slt.frontend.run import clip_features, many_clip_features
 from slt_cli.main import main
 from tests.frame_bundles import VISION
 
@@ -77,17 +79,17 @@ def test_the_device_waits_for_nothing_while_clips_are_extracted(kind, models, vi
 
 def test_memory_that_runs_out_halves_the_batch_and_costs_no_clip(bundle, videos, device, capsys, monkeypatch):
     monkeypatch.setattr("slt.core.device._TOLD", set())
-    jobs = gather_jobs(videos[4:])
-    expected = features(None, jobs, model=str(bundle))
     frontend = make_frontend(None, Settings(model=str(bundle))).load()
-    frontend.batch_size = 32
-    one_window = 16 * 32 * 32 * 3
-    with device.memory_limit(20 * one_window):
-        found = {one.clip.id: one.found for one in many_clip_features(jobs, frontend, n_workers=2)}
-    assert 1 <= frontend.batch_size < 32
+    opener = partial(frontend.open, gather_jobs(videos[11:])[0])
+    before = device.memory_allocated()
+    device.reset_peak_memory_stats()
+    expected = clip_features(opener, frontend)
+    needed = device.max_memory_allocated() - before
+    with device.memory_limit(int(0.7 * needed)):
+        found = clip_features(opener, frontend)
+    assert frontend.batch_size < len(found.windows)
     assert capsys.readouterr().err.count("memory ran out: going on with at most") == 1
-    for id, (rows,) in expected.items():
-        torch.testing.assert_close(found[id].readings[0][0], rows, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.readings[0][0], expected.readings[0][0], rtol=0, atol=1e-5)
 
 
 def test_the_batch_is_chosen_by_free_memory(bundle, device):
