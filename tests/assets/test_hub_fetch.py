@@ -21,6 +21,7 @@ from slt.assets.hub_fetch import fetch_hub_model, find_or_fetch
 from slt.assets.hub_names import HubName, exact_name, find_hub_folder
 from slt.assets.lockfile import read_records
 from slt.assets.store import (
+    SHIPPED,
     demo_folder,
     find_bundle,
     find_card,
@@ -116,7 +117,7 @@ def test_a_revision_stays_until_it_is_fetched_anew(hub, signs, files, capsys):
     second = fetch_hub_model(NAME)
     assert read_card(second).summary == "a better model"
     assert f"the earlier one stays here as hf:me/signs@{first.name}" in capsys.readouterr().err
-    assert list(list_bundles()) == ["demo", "hf:me/signs", f"hf:me/signs@{first.name}"]
+    assert list(list_bundles()) == [*SHIPPED, "hf:me/signs", f"hf:me/signs@{first.name}"]
     assert fetch_hub_model(NAME) == second
     assert "at its newest commit" in capsys.readouterr().err
     assert remove_model("hf:me/signs") == [second]
@@ -156,7 +157,7 @@ def test_a_fetch_that_failed_goes_on_the_next_time(hub, signs):
         find_or_fetch(NAME)
     assert "goes on where it stopped" in caught.value.fix
     assert find_hub_folder(NAME) is None
-    assert list_bundles().keys() == {"demo"}
+    assert list_bundles().keys() == set(SHIPPED)
     hub.faults.clear()
     hub.seen.clear()
     find_bundle("hf:me/signs").verify()
@@ -191,7 +192,7 @@ def test_offline_no_socket_is_opened(hub, signs, monkeypatch, tmp_path):
 def test_a_bundle_to_carry_to_another_machine(hub, signs, tmp_path, monkeypatch):
     there = tmp_path / "carried" / "signs"
     assert fetch_hub_model(NAME, to=there) == there
-    assert list_bundles().keys() == {"demo"}
+    assert list_bundles().keys() == set(SHIPPED)
     monkeypatch.setenv("SLT_OFFLINE", "1")
     find_bundle(there).verify()
     assert [path.name for path in there.parent.iterdir()] == ["signs"]

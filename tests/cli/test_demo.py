@@ -19,3 +19,28 @@ def test_a_place_without_training_is_a_mistake(slt, tmp_path):
     outcome = slt("demo", "--out", tmp_path)
     assert outcome.code == 2
     assert "--train" in outcome.err
+
+
+def test_the_model_of_fingerspelling_is_trained_where_one_wants_it(slt, monkeypatch, tmp_path):
+    train = "slt.demo.spelling_train.train_fingerspelling"
+    monkeypatch.setattr(train, lambda out, poses: print(f"trained in {out} on {poses}"))
+    assert slt("demo", "--train", "fingerspelling").out == "trained in fingerspelling-run on None\n"
+    outcome = slt("demo", "--train", "fingerspelling", "--out", tmp_path, "--poses", tmp_path / "poses")
+    assert outcome.out == f"trained in {tmp_path} on {tmp_path / 'poses'}\n"
+
+
+def test_what_belongs_to_one_training_is_refused_elsewhere(slt, tmp_path):
+    for command in (("--poses", tmp_path), ("--train", "--poses", tmp_path)):
+        outcome = slt("demo", *command)
+        assert outcome.code == 2
+        assert "--poses is for --train fingerspelling alone" in outcome.err
+    outcome = slt("demo", "fingerspelling")
+    assert outcome.code == 2
+    assert "slt translate VIDEO --model fingerspelling" in outcome.err
+
+
+def test_without_recordings_it_says_where_they_are(slt, tmp_path):
+    outcome = slt("demo", "--train", "fingerspelling", "--out", tmp_path / "run", "--poses", tmp_path)
+    assert outcome.code == 2
+    assert "has no index.csv" in outcome.err
+    assert not (tmp_path / "run").exists()

@@ -70,6 +70,9 @@ class StandIn:
                 lang: [{"text": f"{lang} {number} {n}", "score": -0.5} for n in range(request["options"]["nbest"])]
                 for lang in request["options"]["langs"]
             }
+            if request["options"]["model"] == "fingerspelling":
+                letters = [{"letter": one, "confidence": sure, "at": 0.5} for one, sure in (("A", 0.98), ("J", 0.41))]
+                texts = {lang: [{"text": "AJ", "score": -0.5, "letters": letters}] for lang in texts}
             times = {"start_s": 2.0 * number, "end_s": 2.0 * number + 1.5}
             yield {"kind": "sentence", "id": job, "sentence": {**SENTENCE, **times, "texts": texts}}
         yield {"kind": "done", "id": job}

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from slt.core.errors import UserError
 from slt.data.manifest import read_manifest
+from slt.pipeline.translator import Translator
 from slt.serve import loaded as module
 from slt.serve.catalogue import offered_models
 from slt.serve.loaded import LoadedModels, weights_bytes
-from slt.serve.worker import Cancelled, _answer
+from slt.serve.worker import Cancelled, _answer, _joints_of
+from slt.video.keypoints import PoseFile, write_pose
 from tests.bundles import LANGUAGES, bundle, clip  # noqa: F401 - fixtures
 from tests.frame_bundles import drawn, keypoint_bundle, siglip_folder  # noqa: F401 - fixtures
 
@@ -118,8 +121,19 @@ def test_a_model_on_keypoints_leaves_the_joints_that_it_saw(keypoint_bundle, dra
     assert all(-1 < edge < 2 for point in seen for edge in point)
 
 
+def test_joints_are_shares_of_the_picture_whatever_the_model_measures_them_in(tmp_path):
+    keypoints = np.random.default_rng(0).random((30, 75, 3), dtype=np.float32)
+    keypoints[3, 33:] = np.nan
+    write_pose(tmp_path / "wide.pose", PoseFile(keypoints=keypoints, fps=25, height=300, width=400))
+    translator = Translator("fingerspelling")
+    found = _joints_of(translator.translate(tmp_path / "wide.pose"), translator.frontend)
+    assert (found["start_s"], found["fps"]) == (0, 25)
+    assert found["frames"][3][33:] == [None] * 42
+    np.testing.assert_allclose(found["frames"][0], keypoints[0, :, :2], atol=1e-3)
+
+
 def test_the_models_that_are_offered(bundle, monkeypatch):  # noqa: F811
-    assert list(offered_models(())) == ["demo"]
+    assert list(offered_models(())) == ["demo", "fingerspelling"]
     models = offered_models(("demo", str(bundle), "sonar-asl"))
     assert list(models) == ["demo", "tiny", "sonar-asl"]
     assert (models["tiny"].source, models["tiny"].can_rerank) == (str(bundle), True)

@@ -11,6 +11,7 @@ import torch
 
 from slt.core.errors import UserError
 from slt.core.tensors import EncoderOutput
+from slt.text.int8 import quantise
 from slt.text.letters import LettersConfig, LetterText, align, prefix_search, read_alphabet
 
 LANG = "eng_Latn"
@@ -35,6 +36,16 @@ def test_texts_are_those_of_all_alignments(seed):
     found = prefix_search(rows, 100)[:3]
     assert [text for text, _ in found] == [text for text, _ in expected]
     np.testing.assert_allclose([np.exp(total) for _, total in found], [total for _, total in expected], rtol=1e-5)
+
+
+def test_a_letter_that_looks_like_another_for_a_moment_is_one_where_letters_cost():
+    rows = np.log(np.full((7, 3), 0.05))
+    rows[:, 1] = np.log(0.9)
+    rows[3] = np.log([0.01, 0.1, 0.89])
+    assert prefix_search(rows, 10)[0][0] == (1, 2, 1)
+    (text, total), *_ = prefix_search(rows, 10, letter_cost=3.0)
+    assert text == (1,)
+    assert total == pytest.approx(dict(prefix_search(rows, 100))[(1,)])
 
 
 def test_letters_are_aligned_where_they_are_most_probable():
@@ -77,7 +88,7 @@ def test_each_letter_has_a_confidence(decoder):
     assert second[LANG][0].text == "B"
     assert len(second[LANG]) == 2
     as_json = second[LANG][0].as_json()
-    assert as_json["letters"] == [{"letter": "B", "confidence": pytest.approx(0.995, abs=0.001)}]
+    assert as_json["letters"] == [{"letter": "B", "confidence": pytest.approx(0.995, abs=0.001), "at": 0.833333}]
     assert 0.5 < np.exp(second[LANG][0].score) <= 1
 
 
@@ -103,6 +114,8 @@ def test_what_cannot_be_is_refused(decoder, tmp_path):
         LettersConfig(feature_dim=0, languages=(LANG,))
     with pytest.raises(UserError, match="languages none, expected exactly one"):
         LettersConfig(feature_dim=3, languages=())
+    with pytest.raises(UserError, match="letter_cost -1, expected 0 or more"):
+        LettersConfig(feature_dim=3, languages=(LANG,), letter_cost=-1)
     with pytest.raises(UserError, match="deu_Latn"):
         decoder.translate(output([1]), ["deu_Latn"])
     with pytest.raises(UserError, match="found beam size 0, expected 1 to 100"):
@@ -113,6 +126,12 @@ def test_what_cannot_be_is_refused(decoder, tmp_path):
         (tmp_path / "letters.txt").write_text(content)
         with pytest.raises(UserError, match="is no alphabet: expected one letter a line"):
             read_alphabet(tmp_path / "letters.txt")
+
+
+def test_in_int8_it_writes_the_same(decoder):
+    before = decoder.translate(output([1, 0, 2]), [LANG])[0][LANG][0].text
+    quantise(decoder)
+    assert decoder.translate(output([1, 0, 2]), [LANG])[0][LANG][0].text == before == "AB"
 
 
 def test_saved_and_loaded_it_writes_the_same(decoder, tmp_path):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from slt.assets.store import DEMO
+from slt.assets.store import SHIPPED
 from slt.core.errors import SltError, UserError
 from slt.core.files import publish_folder
 from slt.core.home import slt_home
@@ -33,10 +33,10 @@ def stage_bundle(name: str, *, n_bytes: int) -> Iterator[Path]:
         UserError: a name that is taken or none, a draft under way, or a folder one may not write to.
         SltError: too little space on the disk, or the disk failed.
     """
-    if not NAME.fullmatch(name) or name == DEMO:
+    if not NAME.fullmatch(name) or name in SHIPPED:
         raise UserError(
             f"a bundle cannot be named {name!r}",
-            fix=f"use letters, digits, dots, hyphens and underscores; {DEMO} is the package's own",
+            fix=f"use letters, digits, dots, hyphens and underscores; {' and '.join(SHIPPED)} are the package's own",
         )
     folder = slt_home() / "bundles" / name
     # One level deeper than bundles lie, so that it is never listed; beside them, as they may lie on another disk.

@@ -19,6 +19,9 @@ from slt.core.home import slt_home
 from slt.core.registry import did_you_mean
 
 DEMO = "demo"
+FINGERSPELLING = "fingerspelling"
+SHIPPED = (DEMO, FINGERSPELLING)
+"""The models inside the package."""
 COPIES = "copies"
 FETCH_AGAIN = "fetch or make the bundle again"
 
@@ -71,8 +74,8 @@ def find_bundle(name_or_path: str | Path) -> Bundle:
     """Find a bundle, and see that its files are there; one on the hub is fetched on first use.
 
     Args:
-        name_or_path: ``demo``, a name in ``SLT_HOME/bundles``, ``hf:OWNER/NAME[@REVISION]``, the folder of a bundle,
-            or a run's folder, in which its bundle lies under ``bundle``.
+        name_or_path: one of ``SHIPPED``, a name in ``SLT_HOME/bundles``, ``hf:OWNER/NAME[@REVISION]``, the folder of a
+            bundle, or a run's folder, in which its bundle lies under ``bundle``.
 
     Raises:
         UserError: no such bundle, or one that is not whole.
@@ -107,8 +110,9 @@ def is_bundle(name_or_path: str | Path) -> bool:
 def list_bundles() -> dict[str, Path]:
     """Return the folders of the bundles that can be named, by name; whether they are whole is not checked."""
     fetched = sorted(card.parent for card in slt_home().glob(f"bundles/*/{CARD_NAME}"))
-    own = {folder.name: folder for folder in fetched if folder.name != DEMO}
-    return ({DEMO: demo_folder()} if (demo_folder() / CARD_NAME).is_file() else {}) | own | list_hub_models()
+    own = {folder.name: folder for folder in fetched if folder.name not in SHIPPED}
+    shipped = {name: folder for name in SHIPPED if ((folder := shipped_folder(name)) / CARD_NAME).is_file()}
+    return shipped | own | list_hub_models()
 
 
 def list_copies(folder: Path) -> dict[str, int]:
@@ -188,8 +192,8 @@ def remove_model(name: str) -> list[Path]:
         UserError: it is not here, or comes with the package.
         SltError: something of it cannot be removed.
     """
-    if name == DEMO:
-        raise UserError(f"{DEMO} comes with the package and cannot be removed alone")
+    if name in SHIPPED:
+        raise UserError(f"{name} comes with the package and cannot be removed alone")
     if hub := parse_hub_name(name):
         return _remove_hub_model(hub)
     places = [list_bundles().get(name), files_folder(name) if name in FETCHABLE else None]
@@ -219,8 +223,13 @@ def _remove_hub_model(name: HubName) -> list[Path]:
 
 
 def demo_folder() -> Path:
-    """Return where the package keeps its own bundle."""
+    """Return where the package keeps the bundle ``demo``."""
     return Path(str(resources.files("slt"))) / "demo" / "bundle"
+
+
+def shipped_folder(name: str) -> Path:
+    """Return where the package keeps a bundle of ``SHIPPED``."""
+    return demo_folder() if name == DEMO else demo_folder().parent / name
 
 
 def _folder(name_or_path: str | Path) -> Path:
@@ -232,8 +241,11 @@ def _folder(name_or_path: str | Path) -> Path:
     path = Path(name_or_path).expanduser()
     if found := next((folder for folder in (path, path / "bundle") if (folder / CARD_NAME).is_file()), None):
         return found
-    if str(name_or_path) == DEMO:
-        raise SltError(f"this installation lacks its demo bundle, {demo_folder()}", fix="make one: slt demo --train")
+    if (name := str(name_or_path)) in SHIPPED:
+        raise SltError(
+            f"this installation lacks its {name} bundle, {shipped_folder(name)}",
+            fix=f"make one: slt demo --train {name}",
+        )
     if str(name_or_path) in PUBLISHED:
         raise _not_a_bundle_yet(str(name_or_path))
     if path.exists():

@@ -11,6 +11,7 @@ from slt.core.errors import SltError
 from slt.data.synthetic.grammar import LANGUAGES
 from slt.data.synthetic.labels import LabelledClip, read_clips
 from slt.demo.score import score_texts
+from slt.demo.spelled import show_words
 from slt.pipeline.result import Failure, Translation
 from slt.pipeline.translator import Translator
 
@@ -19,12 +20,13 @@ CLIPS = Path(__file__).parent / "clips" / "test.tsv"
 NEXT = """\
 Next:
   slt prepare synthetic --out DIR --clips 100   more drawn videos, for `slt translate VIDEO`
+  slt serve                                     a page in the browser: spell your name into the camera
   slt models fetch sonar-asl                    the published model of real signing (CC-BY-NC 4.0, about 7 GB), then
   slt models import --name sonar-asl            made ready once, for `slt translate VIDEO --model sonar-asl`"""
 
 
 def show_demo() -> None:
-    """Translate the shipped clips, print each text beside what was signed, then scores and timings.
+    """Translate the shipped clips, print each text beside what was signed, then scores and timings; then spelled words.
 
     Raises:
         SltError: a shipped clip could not be translated.
@@ -41,6 +43,7 @@ def show_demo() -> None:
     _show_table(clips, done)
     for line in _summary(clips, done):
         log.result(line)
+    show_words()
     log.say(NEXT)
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from slt.core.tensors import FeatureBatch
 from slt.data.fingerspelling.alphabets import AGREEING, LETTERS
 from slt.data.fingerspelling.corpus import place
-from slt.data.fingerspelling.spell import Letters, Spelled, spell
+from slt.data.fingerspelling.spell import Letters, Spelled, Style, spell
 from slt.data.fingerspelling.words import random_string, words
 from slt.demo.spelling_plan import DECODER, ENCODER, SpellingPlan
 from slt.models.spelling import STRIDE, Spelling
@@ -65,11 +65,14 @@ def _batch(
 ) -> tuple[list[Spelled], FeatureBatch]:
     known = "".join(letter for letter in LETTERS if letter in letters.any)
     listed = words("train", known)
+    # Beginners' words are several times as long: in batches of their own, little is padding.
+    is_slow = rng.random() < Style.slow
+    style = Style(slow=float(is_slow))
     spelled, rows = [], []
-    for _ in range(size):
+    for _ in range(size // 2 if is_slow else size):
         is_word = bool(listed) and rng.random() < WORDS
         text = listed[rng.integers(len(listed))] if is_word else random_string("train", known, rng)
-        one = spell(text, letters, signers[int(rng.integers(len(signers)))], rng)
+        one = spell(text, letters, signers[int(rng.integers(len(signers)))], rng, style)
         spelled.append(one)
         rows.append(torch.from_numpy(place(one, None, rng).reshape(len(one.hand), -1)))
     return spelled, FeatureBatch.of(rows)

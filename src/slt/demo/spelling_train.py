@@ -121,7 +121,7 @@ def _card(plan: SpellingPlan, scores: dict[str, SpellingScore], minutes: float) 
         encoder=EncoderCard(kind="spelling", config=dataclasses.asdict(ENCODER), weights="encoder.safetensors"),
         decoder=DecoderCard(
             kind="letters",
-            config={"feature_dim": DECODER.feature_dim},
+            config={"feature_dim": DECODER.feature_dim, "letter_cost": DECODER.letter_cost},
             weights="text_decoder.safetensors",
             tokenizer="letters.txt",
         ),

@@ -9,7 +9,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from slt.assets.store import DEMO, FETCH_AGAIN, find_bundle, list_bundles
+from slt.assets.store import FETCH_AGAIN, SHIPPED, find_bundle, list_bundles
 from slt.core.errors import SltError
 from slt.core.home import is_offline, slt_home
 from slt.env.checks import CheckResult
@@ -90,7 +90,7 @@ def _resolves(host: str) -> bool:
 def check_bundles() -> CheckResult:
     """Look for the models that can be named, and see that their files are there."""
     broken: dict[str, SltError] = {}
-    names = list(dict.fromkeys([DEMO, *list_bundles()]))
+    names = list(dict.fromkeys([*SHIPPED, *list_bundles()]))
     for name in names:
         try:
             find_bundle(name)
@@ -98,7 +98,9 @@ def check_bundles() -> CheckResult:
             broken[name] = error
     found = ", ".join(name for name in names if name not in broken) or "none"
     if not broken:
-        return CheckResult(name="bundles", status="ok", found=found, expected="demo, at least")
+        return CheckResult(name="bundles", status="ok", found=found, expected=f"{' and '.join(SHIPPED)}, at least")
     found += "; but " + "; ".join(f"{name}: {error.message}" for name, error in broken.items())
     fix = "; ".join(dict.fromkeys(error.fix for error in broken.values() if error.fix)) or FETCH_AGAIN
-    return CheckResult(name="bundles", status="warn", found=found, expected="demo, at least", fix=fix)
+    return CheckResult(
+        name="bundles", status="warn", found=found, expected=f"{' and '.join(SHIPPED)}, at least", fix=fix
+    )

@@ -84,6 +84,7 @@ class Frontend(ABC):
         uses_pictures: it reads pictures even when keypoints come from a file.
         skeleton: the skeleton that keypoint files hold, a key of ``slt.video.skeletons.SKELETONS``.
         joints: the skeleton that they are converted to, likewise.
+        is_square: y of its keypoints is in picture widths, like x; otherwise in picture heights.
         input_bytes: bytes of pixels of one input; 0: nothing is computed from it.
         card: kind, configuration and weights' file name, for the card of a bundle.
         weights: the file of the weights, with its sha256 and licence; None: there are none.
@@ -95,6 +96,7 @@ class Frontend(ABC):
     uses_keypoints: bool = False
     uses_pictures: bool = True
     skeleton: str = MEDIAPIPE_75.name
+    is_square: bool = False
     joints: str = MEDIAPIPE_75.name
     input_bytes: int = 0
     card: ExtractorCard

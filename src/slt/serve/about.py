@@ -77,6 +77,7 @@ async def list_models(server: Here) -> list[dict[str, object]]:
             "languages": list(model.languages),
             "extractor": model.extractor,
             "can_rerank": model.can_rerank,
+            "spells": model.spells,
         }
         for model in server.models.values()
     ]

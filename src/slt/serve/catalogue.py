@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from slt.assets.published import PUBLISHED
 from slt.assets.store import find_bundle, list_bundles
 from slt.core.errors import UserError
+from slt.core.registry import LETTERS
 from slt.text.languages import LANGUAGE_NAMES
 
 
@@ -23,6 +24,7 @@ class Offered:
         languages: FLORES-200 codes.
         extractor: kind of its extractor.
         can_rerank: it can rank the texts of several readings and say how far to trust them.
+        spells: it reads fingerspelling, letter by letter.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Offered:
     languages: tuple[str, ...]
     extractor: str
     can_rerank: bool
+    spells: bool = False
 
 
 def offered_models(names: Sequence[str]) -> dict[str, Offered]:
@@ -67,4 +70,5 @@ def _offered(name: str) -> Offered:
         languages=card.languages,
         extractor=card.extractor.kind,
         can_rerank=card.decoder.kind == "sonar" and bool(card.decoder.text_encoder),
+        spells=card.decoder.kind == LETTERS,
     )

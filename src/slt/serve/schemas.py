@@ -61,6 +61,14 @@ class Accepted(Answer):
     state: str = Field(examples=["queued"])
 
 
+class Letter(Answer):
+    """One letter of fingerspelling."""
+
+    letter: str = Field(examples=["A"])
+    confidence: float = Field(examples=[0.98], description="Probability while it is held, 0 to 1.")
+    at: float = Field(examples=[0.25], description="Where in the sentence it is held, 0 (start) to 1 (end).")
+
+
 class Hypothesis(Answer):
     """One text."""
 
@@ -68,6 +76,7 @@ class Hypothesis(Answer):
     score: float = Field(examples=[-0.047], description="Mean log-probability of its tokens; higher is better.")
     agreement: float | None = Field(default=None, description="Cosine of text and video, with rerank.")
     confidence: float | None = Field(default=None, description="0 to 1, with rerank, where the model was calibrated.")
+    letters: list[Letter] | None = Field(default=None, description="Of fingerspelling: each letter of the text.")
 
 
 class Sentence(Answer):
@@ -145,6 +154,7 @@ class Model(Answer):
     languages: list[str] = Field(examples=[["eng_Latn", "deu_Latn"]])
     extractor: str = Field(examples=["signhiera"])
     can_rerank: bool
+    spells: bool = Field(default=False, description="It reads fingerspelling, letter by letter.")
 
 
 class Language(Answer):

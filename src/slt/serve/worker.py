@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from slt.core.errors import SltError, UserError, as_slt_error
 
 if TYPE_CHECKING:
+    from slt.frontend.base import Frontend
     from slt.pipeline.result import Translation
     from slt.serve.loaded import LoadedModels
 
@@ -160,7 +161,7 @@ def _translate(request: dict[str, Any], models: LoadedModels, requests: Requests
     for translation in found:
         requests.check(job)
         send({"kind": "sentence", "id": job, "sentence": _as_sentence(translation, path, request["name"])})
-        if seen := _joints_of(translation, translator.frontend.uses_keypoints):
+        if seen := _joints_of(translation, translator.frontend):
             joints.append(seen)
     if 0 < sum(len(one["frames"]) for one in joints) <= MOST_JOINTS:
         from slt.core.files import atomic_write
@@ -189,13 +190,16 @@ def _as_sentence(translation: Translation, path: Path, name: str) -> dict[str, A
     return content
 
 
-def _joints_of(translation: Translation, uses_keypoints: bool) -> dict[str, Any] | None:
+def _joints_of(translation: Translation, frontend: Frontend) -> dict[str, Any] | None:
     """Return the joints of a model that reads keypoints: x and y from 0 to 1 of each frame, None where unseen."""
     from slt.models.config import KEYPOINTS_DIM
 
-    if not uses_keypoints or translation.features.shape[1] != KEYPOINTS_DIM:
+    if not frontend.uses_keypoints or translation.features.shape[1] != KEYPOINTS_DIM:
         return None
     points = translation.features.reshape(len(translation.features), -1, 3)[:, :, :2]
+    if frontend.is_square:
+        left, top, right, bottom = translation.signer.box  # the whole picture
+        points = points * points.new_tensor([1, (right - left) / (bottom - top)])
     frames = [[None if x != x or y != y else [round(x, 4), round(y, 4)] for x, y in frame] for frame in points.tolist()]
     fps = len(frames) / max(translation.end_s - translation.start_s, 1e-6)
     return {"start_s": translation.start_s, "fps": round(fps, 4), "frames": frames}

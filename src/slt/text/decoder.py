@@ -24,10 +24,16 @@ class Letter:
     Attributes:
         letter: the letter.
         confidence: the decoder's largest probability of it while it is held, 0..1.
+        at: the middle of its hold, as a share of the clip, 0..1.
     """
 
     letter: str
     confidence: float
+    at: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it, for ``json.dumps``."""
+        return {"letter": self.letter, "confidence": round(self.confidence, 6), "at": round(self.at, 6)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +65,7 @@ class Hypothesis:
         rounded = {name: round(value, 6) for name, value in scores.items() if value is not None}
         if self.letters is None:
             return {"text": self.text} | rounded
-        letters = [{"letter": one.letter, "confidence": round(one.confidence, 6)} for one in self.letters]
-        return {"text": self.text, **rounded, "letters": letters}
+        return {"text": self.text, **rounded, "letters": [one.as_json() for one in self.letters]}
 
 
 class TextDecoder(Protocol):

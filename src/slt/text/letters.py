@@ -33,15 +33,20 @@ class LettersConfig:
     Attributes:
         feature_dim: width of the encoder's states.
         languages: FLORES-200 codes of the language whose letters these are; exactly one.
+        letter_cost: what each letter costs a text in the search, in nats: without it, a letter held for seconds that
+            looks like another now and then is read as several.
 
     Raises:
-        UserError: impossible sizes or languages.
+        UserError: impossible sizes, costs or languages.
     """
 
     feature_dim: int
     languages: tuple[str, ...]
+    letter_cost: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.letter_cost < math.inf:
+            raise UserError(f"bad letters decoder configuration: letter_cost {self.letter_cost}, expected 0 or more")
         if self.feature_dim < 1:
             raise UserError(f"bad letters decoder configuration: feature_dim {self.feature_dim}, expected at least 1")
         if len(self.languages) != 1:
@@ -94,7 +99,8 @@ class LetterText(nn.Module):
 
     def log_probs(self, states: Tensor) -> Tensor:
         """Return (B, N, 1 + letters) float32 log-probabilities of (B, N, feature_dim) states; class 0 is no letter."""
-        return F.log_softmax(self.output(states.to(self.output.weight.device, self.output.weight.dtype)).float(), -1)
+        bias = self.output.bias  # in int8, the layer has no weight
+        return F.log_softmax(self.output(states.to(bias.device, bias.dtype)).float(), -1)
 
     def numbers(self, text: str) -> list[int]:
         """Return the classes of a text's letters."""
@@ -142,16 +148,20 @@ class LetterText(nn.Module):
     def _read(self, rows: NDArray[np.float32], beam_size: int, max_tokens: int | None) -> list[Hypothesis]:
         """Return the best texts of one clip, best first."""
         found = []
-        for prefix, total in prefix_search(rows, beam_size):
+        for prefix, total in prefix_search(rows, beam_size, self.config.letter_cost):
             kept = prefix[:max_tokens]
-            letters = tuple(
-                Letter(letter=self.alphabet[number - 1], confidence=float(np.exp(rows[first:after, number].max())))
-                for number, (first, after) in zip(kept, align(rows, prefix), strict=False)
-            )
+            spans = align(rows, prefix)
+            letters = tuple(self._letter(rows, number, span) for number, span in zip(kept, spans, strict=False))
             text = "".join(one.letter for one in letters)
             score = total / (1 + len(prefix))
             found.append(Hypothesis(text=text, score=score, truncated=len(kept) < len(prefix), letters=letters))
         return found
+
+    def _letter(self, rows: NDArray[np.float32], number: int, span: tuple[int, int]) -> Letter:
+        """Return the letter of a class, held in the steps of a span."""
+        first, after = span
+        confidence = float(np.exp(rows[first:after, number].max()))
+        return Letter(letter=self.alphabet[number - 1], confidence=confidence, at=(first + after) / 2 / len(rows))
 
 
 def read_alphabet(path: Path) -> list[str]:
@@ -170,12 +180,15 @@ def read_alphabet(path: Path) -> list[str]:
     return letters
 
 
-def prefix_search(rows: NDArray[np.float32], beam_size: int) -> list[tuple[tuple[int, ...], float]]:
+def prefix_search(
+    rows: NDArray[np.float32], beam_size: int, letter_cost: float = 0.0
+) -> list[tuple[tuple[int, ...], float]]:
     """Return up to ``beam_size`` most probable texts, each with its log-probability over all alignments.
 
     Args:
         rows: (N, classes) log-probabilities.
         beam_size: texts kept at each step.
+        letter_cost: log-probability that each letter costs in the comparison of texts; not in what is returned.
     """
     beams: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -math.inf)}
     for row in rows:
@@ -189,10 +202,10 @@ def prefix_search(rows: NDArray[np.float32], beam_size: int) -> list[tuple[tuple
             for number in classes:
                 # A letter made twice needs a rest in between.
                 before = resting if prefix and prefix[-1] == number else either
-                _add(grown, (*prefix, number), -math.inf, before + row[number])
+                _add(grown, (*prefix, number), -math.inf, before + row[number] - letter_cost)
         best = sorted(grown.items(), key=lambda item: -np.logaddexp(*item[1]))[:beam_size]
         beams = dict(best)
-    return [(prefix, float(np.logaddexp(*both))) for prefix, both in beams.items()]
+    return [(prefix, float(np.logaddexp(*both)) + letter_cost * len(prefix)) for prefix, both in beams.items()]
 
 
 def _add(beams: dict[tuple[int, ...], tuple[float, float]], prefix: tuple[int, ...], rest: float, held: float) -> None:

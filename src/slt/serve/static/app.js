@@ -57,6 +57,7 @@ async function load() {
   camera.setUp(info.max_duration_s, () => tell($("problem"), ""));
   $("model").replaceChildren(...models.map((one) => make("option", { value: one.name }, one.name)));
   $("from-server").hidden = !info.videos;
+  suggestSpelling();
   chosen = new Set((stored.get("slt-langs") ?? "").split(",").filter(Boolean));
   repaint();
   window.onhashchange = route;
@@ -78,6 +79,18 @@ function newVideo() {
   stop?.(); stop = null; job = null; result.forget(); lost(false); clearTimeout(retry);
   if (location.hash) history.pushState(null, "", location.pathname);
   document.title = "slt"; show("new"); recent(); showCorrections();
+}
+
+// --- the first suggestion, where there is a camera and a model that reads fingerspelling
+async function suggestSpelling() {
+  const speller = models.find((one) => one.spells);
+  $("spell").hidden = !speller || !await camera.isThere();
+  $("spell-start").onclick = () => {
+    $("model").value = speller.name; showModel();
+    document.querySelector("input[name=mode][value=whole]").checked = true;
+    document.querySelector("input[name=source][value=camera]").click();
+    camera.start("spell_note");
+  };
 }
 
 // --- choose a video

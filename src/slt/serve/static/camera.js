@@ -5,12 +5,13 @@ const $ = (id) => document.getElementById(id);
 const KINDS = ["video/mp4;codecs=avc1", "video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"];
 const COUNT_S = 3;
 
+let hint = "camera_note"; // what is said beside the picture
 let stream, recorder, url, timers = [], most_s = 3600, recorded = null, changed = () => {};
 
 export const recording = () => recorded;
 export function setUp(limit_s, onChange) {
   most_s = limit_s; changed = onChange;
-  $("camera-start").onclick = start;
+  $("camera-start").onclick = () => start();
   $("camera-off").onclick = turnOff;
   $("record").onclick = countDown;
   $("stop").onclick = stop;
@@ -21,7 +22,12 @@ function show(...ids) {
 }
 function note(key, values) { const one = $("camera-note"); one.textContent = t(key, values); one.dataset.t = key; }
 
-async function start() {
+export async function isThere() {
+  const devices = await navigator.mediaDevices?.enumerateDevices?.().catch(() => []) ?? [];
+  return devices.some((one) => one.kind === "videoinput");
+}
+export async function start(key = "camera_note") {
+  hint = key;
   if (!navigator.mediaDevices?.getUserMedia || !window.MediaRecorder) { note("camera_none"); return; }
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user", width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } }, audio: false });
@@ -33,7 +39,7 @@ async function start() {
 }
 function live() {
   $("recorded").hidden = true; $("camera").hidden = false; recorded = null; changed();
-  note("camera_note"); show("record", "camera-off"); $("record").focus();
+  note(hint); show("record", "camera-off"); $("record").focus();
 }
 function countDown() {
   clear(); show("stop", "camera-off"); $("stop").focus(); // a count-down can be stopped, too

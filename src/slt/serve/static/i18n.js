@@ -31,6 +31,9 @@ const TEXTS = {
     warnings: "Please note", lost: "The server does not answer. Trying again…", retry_in: "{message} Trying again in {n} s.",
     no_file: "Choose a video first.", no_recording: "Record something first.", no_lang: "Choose at least one language.", too_large: "The file has {size}; this server takes up to {most}.",
     network: "The connection broke off.", state_queued: "waiting", state_running: "under way", state_done: "done", state_failed: "failed", state_cancelled: "cancelled",
+    spell_name: "Spell your name", spell_about: "Fingerspell it into the camera, in the American alphabet, and read it, letter by letter.",
+    spell_note: "Hold the hand at the height of the shoulder, its palm to the camera, and every letter for a moment. Then let the hand down.",
+    letters: "Letters", letter_sure: "{letter}, {percent} %", nothing_spelled: "No letter was read.",
     use: "Use this one", delete_all: "Delete all", corrections: "Corrected sentences, kept in {where}: {n}.", confirm_corrections: "Delete all corrected sentences ({n}) and their videos?",
   },
   de: {
@@ -64,6 +67,9 @@ const TEXTS = {
     warnings: "Bitte beachten", lost: "Der Server antwortet nicht. Neuer Versuch läuft …", retry_in: "{message} Neuer Versuch in {n} s.",
     no_file: "Wählen Sie zuerst ein Video.", no_recording: "Nehmen Sie zuerst etwas auf.", no_lang: "Wählen Sie mindestens eine Sprache.", too_large: "Die Datei hat {size}; dieser Server nimmt bis zu {most}.",
     network: "Die Verbindung ist abgebrochen.", state_queued: "wartet", state_running: "läuft", state_done: "fertig", state_failed: "fehlgeschlagen", state_cancelled: "abgebrochen",
+    spell_name: "Buchstabieren Sie Ihren Namen", spell_about: "Mit dem amerikanischen Fingeralphabet in die Kamera; gelesen wird Buchstabe für Buchstabe.",
+    spell_note: "Halten Sie die Hand auf Schulterhöhe, die Handfläche zur Kamera, und jeden Buchstaben einen Moment. Dann lassen Sie die Hand sinken.",
+    letters: "Buchstaben", letter_sure: "{letter}, {percent} %", nothing_spelled: "Es wurde kein Buchstabe gelesen.",
     use: "Diesen nehmen", delete_all: "Alle löschen", corrections: "Korrigierte Sätze, aufgehoben in {where}: {n}.", confirm_corrections: "Alle korrigierten Sätze ({n}) und ihre Videos löschen?",
     code_queue_full: "Die Warteschlange ist voll.", code_too_large: "Das Video ist zu groß.", code_disk_full: "Die Platte des Servers ist voll.", code_too_slow: "Das Hochladen war zu langsam.",
     code_no_video: "Es kam kein Video an.", code_wrong_token: "Das Token ist falsch. Kopieren Sie den ganzen Link, den slt serve ausgegeben hat.", code_no_token: "Dieser Server braucht ein Token.",
@@ -75,6 +81,8 @@ const TEXTS = {
 const WARNINGS_DE = [
   [/^no person detected in any frame/, "In keinem Bild wurde eine Person gefunden; die Übersetzung sagt nichts aus."],
   [/^this video differs from the training data of the model (\S+): (.*)/, "Dieses Video unterscheidet sich von dem, womit das Modell $1 trainiert wurde; verlassen Sie sich nicht auf den Text. ($2)"],
+  [/^no hand detected in any frame.*/, "In keinem Bild wurde eine Hand gefunden; zeigen Sie die buchstabierende Hand ganz im Bild."],
+  [/^the spelling hand is detected in (\d+)% of the frames only.*/, "Die buchstabierende Hand wurde nur in $1 % der Bilder gefunden; Buchstaben können fehlen."],
   [/^the text in (\w+) reached the length limit.*/, "Der Text in $1 erreichte die Höchstlänge für ein so kurzes Video; er kann Unsinn sein."],
   [/^the text in (\w+) repeated itself.*/, "Der Text in $1 wiederholte sich und wurde noch einmal ohne Wiederholungen gesucht; verlassen Sie sich nicht darauf."],
 ];

@@ -88,8 +88,18 @@ function textBlock(sentence, code) {
     make("button", { type: "button", class: "small", onclick: (event) => copy(event.target, best(sentence, code)) }, t("copy")),
     "speechSynthesis" in window ? make("button", { type: "button", class: "small", onclick: (event) => speak(event.target, best(sentence, code), code) }, t("speak")) : null,
     make("button", { type: "button", class: "small correct", hidden: job?.state !== "done", onclick: () => edit(block, sentence, code) }, t("correct")));
-  const block = make("div", { "data-lang": code }, make("p", { class: "text" }, words, make("small", {}, facts)), othersOf(others, sentence, code), row);
+  const block = make("div", { "data-lang": code }, make("p", { class: "text" }, words, make("small", {}, facts)), lettersOf(first, corrected), othersOf(others, sentence, code), row);
   return block;
+}
+// Of fingerspelling: each letter, and how sure the model is of it.
+function lettersOf(one, corrected) {
+  if (!one.letters || corrected) return null;
+  if (!one.letters.length) return make("p", { class: "soft" }, t("nothing_spelled"));
+  const items = one.letters.map(({ letter, confidence }) => {
+    const percent = Math.round(confidence * 100), said = t("letter_sure", { letter, percent });
+    return make("li", { class: percent < 60 ? "unsure" : undefined, "aria-label": said }, make("strong", {}, letter), make("small", {}, `${percent} %`));
+  });
+  return make("ol", { class: "letters", "aria-label": t("letters") }, ...items);
 }
 function rating(one) {
   const parts = [t("score", { score: one.score.toFixed(2) })];
