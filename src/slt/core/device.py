@@ -63,12 +63,12 @@ def choose_device(name: str) -> torch.device:
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return a CPU tensor on a device; an accelerator copies it from pinned memory while the CPU goes on.
+    """Return a tensor on a device; an accelerator copies it from pinned memory while the CPU goes on.
 
     The tensor must not be changed afterwards.
     """
-    if not is_accelerator(device):
-        return tensor
+    if is_accelerator(tensor.device) or not is_accelerator(device):
+        return tensor.to(device)
     return _copied(tensor if tensor.is_pinned() else tensor.pin_memory(), device)
 
 
@@ -79,10 +79,10 @@ def send_joined(arrays: Sequence[NDArray[Any]], device: torch.device) -> Tensor:
     """
     if not is_accelerator(device):
         return torch.from_numpy(np.concatenate(arrays))
-    shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
-    joined = torch.empty(shape, dtype=torch.from_numpy(arrays[0][:0]).dtype, pin_memory=True)
-    np.concatenate(arrays, out=joined.numpy())
-    return _copied(joined, device)
+    tensors = [torch.from_numpy(array) for array in arrays]
+    shape = (sum(map(len, tensors)), *tensors[0].shape[1:])
+    joined = torch.empty(shape, dtype=tensors[0].dtype, pin_memory=True)
+    return _copied(torch.cat(tensors, out=joined), device)  # which lets other threads read meanwhile
 
 
 class Work:

@@ -48,6 +48,10 @@ class FeatureBatch:
         visual = self.visual.to(device) if self.visual else None
         return replace(self, features=send(self.features, device), visual=visual)
 
+    def pin_memory(self) -> FeatureBatch:
+        """Return it in pinned memory, from which an accelerator copies while it computes."""
+        return replace(self, features=self.features.pin_memory(), visual=self.visual and self.visual.pin_memory())
+
     @property
     def mask(self) -> Tensor:
         """(B, N) bool, True = real."""

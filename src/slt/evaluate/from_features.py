@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,18 +14,22 @@ import torch
 from numpy.typing import NDArray
 
 from slt.assets.store import find_bundle
+from slt.core.device import choose_device, is_accelerator
 from slt.core.errors import SltError, UserError
+from slt.core.signals import StopRequests
+from slt.core.tensors import FeatureBatch
 from slt.data.features.open import open_features
 from slt.data.features.store import Features
 from slt.data.manifest import Clip, Manifest
 from slt.evaluate.model import ClipTranslation, ClipTranslator, ModelSettings
 from slt.evaluate.progress_log import ProgressLog, packed
 from slt.frontend.streams import bundle_streams
-from slt.pipeline.segment import encode
 from slt.text.decoder import token_limit
 
 FRAMES_PER_ROW = {"signhiera": 2}
 """Sampled frames per feature vector; 1 for other extractors."""
+
+CLIPS_AT_ONCE = 32
 
 
 def open_features_for(folder: Path, model: str, manifest: Path) -> Features:
@@ -70,21 +76,54 @@ class FeatureTranslator(ClipTranslator):
             rows = self._features[clip.id]
         except SltError as error:
             return ClipTranslation(text="", error=error, record={})
-        key = json.dumps(["features", clip.id, clip.start_s, clip.end_s, sha256(rows.tobytes()).hexdigest()])
-        return self._cached(key, lambda: self._from_rows(clip, rows))
+        key = self._key(clip, rows)
+        return self._cached(key, lambda: self._from_many([rows], token_limit(self._seconds(clip, len(rows))))[0])
 
-    def _from_rows(self, clip: Clip, rows: NDArray[Any]) -> dict[str, Any]:
+    def translate_ahead(
+        self, manifest: Manifest, clips: Sequence[Clip], stop: StopRequests, progress: Callable[[int], None]
+    ) -> None:
+        """On an accelerator, translate clips that are not in the log, several at once, and log them.
+
+        Clips whose texts may be equally long are searched together, so that each text is what it would be alone. Those
+        that fail are left to ``translate``.
+        """
+        if not is_accelerator(choose_device(self.settings.device)):
+            return
+        waiting: dict[int, list[tuple[str, NDArray[Any]]]] = {}
+        for clip in clips:
+            with suppress(SltError, KeyError):
+                rows = self._features[clip.id]
+                if (key := self._key(clip, rows)) not in self._log and len(rows):
+                    waiting.setdefault(token_limit(self._seconds(clip, len(rows))), []).append((key, rows))
+        done = 0
+        for limit, group in waiting.items():
+            for begin in range(0, len(group), CLIPS_AT_ONCE):
+                part = group[begin : begin + CLIPS_AT_ONCE]
+                with suppress(Exception):  # told with its clip, when that is translated alone
+                    found = self._from_many([rows for _, rows in part], limit)
+                    for (key, _), record in zip(part, found, strict=True):
+                        self._log.add(key, record)
+                progress(done := done + len(part))
+                stop.check()
+
+    def _key(self, clip: Clip, rows: NDArray[Any]) -> str:
+        return json.dumps(["features", clip.id, clip.start_s, clip.end_s, sha256(rows.tobytes()).hexdigest()])
+
+    def _from_many(self, clips: Sequence[NDArray[Any]], limit: int) -> list[dict[str, Any]]:
+        """Translate the features of clips, whose texts have at most ``limit`` tokens, together."""
         bundle, settings = self.bundle, self.settings
         weight = next(bundle.encoder.parameters())
-        features = torch.from_numpy(np.array(rows)).to(weight.device)
+        tensors = [torch.from_numpy(np.array(rows)) for rows in clips]
         if bundle.card.extractor.kind != "keypoints":  # coordinates would lose precision
-            features = features.to(weight.dtype)
-        encoded = encode(bundle.encoder, features)
-        limit = token_limit(self._seconds(clip, len(rows)))
+            tensors = [rows.to(weight.dtype) for rows in tensors]
+        with torch.inference_mode():
+            encoded = bundle.encoder(FeatureBatch.of(tensors).to(weight.device))
         found = bundle.decoder.translate(encoded, [settings.lang], nbest=1, beam_size=settings.beam, max_tokens=limit)
-        best = found[0][settings.lang][0]
-        embedding = packed(encoded.sentence[0].float().cpu().numpy())
-        return {"text": best.text, "confidence": best.score, "embedding": embedding}
+        embeddings = encoded.sentence.float().cpu().numpy()
+        return [
+            {"text": best.text, "confidence": best.score, "embedding": packed(embedding)}
+            for best, embedding in zip((texts[settings.lang][0] for texts in found), embeddings, strict=True)
+        ]
 
     def _seconds(self, clip: Clip, n_rows: int) -> float:
         """Return a clip's duration in seconds; an upper bound if not recorded, because windows overlap."""

@@ -132,6 +132,11 @@ class ClipTranslator:
             )
         return self._bundle
 
+    def translate_ahead(
+        self, manifest: Manifest, clips: Sequence[Clip], stop: StopRequests, progress: Callable[[int], None]
+    ) -> None:
+        """Translate several clips at once and log them, where that is faster than ``translate`` one by one."""
+
     def translate(self, manifest: Manifest, clip: Clip) -> ClipTranslation:
         """Translate a clip; a failed clip has an error and is tried again by the next run."""
         path, pose = manifest.video_path(clip), manifest.pose_path(clip)
@@ -208,6 +213,7 @@ def translate_clips(
         Stopped: a stop was requested.
         SltError: the log cannot be written.
     """
+    translator.translate_ahead(manifest, clips, stop, lambda done: progress("clips, several at once", done, len(clips)))
     translations = []
     for clip in clips:
         translations.append(translator.translate(manifest, clip))

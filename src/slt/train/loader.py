@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from slt.core.device import send
 from slt.core.tensors import FeatureBatch
 from slt.recipe.data import Augment
 from slt.train.augment import augment
@@ -72,9 +73,14 @@ class Batch:
         """Return it on a device."""
         features, windows = self.features, self.windows
         if windows is not None:
-            windows = replace(windows, pixels=windows.pixels.to(device, non_blocking=True))
+            windows = replace(windows, pixels=send(windows.pixels, device))
         features = features.to(device) if features else None
-        return replace(self, targets=self.targets.to(device), features=features, windows=windows)
+        return replace(self, targets=send(self.targets, device), features=features, windows=windows)
+
+    def pin_memory(self) -> Batch:
+        """Return it in pinned memory, from which a GPU copies while it computes; the data loader calls this ahead."""
+        windows = self.windows and replace(self.windows, pixels=self.windows.pixels.pin_memory())
+        return replace(self, features=self.features and self.features.pin_memory(), windows=windows)
 
 
 Key = tuple[int, tuple[int, ...], int]
@@ -211,6 +217,12 @@ class _Requests(Sampler[Request]):
 class Loader(DataLoader[Batch]):
     """Reads batches ahead; Lightning saves and restores its position with a checkpoint.
 
+    Args:
+        clips: of the split.
+        positions: which batches come next.
+        workers: processes that read ahead.
+        pin: put batches into pinned memory, for a GPU.
+
     Attributes:
         positions: which batches come next.
         waited: seconds that whoever asked for batches waited for them; to be set back by whoever reads it.
@@ -218,7 +230,7 @@ class Loader(DataLoader[Batch]):
 
     dataset: Clips
 
-    def __init__(self, clips: Clips, positions: Positions, *, workers: int) -> None:
+    def __init__(self, clips: Clips, positions: Positions, *, workers: int, pin: bool = False) -> None:
         super().__init__(
             clips,
             batch_size=None,
@@ -228,7 +240,7 @@ class Loader(DataLoader[Batch]):
             persistent_workers=workers > 0,
             # Not forked: decoders and torch have threads of their own.
             multiprocessing_context="spawn" if workers else None,
-            pin_memory=False,
+            pin_memory=pin,
         )
         self.positions = positions
         self.waited = 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slt.core import log
+from slt.core.device import choose_device, is_accelerator
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
 from slt.core.runs import Run
@@ -122,7 +123,9 @@ def train_loader(recipe: Recipe, prepared: Prepared, process: tuple[int, int]) -
         augment=recipe.data.augment,
         spreads=feature_spreads(prepared.train) if stored else (),
     )
-    return Loader(clips, Positions(prepared.batches, prepared.interval, process), workers=recipe.data.workers)
+    positions = Positions(prepared.batches, prepared.interval, process)
+    pin = is_accelerator(choose_device(recipe.trainer.device))
+    return Loader(clips, positions, workers=recipe.data.workers, pin=pin)
 
 
 def val_batches(recipe: Recipe, prepared: Prepared, process: tuple[int, int]) -> Loader:

@@ -9,6 +9,8 @@ import torch
 
 from slt.core.device import send
 from slt.core.tensors import EncoderOutput
+from slt.evaluate import from_features
+from slt.evaluate.from_features import FeatureTranslator
 from slt.pipeline.translator import Translator
 from slt.text.decoder import Hypothesis
 from slt_cli.main import main
@@ -89,3 +91,27 @@ def test_the_commands(bundle, videos, tmp_path, capsys, engine):
     assert main([*map(str, words)]) == 0, capsys.readouterr().err
     words = ["embed-text", manifest, "--model", bundle, "--out", tmp_path / "emb", "--text-engine", engine]
     assert main([*map(str, words)]) == 0, capsys.readouterr().err
+
+
+def test_stored_features_are_evaluated_several_clips_at_once(bundle, videos, tmp_path, monkeypatch):
+    lines = ["id\tvideo\ttext\tlang", *(f"{video.stem}\t{video}\twe go hiking\teng_Latn" for video in videos[:6])]
+    manifest = tmp_path / "m.tsv"
+    manifest.write_text("\n".join(lines) + "\n")
+    words = ["extract-features", manifest, "--model", bundle, "--out", tmp_path / "s"]
+    assert main([*map(str, words)]) == 0
+    monkeypatch.setattr(from_features, "token_limit", lambda seconds: 20)
+    sizes, found = [], {}
+    genuine = FeatureTranslator._from_many
+
+    def from_many(translator, clips, limit):
+        sizes.append(len(clips))
+        return genuine(translator, clips, limit)
+
+    monkeypatch.setattr(FeatureTranslator, "_from_many", from_many)
+    for device in ("cpu", "auto"):
+        words = ["evaluate", "--model", bundle, "--manifest", manifest, "--features", tmp_path / "s"]
+        assert main([*map(str, words), "--out", str(tmp_path / device), "--device", device]) == 0
+        rows = json.loads((tmp_path / device / "results.json").read_text())["sentences"]
+        found[device] = [row["hypothesis"] for row in rows]
+    assert sizes == [1] * 6 + [6]
+    assert found["auto"] == found["cpu"]
