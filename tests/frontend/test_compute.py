@@ -114,7 +114,7 @@ def test_parts_are_halved_and_other_errors_are_not_hidden():
 
 @pytest.mark.parametrize(
     ("free", "itemsize", "size"),
-    [(None, 4, 1), (80_000_000_000, 4, 26), (80_000_000_000, 2, 33), (14_000_000_000, 2, 9), (1_000_000_000, 4, 1)],
+    [(None, 4, 1), (80_000_000_000, 4, 33), (40_000_000_000, 4, 19), (14_000_000_000, 2, 13), (1_000_000_000, 4, 1)],
 )
 def test_a_batch_fits_into_free_memory(free, itemsize, size, monkeypatch):
     monkeypatch.setattr(batching, "free_bytes", lambda device: free)

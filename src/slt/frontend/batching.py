@@ -10,8 +10,8 @@ from slt.core.device import free_bytes
 # bit-identical however the clips are divided over workers.
 CPU_BATCH = 1
 SHARE_OF_FREE = 0.7
-WORK_BYTES = 110
-"""Memory that a float32 model takes for each byte of pixels: SignHiera 2.1 GB for a full window of 19 MB."""
+WORK_BYTES = 75
+"""Memory for each byte of pixels, in float32: SignHiera takes 1.1 GB for a full window of 19 MB, and some to spare."""
 MOST_BYTES = 640_000_000
 """Pixels of one batch at most, 33 full windows: more of them compute no faster, and wait in pinned memory."""
 

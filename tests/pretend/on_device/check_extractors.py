@@ -94,5 +94,5 @@ def test_memory_that_runs_out_halves_the_batch_and_costs_no_clip(bundle, videos,
 
 def test_the_batch_is_chosen_by_free_memory(bundle, device):
     frontend = make_frontend(None, Settings(model=str(bundle), dtype="bfloat16")).load()
-    with device.memory_limit(10 * 55 * 16 * 32 * 32 * 3):
-        assert frontend.batch_size == 7
+    with device.memory_limit(10 * 75 * 16 * 32 * 32 * 3):
+        assert frontend.batch_size == 14
