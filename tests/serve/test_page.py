@@ -275,34 +275,6 @@ def test_the_page_is_small_and_loads_nothing_from_elsewhere(page):
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg|127\.0\.0\.1)", path.read_text("utf-8"))
 
 
-def test_where_there_is_a_camera_the_first_suggestion_is_to_spell_ones_name(tmp_path, monkeypatch):
-    monkeypatch.setattr("slt.serve.scheduler.Engine", StandIn)
-    server = ThreadServer(tmp_path / "data", models=("demo", "fingerspelling"))
-    server.start()
-    try:
-        with chromium("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream") as browser:
-            page = browser.new_context(permissions=["camera"], locale="en-GB").new_page()
-            page.goto(server.url)
-            page.click("#spell-start")
-            page.wait_for_selector("#record:not([hidden])")
-            assert page.input_value("#model") == "fingerspelling"
-            assert page.is_checked("input[name=source][value=camera]")
-            assert "palm to the camera" in page.inner_text("#camera-note")
-            assert serious(page) == []
-            page.click("#record")
-            until(page, "document.getElementById('countdown').classList.contains('recording')")
-            page.wait_for_timeout(500)
-            page.click("#stop")
-            page.wait_for_selector("#recorded:not([hidden])")
-            page.click("#translate")
-            page.wait_for_selector("#downloads a")
-            assert page.locator(".letters li").all_inner_texts() == ["A\n98 %", "J\n41 %"]
-            assert page.get_attribute(".letters li.unsure", "aria-label") == "J, 41 %"
-            assert serious(page) == []
-    finally:
-        server.stop()
-
-
 def test_without_a_camera_or_a_model_that_spells_nothing_is_suggested(page, server):
     assert page.is_hidden("#spell"), "the model is demo"
     spelling = ThreadServer(server.settings.data / "spelling", models=("fingerspelling",))
