@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from slt.data.manifest import read_manifest
+from tests.bundles import bundle  # noqa: F401 - fixture
+from tests.frame_bundles import keypoint_bundle, siglip_folder  # noqa: F401 - fixtures
 from tests.serve.conftest import VIDEO, StandIn, until, upload
 
 URL = "/api/v1/translations"
@@ -80,6 +82,21 @@ def test_wrong_options_are_named_and_nothing_is_kept(serve, tmp_path, fields, sa
     assert said in answer.json()["error"]["message"]
     assert not list((tmp_path / "data" / "jobs").iterdir())
     assert client.get("/healthz").json()["queued"] == 0
+
+
+def test_joints_without_pictures_are_for_models_that_read_joints(serve, tmp_path, keypoint_bundle):  # noqa: F811
+    client = serve(models=("demo", str(keypoint_bundle)))
+    refused = upload(client, "walk.pose")
+    assert refused.status_code == 422
+    error = refused.json()["error"]
+    assert error["code"] == "no_pictures"
+    assert error["message"] == "walk.pose holds joints and no pictures, which the model demo looks at"
+    name = client.get("/api/v1/models").json()[1]["name"]
+    assert error["fix"].endswith(f"a model that reads joints: {name}")
+    assert not list((tmp_path / "data" / "jobs").glob("*/*"))
+    job = upload(client, "walk.pose", model=name).json()["id"]
+    assert until(client, job)["state"] == "done"
+    assert (tmp_path / "data" / "jobs" / job / "video.pose").is_file()
 
 
 def test_a_video_that_is_none_fails_alone_and_says_why(serve):

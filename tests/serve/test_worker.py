@@ -132,6 +132,16 @@ def test_joints_are_shares_of_the_picture_whatever_the_model_measures_them_in(tm
     np.testing.assert_allclose(found["frames"][0], keypoints[0, :, :2], atol=1e-3)
 
 
+def test_a_pose_file_alone_is_translated_by_a_model_on_keypoints(keypoint_bundle, drawn, tmp_path):  # noqa: F811
+    manifest = read_manifest(drawn)
+    path = shutil.copy(manifest.pose_path(manifest.clips[0]), tmp_path / "video.pose")
+    models = LoadedModels("cpu", "float32", 10**9)
+    sent = answers(models, path, options={"model": str(keypoint_bundle)})
+    assert [one["kind"] for one in sent][-3:] == ["sentence", "joints", "done"]
+    (failed,) = answers(models, path, options={"model": str(keypoint_bundle)}, max_duration_s=1.0)[-1:]
+    assert failed["problem"]["message"].startswith("the video lasts ")
+
+
 def test_the_models_that_are_offered(bundle, monkeypatch):  # noqa: F811
     assert list(offered_models(())) == ["demo", "fingerspelling"]
     models = offered_models(("demo", str(bundle), "sonar-asl"))

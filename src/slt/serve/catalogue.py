@@ -10,6 +10,7 @@ from slt.assets.store import find_bundle, list_bundles
 from slt.core.errors import UserError
 from slt.core.registry import LETTERS
 from slt.text.languages import LANGUAGE_NAMES
+from slt.video.detect import POSE_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class Offered:
         extractor: kind of its extractor.
         can_rerank: it can rank the texts of several readings and say how far to trust them.
         spells: it reads fingerspelling, letter by letter.
+        reads_joints: of joints in a file it needs no pictures.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Offered:
     extractor: str
     can_rerank: bool
     spells: bool = False
+    reads_joints: bool = False
 
 
 def offered_models(names: Sequence[str]) -> dict[str, Offered]:
@@ -71,4 +74,5 @@ def _offered(name: str) -> Offered:
         extractor=card.extractor.kind,
         can_rerank=card.decoder.kind == "sonar" and bool(card.decoder.text_encoder),
         spells=card.decoder.kind == LETTERS,
+        reads_joints=card.extractor.kind == "keypoints" or card.preprocess.detector == POSE_FILE,
     )

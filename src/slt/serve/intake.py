@@ -19,6 +19,7 @@ from slt.serve.refusals import ApiError
 from slt.serve.scheduler import check_options
 from slt.serve.server import Server, as_user_error
 from slt.serve.upload import Upload, receive_upload
+from slt.video.pose_file import POSE
 
 YES = {
     "true": True,
@@ -142,6 +143,12 @@ def _job(server: Server, name: str, file: str, size: int, wanted: schemas.Transl
         check_options(options, {name: offered.languages for name, offered in server.models.items()})
     except UserError as error:
         raise as_user_error(error) from error
+    if file.endswith(POSE) and not server.models[model].reads_joints:
+        others = ", ".join(name for name, offered in server.models.items() if offered.reads_joints)
+        raise ApiError(
+            *(422, "no_pictures", f"{name} holds joints and no pictures, which the model {model} looks at"),
+            f"send the video; or choose a model that reads joints: {others or 'none is here'}",
+        )
     if options.rerank and not server.models[model].can_rerank:
         raise ApiError(422, "bad_request", f"the model {model} cannot rerank: it has no text encoder")
     return Job(id=new_id(), name=name, file=file, size=size, options=options, created_s=time.time())

@@ -21,7 +21,7 @@ from slt.core.leftovers import release, temporary
 
 RECORD = "job.json"
 JOINTS = "joints.json"
-_ENDINGS = "mp4 m4v mov webm mkv avi gif ts mts mpg mpeg 3gp ogv wmv flv apng y4m"
+_ENDINGS = "mp4 m4v mov webm mkv avi gif ts mts mpg mpeg 3gp ogv wmv flv apng y4m pose"
 SUFFIXES = frozenset(f".{ending}" for ending in _ENDINGS.split())
 LONGEST_NAME = 200
 

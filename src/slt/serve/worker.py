@@ -173,11 +173,20 @@ def _translate(request: dict[str, Any], models: LoadedModels, requests: Requests
 
 def _check_duration(path: Path, most_s: float) -> None:
     from slt.video.decode import open_video
+    from slt.video.folder import FPS
+    from slt.video.keypoint_files import measure_keypoints
+    from slt.video.pose_file import holds_keypoints
 
-    info = open_video(path).info
-    if info.n_frames is not None and info.n_frames / info.fps > most_s:
+    n_frames: int | None
+    if holds_keypoints(path):
+        n_frames, known_fps = measure_keypoints(path)
+        fps = known_fps or FPS
+    else:
+        info = open_video(path).info
+        n_frames, fps = info.n_frames, info.fps
+    if n_frames is not None and n_frames / fps > most_s:
         raise UserError(
-            f"the video lasts {info.n_frames / info.fps:.0f} s, and this server takes at most {most_s:.0f} s",
+            f"the video lasts {n_frames / fps:.0f} s, and this server takes at most {most_s:.0f} s",
             fix="cut it into parts, or start the server with a longer --max-duration",
         )
 
