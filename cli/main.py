@@ -13,6 +13,7 @@ import typer
 
 from slt.core import log
 from slt.core.errors import as_slt_error
+from slt.core.threads import wait_without_spinning
 from slt_cli import (
     check_manifest,
     compare,
@@ -90,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 all done, 1 ours or the machine's failure, 2 the user's to mend, 3 some items failed,
         130 interrupted.
     """
+    wait_without_spinning()
     # A file's name need not be text, nor the terminal able to show every script; neither is worth failing for.
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -12,15 +12,13 @@ from contextlib import suppress
 from typing import Any
 
 from slt.core.errors import SltError
+from slt.core.threads import WAITING
 from slt.serve.settings import ServeSettings
 from slt.serve.tokens import VARIABLE
 
 LONGEST_LINE = 64 * 1024 * 1024
 GRACE_S = 5.0
 """How long a worker may take to leave a cancelled video before it is ended."""
-
-# Threads that spin while they wait for each other, on a machine that does other work too, take ten times as long.
-ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class WorkerEnded(SltError):
@@ -99,7 +97,7 @@ class Engine:
                 *(sys.executable, "-P", "-m", "slt.serve.worker", json.dumps(self._config)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                env=ENVIRONMENT | {name: value for name, value in os.environ.items() if name != VARIABLE},
+                env=WAITING | {name: value for name, value in os.environ.items() if name != VARIABLE},
                 limit=LONGEST_LINE,
                 start_new_session=True,  # so that it and what it starts can be ended together
             )
