@@ -33,7 +33,7 @@ Row: TypeAlias = dict[str, Any]
 """One line of a table: ``what``, the section's columns, and perhaps a ``note``."""
 
 CHILD = "--child"
-KILLED_AFTER = 1.25  # times a section's share of the budget; before that it leaves out what it has no time for
+LATE_AFTER = 0.8  # of a section's time, it begins nothing new; at the end of it, it is ended
 SECTIONS: dict[str, tuple[str, float]] = {
     "matmul": ("benchmarks.gpu_compute:matmul", 0.5),
     "signhiera": ("benchmarks.gpu_compute:signhiera", 2.5),
@@ -124,10 +124,10 @@ def measure(plan: Plan, names: Sequence[str], *, seconds: float) -> dict[str, li
     for place, name in enumerate(names):
         shares = [SECTIONS[later][1] for later in names[place:]]
         limit = (end - time.time()) * shares[0] / sum(shares)
-        here = replace(plan, until=time.time() + limit)
+        here = replace(plan, until=time.time() + LATE_AFTER * limit)
         print(f"\n## {name}\n")
         tables[name] = []
-        for row in (alone if plan.tiny else in_new_process)(name, here, limit * KILLED_AFTER):
+        for row in (alone if plan.tiny else in_new_process)(name, here, limit):
             tables[name].append(row)
             _print_row(row, columns=tables[name][0], is_first=len(tables[name]) == 1)
         plan = replace(plan, peaks=plan.peaks | _peaks(tables.get("matmul", ())), step_s=_step(tables))

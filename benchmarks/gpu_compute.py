@@ -145,11 +145,8 @@ def like_how2sign(config: SignHieraConfig, *, n_clips: int) -> tuple[list[int], 
 
 def training(plan: Plan) -> Iterator[Row]:
     """Measure steps of the sign encoder: forward, backward, clipping and AdamW."""
-    precisions = (
-        ["fp32"]
-        if plan.device == "cpu"
-        else ["bf16" if computes_bfloat16(torch.device(plan.device)) else "fp16", "fp32"]
-    )
+    half = "bf16" if computes_bfloat16(torch.device(plan.device)) else "fp16"
+    precisions = ["fp32"] if plan.device == "cpu" else [half, "fp32"]
     rows = 256 if plan.tiny else rows_for_card()
     for precision in precisions:
         for variant in ("plain", "checkpointing", "compile"):
