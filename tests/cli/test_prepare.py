@@ -5,6 +5,7 @@ import pytest
 from slt.data.synthetic.corpus import JOINTS
 from slt.data.synthetic.grammar import SPLITS
 from slt_cli.prepare import Joints, Split
+from tests.spelled import make_recordings
 
 
 def test_a_corpus_is_drawn_and_its_manifests_are_printed(slt, tmp_path):
@@ -122,3 +123,22 @@ def test_what_a_table_must_be_told(slt, tmp_path, words, said):
     outcome = slt("prepare", "table", *words, "--out", tmp_path / "out")
     assert outcome.code == 2
     assert said in outcome.err
+
+
+def test_words_are_spelled_with_recorded_letters(slt, tmp_path):
+    poses = make_recordings(tmp_path / "lexicon")
+    outcome = slt(
+        "prepare", "fingerspelling", "--out", tmp_path / "a", "--clips", 10, "--poses", poses, "--held-out", "asq"
+    )
+    assert outcome.code == 0
+    assert outcome.out.split() == [str(tmp_path / "a" / f"{split}.tsv") for split in ("train", "val", "test")]
+    assert "\tasq" not in (tmp_path / "a" / "train.tsv").read_text()
+    assert (tmp_path / "a" / "test.tsv").read_text().splitlines()[1].endswith("\tasq")
+    assert slt("check-manifest", *outcome.out.split()).code == 0
+    outcome = slt(
+        "prepare", "fingerspelling", "--out", tmp_path / "b", "--clips", 4, "--split", "val", "--poses", poses
+    )
+    assert outcome.out.split() == [str(tmp_path / "b" / "val.tsv")]
+    outcome = slt("prepare", "fingerspelling", "--out", tmp_path / "c", "--clips", 4, "--poses", tmp_path)
+    assert outcome.code == 2
+    assert "has no index.csv" in outcome.err

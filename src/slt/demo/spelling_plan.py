@@ -13,7 +13,7 @@ NAME = "fingerspelling"
 LANG = "eng_Latn"
 PREPROCESS = EVERY_FRAME
 ENCODER = SpellingConfig()
-# The cost of a letter was chosen on words of the Austrian signer, with a model trained without that signer.
+# Costs of 2 to 3 were best on words of the Austrian signer, with a model trained without that signer.
 DECODER = LettersConfig(feature_dim=ENCODER.d_model, languages=(LANG,), letter_cost=2.0)
 
 

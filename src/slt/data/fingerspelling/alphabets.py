@@ -1,10 +1,10 @@
 """Which recordings of which alphabets show the letters of the American manual alphabet; decided by hand, listed here.
 
-Each recording was drawn as joints and compared with published descriptions of the American letters: which fingers are
-raised, where the thumb lies, where the hand points, and how J and Z move. The recordings of the American signer were
-not used to decide about the others. Letters that look alike but differ (the F of Brazil, the T of most of Europe) are
-left out; shapes that mean another letter at home (the O of Estonia, which is the American F) are counted under the
-American one. M and N are fingers laid over the thumb, or fingers that point down: American signers use both.
+The recordings of a letter were drawn as joints, side by side, and compared by eye with what defines the American
+letter: which fingers are raised, where the thumb lies, where the hand points, and how J and Z move. No figure of any
+model or distance decided. Letters that look alike but differ (the F of Brazil, the T of most of Europe) are left out;
+shapes that mean another letter at home (the O of Estonia, which is the American F) are counted under the American one.
+M and N are fingers laid over the thumb, or fingers that point down: American signers use both.
 """
 
 from __future__ import annotations
