@@ -114,7 +114,7 @@ def place(spelled: Spelled, recording: Recording | None, rng: np.random.Generato
     Args:
         spelled: the hand.
         recording: whose body is beside it; None: the hand alone.
-        rng: chance.
+        rng: random generator.
     """
     size = (recording.size if recording else 0.1) * np.exp(rng.normal() * 0.2)
     where = np.array([rng.uniform(0.25, 0.4), rng.uniform(0.4, 0.65), 0.0])

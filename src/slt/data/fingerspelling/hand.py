@@ -53,11 +53,11 @@ def turned(angles: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def bent(hand: Hand, rng: np.random.Generator, *, degrees: float) -> Hand:
-    """Return one pose, (21, 3), with each finger bent and spread a little by chance.
+    """Return one pose, (21, 3), with each finger bent and spread a little, at random.
 
     Args:
         hand: the pose.
-        rng: chance.
+        rng: random generator.
         degrees: standard deviation of the bending at the knuckle; the other joints bend less.
     """
     axes = np.broadcast_to(hand[17] - hand[5], (5, 3, 3)).copy()  # of each finger's three joints

@@ -20,7 +20,7 @@ _BEGINNER: Mapping[str, Any] = {"hold": (16, 45), "way": (4, 14), "moving": (18,
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """How much spelling varies by chance; the defaults are what models are trained on.
+    """How much spelling varies at random; the defaults are what models are trained on.
 
     Attributes:
         hold: shortest and longest hold of a letter, in frames at 25 per second.
@@ -99,7 +99,7 @@ def spell(text: str, letters: Letters, signer: str, rng: np.random.Generator, st
         text: of letters that were recorded.
         letters: the recordings.
         signer: whose letters to take, by the language; another's where theirs is not the American letter.
-        rng: chance.
+        rng: random generator.
         style: how much varies.
     """
     style = style or Style()
