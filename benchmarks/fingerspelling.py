@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from slt.core import log
 from slt.data.fingerspelling.alphabets import AGREEING
@@ -119,18 +119,18 @@ def score_signer(letters: Letters, signer: str, plan: SpellingPlan, out: Path) -
     log.result(f"{signer}\tconfusions\t" + " ".join(f"{a or '-'}>{b or '-'}:{n}" for (a, b), n in worst))
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--poses", type=Path)
     parser.add_argument("--steps", type=int, default=SpellingPlan.steps)
+    parser.add_argument("--clips", type=int, default=SpellingPlan.test_clips)
     parser.add_argument("--signers", nargs="*", default=list(AGREEING))
-    given = parser.parse_args()
-    torch.set_num_threads(1)
+    given = parser.parse_args(words)
     given.out.mkdir(parents=True, exist_ok=True)
     letters = Letters(read_recordings(find_recordings(given.poses)))
     for signer in given.signers:
-        score_signer(letters, signer, SpellingPlan(steps=given.steps), given.out)
+        score_signer(letters, signer, SpellingPlan(steps=given.steps, test_clips=given.clips), given.out)
 
 
 if __name__ == "__main__":
