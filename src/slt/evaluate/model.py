@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from slt.assets.cards import CARD_NAME, sha256_of
 from slt.assets.hub_names import exact_name, parse_hub_name
 from slt.assets.store import find_bundle
 from slt.bundle.load import LoadedBundle, load_bundle
+from slt.core.device import choose_device, is_accelerator
 from slt.core.errors import SltError, as_slt_error
 from slt.core.registry import SONAR
 from slt.core.signals import StopRequests
@@ -24,8 +27,8 @@ from slt.evaluate.progress_log import ProgressLog, packed
 from slt.frontend.base import Frontend, Settings
 from slt.frontend.clip import ClipSource
 from slt.frontend.registry import make_frontend
-from slt.frontend.run import Opener
-from slt.pipeline.segment import Segment, translate_segment
+from slt.frontend.run import Opener, many_clip_features
+from slt.pipeline.segment import Segment, translate_features, translate_segment
 from slt.text.engines import TRANSFORMERS, expected
 from slt.text.languages import check_languages
 from slt.video.base import Frame, Video, VideoInfo
@@ -135,15 +138,39 @@ class ClipTranslator:
     def translate_ahead(
         self, manifest: Manifest, clips: Sequence[Clip], stop: StopRequests, progress: Callable[[int], None]
     ) -> None:
-        """Translate several clips at once and log them, where that is faster than ``translate`` one by one."""
+        """On an accelerator, translate clips that are not in the log while the next ones are read, and log them.
+
+        Those that fail are left to ``translate``.
+        """
+        if not is_accelerator(choose_device(self.settings.device)):
+            return
+        keys = {source: key for source, key in (self._source(manifest, clip) for clip in clips) if key not in self._log}
+        if not keys:
+            return
+        bundle = self.bundle
+        lang, beam, began = self.settings.lang, self.settings.beam, time.perf_counter()
+        with closing(many_clip_features(list(keys), self.frontend.load(), stop=stop)) as outcomes:
+            for done, outcome in enumerate(outcomes, 1):
+                with suppress(Exception):  # told with its clip, when that is translated alone
+                    if outcome.found:
+                        segment = Segment(video=outcome.clip.id, open=partial(self.frontend.open, outcome.clip))
+                        found = translate_features(bundle, outcome.found, segment, [lang], beam_size=beam)
+                        seconds = time.perf_counter() - began
+                        self._log.add(keys[outcome.clip], {**_record(found, lang), "seconds": seconds})
+                began = time.perf_counter()
+                progress(done)
+        stop.check()
 
     def translate(self, manifest: Manifest, clip: Clip) -> ClipTranslation:
         """Translate a clip; a failed clip has an error and is tried again by the next run."""
+        source, key = self._source(manifest, clip)
+        return self._cached(key, lambda: self._from_video(partial(self.frontend.open, source), clip.id))
+
+    def _source(self, manifest: Manifest, clip: Clip) -> tuple[ClipSource, str]:
+        """Return where a clip lies, and its key in the log."""
         path, pose = manifest.video_path(clip), manifest.pose_path(clip)
         key = json.dumps([clip.id, str(path), clip.start_s, clip.end_s, *([str(pose)] if pose else [])])
-
-        source = ClipSource(id=clip.id, path=path, start_s=clip.start_s, end_s=clip.end_s, pose=pose)
-        return self._cached(key, lambda: self._from_video(partial(self.frontend.open, source), clip.id))
+        return ClipSource(id=clip.id, path=path, start_s=clip.start_s, end_s=clip.end_s, pose=pose), key
 
     def translate_blank(self, n_frames: int, fps: float) -> ClipTranslation:
         """Translate a blank video of ``n_frames`` frames."""

@@ -80,6 +80,37 @@ def translate_segment(
     clock = clock or StageTimer()
     n_readings = READINGS if rerank else 1
     found = clip_features(segment.open, frontend, n_readings=n_readings, clock=clock, progress=progress)
+    settings = {"beam_size": beam_size, "nbest": nbest}
+    return translate_features(bundle, found, segment, langs, rerank=rerank, clock=clock, **settings)
+
+
+def translate_features(
+    bundle: LoadedBundle,
+    found: ClipFeatures,
+    segment: Segment,
+    langs: Sequence[str],
+    *,
+    beam_size: int = 5,
+    nbest: int = 1,
+    rerank: bool = False,
+    clock: StageTimer | None = None,
+) -> Translation:
+    """Translate one segment by its features.
+
+    Args:
+        bundle: sign encoder and text decoder.
+        found: the features, of several readings for reranking.
+        segment: what they are of.
+        langs: as for ``translate_segment``, as are the others.
+        beam_size: likewise.
+        nbest: likewise.
+        rerank: likewise.
+        clock: likewise.
+
+    Raises:
+        UserError: a size is out of range.
+    """
+    clock = clock or StageTimer()
     with clock("encoder"):
         encoded = [encode(bundle.encoder, *streams) for streams in found.readings]
     with clock("text"):

@@ -11,6 +11,7 @@ from slt.core.device import send
 from slt.core.tensors import EncoderOutput
 from slt.evaluate import from_features
 from slt.evaluate.from_features import FeatureTranslator
+from slt.evaluate.model import ClipTranslator
 from slt.pipeline.translator import Translator
 from slt.text.decoder import Hypothesis
 from slt_cli.main import main
@@ -84,23 +85,29 @@ def test_the_commands(bundle, videos, tmp_path, capsys, engine):
     assert main([*map(str, words)]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(rows) == 2
-    manifest = tmp_path / "m.tsv"
-    lines = ["id\tvideo\ttext\tlang", *(f"{video.stem}\t{video}\twe go hiking\teng_Latn" for video in videos[:3])]
-    manifest.write_text("\n".join(lines) + "\n")
+    manifest = write_manifest(tmp_path / "m.tsv", videos[:3])
     words = ["evaluate", "--model", bundle, "--manifest", manifest, "--out", tmp_path / "e", "--text-engine", engine]
     assert main([*map(str, words)]) == 0, capsys.readouterr().err
     words = ["embed-text", manifest, "--model", bundle, "--out", tmp_path / "emb", "--text-engine", engine]
     assert main([*map(str, words)]) == 0, capsys.readouterr().err
 
 
+def write_manifest(path, videos):
+    lines = ["id\tvideo\ttext\tlang", *(f"{video.stem}\t{video}\twe go hiking\teng_Latn" for video in videos)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def hypotheses(out):
+    return [row["hypothesis"] for row in json.loads((out / "results.json").read_text())["sentences"]]
+
+
 def test_stored_features_are_evaluated_several_clips_at_once(bundle, videos, tmp_path, monkeypatch):
-    lines = ["id\tvideo\ttext\tlang", *(f"{video.stem}\t{video}\twe go hiking\teng_Latn" for video in videos[:6])]
-    manifest = tmp_path / "m.tsv"
-    manifest.write_text("\n".join(lines) + "\n")
+    manifest = write_manifest(tmp_path / "m.tsv", videos[:6])
     words = ["extract-features", manifest, "--model", bundle, "--out", tmp_path / "s"]
     assert main([*map(str, words)]) == 0
     monkeypatch.setattr(from_features, "token_limit", lambda seconds: 20)
-    sizes, found = [], {}
+    sizes = []
     genuine = FeatureTranslator._from_many
 
     def from_many(translator, clips, limit):
@@ -111,7 +118,21 @@ def test_stored_features_are_evaluated_several_clips_at_once(bundle, videos, tmp
     for device in ("cpu", "auto"):
         words = ["evaluate", "--model", bundle, "--manifest", manifest, "--features", tmp_path / "s"]
         assert main([*map(str, words), "--out", str(tmp_path / device), "--device", device]) == 0
-        rows = json.loads((tmp_path / device / "results.json").read_text())["sentences"]
-        found[device] = [row["hypothesis"] for row in rows]
     assert sizes == [1] * 6 + [6]
-    assert found["auto"] == found["cpu"]
+    assert hypotheses(tmp_path / "auto") == hypotheses(tmp_path / "cpu")
+
+
+def test_videos_are_evaluated_while_the_next_ones_are_read(bundle, videos, tmp_path, monkeypatch):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video at all")
+    manifest = write_manifest(tmp_path / "m.tsv", [*videos[:4], broken])
+    alone = []
+    genuine = ClipTranslator._from_video
+    monkeypatch.setattr(
+        ClipTranslator, "_from_video", lambda self, opener, name: alone.append(name) or genuine(self, opener, name)
+    )
+    for device in ("cpu", "auto"):
+        words = ["evaluate", "--model", bundle, "--manifest", manifest, "--out", tmp_path / device, "--device", device]
+        assert main([*map(str, words)]) == 3
+    assert alone == ["v0", "v1", "v2", "v3", "broken", "broken"]
+    assert hypotheses(tmp_path / "auto") == hypotheses(tmp_path / "cpu")
