@@ -57,6 +57,10 @@ def extract_features(
         str, typer.Option(metavar="DEVICE", help="auto (a GPU when there is one), cpu, cuda or cuda:N.")
     ] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="Precision of the model.")] = Dtype.float32,
+    compiles: Annotated[
+        bool,
+        typer.Option("--compile", help="Compile SignHiera by torch first: a minute or so; for many clips on a GPU."),
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -89,7 +93,9 @@ def extract_features(
         from slt.frontend.registry import load_frontend
 
         jobs = choose_shard(gather_jobs(sources), index, count)
-        settings = Settings(model=model, device=device, dtype=dtype.value, detector=detector, skeleton=skeleton)
+        settings = Settings(
+            model=model, device=device, dtype=dtype.value, detector=detector, skeleton=skeleton, compiles=compiles
+        )
         made_by = load_frontend(extractor, settings)
         bars.update("loading the model", 1, 1)
         if dry_run:

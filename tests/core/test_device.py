@@ -60,6 +60,7 @@ def test_on_a_cpu_nothing_is_copied_and_nothing_waited_for():
     synchronise(CPU)
     assert not is_accelerator("cpu")
     assert is_accelerator("cuda:1")
+    assert send(rows, torch.device("meta")).is_meta
 
 
 def test_arrays_are_joined_in_their_own_dtype():

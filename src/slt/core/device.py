@@ -37,7 +37,7 @@ def count(kind: str) -> int:
 
 def is_accelerator(device: torch.device | str) -> bool:
     """Return whether a device has memory of its own and computes while the CPU goes on."""
-    return torch.device(device).type != CPU
+    return torch.device(device).type in ACCELERATORS  # not torch's "meta", which computes shapes alone
 
 
 def choose_device(name: str) -> torch.device:

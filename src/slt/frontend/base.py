@@ -45,6 +45,7 @@ class Settings:
             model's card says.
         skeleton: a key of ``slt.video.skeletons.SKELETONS``: what keypoint files hold, to be converted to the joints
             that the extractor takes; None: as the model's card says, else MediaPipe's.
+        compiles: compile SignHiera's blocks by torch; other extractors run as they are.
     """
 
     model: str | None = None
@@ -52,6 +53,7 @@ class Settings:
     dtype: str = "float32"
     detector: str | None = None
     skeleton: str | None = None
+    compiles: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from typing import cast
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from slt.core.device import send_joined
 from slt.core.errors import UserError
 from slt.frontend.base import FrameInput, Frontend, Settings, Streams
 from slt.frontend.clip import OpenClip
+from slt.models.compiled import compile_signhiera
 from slt.models.signhiera import SignHiera, SignHieraConfig, normalise
 from slt.video.base import Video
 from slt.video.stream import in_turn, late_starts
@@ -50,7 +52,10 @@ class SignHieraFrontend(Frontend):
 
     def load_model(self) -> nn.Module:
         """See ``Frontend``."""
-        return load_part(self._bundle, self.card, SignHiera, "extractor", self.device, self.settings.dtype)
+        model = load_part(self._bundle, self.card, SignHiera, "extractor", self.device, self.settings.dtype)
+        if self.settings.compiles:
+            compile_signhiera(cast(SignHiera, model))
+        return model
 
     def inputs(self, clip: OpenClip, n_readings: int = 1) -> Generator[FrameInput, None, None]:
         """See ``Frontend``."""
