@@ -37,7 +37,7 @@ from slt.recipe.schema import Recipe
 from slt.text.config import SonarTextConfig
 from slt.text.engines import sonar_text
 from slt.train.loader import Batch
-from slt.train.memory import FusedAttention, LiveBytes, StepMemory, fake_weights, step_memory
+from slt.train.memory import LiveBytes, StepMemory, fake_weights, fused_attention, step_memory
 from slt.train.module import Training, total_loss
 from slt.train.optim import make_optimizer, parameter_groups
 from slt.train.parts import Parts, Widths, build_encoder, hold_frozen
@@ -134,7 +134,7 @@ def forward(module: nn.Module, call: Callable[[torch.dtype], object], dtype: tor
     module = module.to(dtype)
     with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), fake_weights(module):
         held = sum(tensor.nbytes for tensor in [*module.parameters(), *module.buffers()])
-        with FusedAttention(), LiveBytes() as live:
+        with fused_attention(), LiveBytes() as live:
             call(dtype)
     return held, held + live.peak
 

@@ -26,6 +26,7 @@ def test_every_section_measures_something(tmp_path, capsys):
     off = {row["what"]: row["off float32 on the CPU"] for row in found["signhiera"]}
     assert float(off["slt, fp32, whole windows"]) < 1e-6
     assert 0 < float(off["slt, bf16, whole windows"]) < 0.1
+    assert all(0.85 < row["ratio"] < 1.15 for row in found["memory"])
     assert found["videos"][-1]["note"].startswith("bounded by: ")
 
 

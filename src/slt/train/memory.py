@@ -65,7 +65,7 @@ def step_memory(module: Training, batch: Batch) -> StepMemory | None:
         stack.enter_context(_real_tokens(module.decoder))
         weights = sum(_in_blocks(weight.nbytes) for weight in _distinct(module))
         trained = [weight for weight in module.parameters() if weight.requires_grad]
-        stack.enter_context(FusedAttention())
+        stack.enter_context(fused_attention())
         live = stack.enter_context(LiveBytes())
         for weight in trained:
             weight.grad = torch.zeros_like(weight)  # Lightning drops the last step's only after the forward pass
@@ -86,7 +86,7 @@ def _step(module: Training, batch: Batch) -> None:
     with module.arithmetic(batch.targets.device):
         _, terms = module.terms(batch)
         loss = total_loss(terms)
-    torch.autograd.backward(loss)  # Tensor.backward would leave the modes of this file while it recomputes
+    loss.backward()
 
 
 @contextmanager
@@ -185,18 +185,48 @@ class LiveBytes(TorchDispatchMode):
         self.live -= n_bytes
 
 
-class FusedAttention(TorchFunctionMode):
-    """Lets attention take the fused form that GPUs take with a mask, which fake tensors of their own accord do not."""
+@contextmanager
+def fused_attention() -> Iterator[None]:
+    """Let attention take the form that GPUs take with a mask, which fake tensors of their own accord do not.
+
+    The name is replaced, for what is recomputed in the backward pass runs outside of modes; a mode catches those who
+    imported the function before.
+    """
+    original = F.scaled_dot_product_attention
+    F.scaled_dot_product_attention = _fused  # type: ignore[assignment]
+    try:
+        with _Caught(original):
+            yield
+    finally:
+        F.scaled_dot_product_attention = original
+
+
+class _Caught(TorchFunctionMode):
+    """Calls ``_fused`` in place of a function."""
+
+    def __init__(self, original: Any) -> None:
+        super().__init__()
+        self._original = original
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
-        given = dict(kwargs or {})
-        if func is not F.scaled_dot_product_attention:
-            return func(*args, **given)
-        mask = given.get("attn_mask", args[3] if len(args) > 3 else None)
-        is_causal = bool(given.get("is_causal", False))
-        if torch.is_autocast_enabled(args[0].device.type):
-            dtype = torch.get_autocast_dtype(args[0].device.type)
-            args = tuple(tensor.to(dtype) for tensor in args[:3])
-            mask = mask.to(dtype) if mask is not None and mask.is_floating_point() else mask
-        fused = torch.ops.aten._scaled_dot_product_efficient_attention
-        return fused(*args[:3], mask, torch.is_grad_enabled(), 0.0, is_causal, scale=given.get("scale"))[0]
+        return (_fused if func is self._original else func)(*args, **(kwargs or {}))
+
+
+def _fused(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    **_: Any,
+) -> Tensor:
+    """Return what ``scaled_dot_product_attention`` does, with nothing in memory but that and a number per query."""
+    if torch.is_autocast_enabled(query.device.type):
+        dtype = torch.get_autocast_dtype(query.device.type)
+        query, key, value = (tensor.to(dtype) for tensor in (query, key, value))
+        attn_mask = attn_mask.to(dtype) if attn_mask is not None and attn_mask.is_floating_point() else attn_mask
+    fused = torch.ops.aten._scaled_dot_product_efficient_attention
+    found: Tensor = fused(query, key, value, attn_mask, torch.is_grad_enabled(), 0.0, is_causal, scale=scale)[0]
+    return found
