@@ -106,6 +106,17 @@ def test_a_dry_run_that_cannot_compute_memory_says_so(make, capsys):
     assert "in all at the peak of such steps, measured" in said
 
 
+def test_an_encoder_that_is_to_be_compiled_is_not_compiled_for_it(make):
+    plain, batch = ready(make())
+    expected = step_memory(plain, batch)
+    plain.encoder.compile(backend=refuse_to_compile)
+    assert step_memory(plain, batch) == expected
+
+
+def refuse_to_compile(graph, inputs):
+    raise AssertionError("compiled")
+
+
 def test_an_average_of_the_weights_is_counted(make):
     sizes = []
     for ema in (0.0, 0.9):

@@ -60,6 +60,7 @@ def step_memory(module: Training, batch: Batch) -> StepMemory | None:
     """
     n_trained = sum(group.n_numbers for group in module.groups)
     with ExitStack() as stack:
+        stack.enter_context(torch.compiler.set_stance("force_eager"))  # where the encoder is to be compiled
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
         stack.enter_context(fake_weights(module))
         stack.enter_context(_real_tokens(module.decoder))
