@@ -36,10 +36,9 @@ def test_a_translation_is_that_of_the_cpu(bundle, clip, engine, dtype, device):
         assert texts(found.texts) == texts(expected.texts)
 
 
-@pytest.mark.parametrize("engine", ["fairseq2", "transformers"])
-def test_readings_are_ranked_and_sentences_found(bundle, clip, engine):
-    expected = Translator(bundle, device="cpu", text_engine=engine).translate(clip, rerank=True)
-    translator = Translator(bundle, text_engine=engine)
+def test_readings_are_ranked_and_sentences_found(bundle, clip):
+    expected = Translator(bundle, device="cpu").translate(clip, rerank=True)
+    translator = Translator(bundle)
     assert texts(translator.translate(clip, rerank=True).texts) == texts(expected.texts)
     assert list(translator.segments(clip))
 
@@ -54,8 +53,9 @@ def test_other_encoders_translate(which, drawn, request):
     assert texts(found.texts) == texts(expected.texts)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [*((kind, torch.float32) for kind in KINDS), ("t5", torch.bfloat16), ("mbart", torch.bfloat16)]
+)
 def test_decoders_of_transformers_translate_score_and_learn(kind, dtype):
     text, output = make_text(kind), make_output(5, 3)
     expected = text.translate(output, LANGS[kind], max_tokens=12)
@@ -79,8 +79,8 @@ def test_a_bundle_with_a_decoder_of_transformers(own_bundle, clip, kind):
     assert texts(Translator(own_bundle).translate(clip).texts) == texts(expected.texts)
 
 
-@pytest.mark.parametrize("engine", ["fairseq2", "transformers"])
-def test_the_commands(bundle, videos, tmp_path, capsys, engine):
+def test_the_commands(bundle, videos, tmp_path, capsys):
+    engine = "transformers"
     words = ["translate", *videos[:2], "--model", bundle, "--json", "--text-engine", engine, "--dtype", "bfloat16"]
     assert main([*map(str, words)]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
