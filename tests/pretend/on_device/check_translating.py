@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from slt.core.device import send
-from slt.core.tensors import EncoderOutput
+from slt.core.tensors import EncoderOutput, FeatureBatch
+from slt.demo.spelling_plan import NAME as SPELLING
 from slt.evaluate import from_features
 from slt.evaluate.from_features import FeatureTranslator
 from slt.evaluate.model import ClipTranslator
@@ -77,6 +78,16 @@ def test_a_bundle_with_a_decoder_of_transformers(own_bundle, clip, kind):
     let_write(own_bundle, kind)
     expected = Translator(own_bundle, device="cpu").translate(clip)
     assert texts(Translator(own_bundle).translate(clip).texts) == texts(expected.texts)
+
+
+def test_the_shipped_model_reads_spelled_words_and_its_decoder_learns(drawn):
+    video = sorted(drawn.parent.rglob("*.pose"))[0]
+    expected = Translator(SPELLING, device="cpu").translate(video)
+    translator = Translator(SPELLING)
+    assert texts(translator.translate(video).texts) == texts(expected.texts)
+    loaded = translator.load()
+    features = FeatureBatch.of([torch.randn(40, 225), torch.randn(31, 225)]).to(torch.device("pretend"))
+    loaded.decoder.loss(loaded.encoder(features), ["AB", "C"]).backward()
 
 
 def test_the_commands(bundle, videos, tmp_path, capsys):
