@@ -56,7 +56,7 @@ class Event:
         self._module = module
         self._at = 0.0
 
-    def record(self) -> None:
+    def record(self, stream: torch.Stream) -> None:
         self._at = time.perf_counter()
 
     def synchronize(self) -> None:

@@ -98,10 +98,9 @@ class Work:
         self.seconds = 0.0
         self._device = device
         self._results: list[Tensor] = []
-        self._began, self._ended = time.perf_counter(), _event(device)
-        if self._ended is not None:
-            self._start = _event(device)
-            self._start.record()
+        self._began = time.perf_counter()
+        self._start = self._mark()
+        self._end: Any = None
 
     def bring(self, results: Sequence[Tensor]) -> None:
         """Begin to copy the results to the CPU; those that are there already stay as they are."""
@@ -110,17 +109,25 @@ class Work:
                 host = torch.empty_like(result, device=CPU, pin_memory=True)
                 result = host.copy_(result, non_blocking=True)
             self._results.append(result)
-        if self._ended is not None:
-            self._ended.record()
-        else:
+        self._end = self._mark()
+        if self._end is None:
             self.seconds = time.perf_counter() - self._began
 
     def wait(self) -> list[Tensor]:
         """Return the results on the CPU, when the device has got that far."""
-        if self._ended is not None:
-            self._ended.synchronize()
-            self.seconds = self._start.elapsed_time(self._ended) / 1000
+        if self._end is not None:
+            self._end.synchronize()
+            self.seconds = self._start.elapsed_time(self._end) / 1000
         return self._results
+
+    def _mark(self) -> Any:
+        """Return an event in what the device was asked for, which need not be the current one; None on a CPU."""
+        if not is_accelerator(self._device):
+            return None
+        module = _module(self._device.type)
+        event = module.Event(enable_timing=True)
+        event.record(module.current_stream(self._device))
+        return event
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -214,10 +221,6 @@ def _copied(pinned: Tensor, device: torch.device) -> Tensor:
 @functools.cache
 def _copy_stream(device: torch.device) -> Any:
     return _module(device.type).Stream(device)
-
-
-def _event(device: torch.device) -> Any:
-    return _module(device.type).Event(enable_timing=True) if is_accelerator(device) else None
 
 
 def _module(kind: str) -> Any:

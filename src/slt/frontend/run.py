@@ -207,8 +207,8 @@ class _Engine:
                 with self._clock("features"):
                     if batch and self._is_due(len(batch), message):
                         arrived, batch = computer.compute(batch), []
-                    elif message is None:
-                        arrived = computer.arrivals()
+                    if message is None or (self._full_batches and message[0].ended):  # nothing to go on with meanwhile
+                        arrived += computer.arrivals()
                 if arrived and progress:
                     self._report(arrived[-1], progress)
                 touched += arrived
