@@ -18,7 +18,7 @@ class Shipped(StrEnum):
 
 def demo(
     model: Annotated[
-        Shipped, typer.Argument(metavar="[MODEL]", help="With --train: which, demo or fingerspelling.")
+        Shipped, typer.Argument(metavar="MODEL", help="With --train: which, demo or fingerspelling.")
     ] = Shipped.demo,
     train: Annotated[bool, typer.Option("--train", help="Train a shipped model from nothing instead.")] = False,
     out: Annotated[
