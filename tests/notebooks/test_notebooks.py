@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 SPLITS = {"train": ("-fZc293MpJk", 6), "val": ("10om04b2LIw", 3), "test": ("g0_1_2_3abc", 3)}
 QUICK = (
-    '{"trainer.epochs": 1, "trainer.precision": "fp32", "encoder.checkpointing": "false", "data.workers": 0, '
+    '{"trainer.epochs": 1, "trainer.precision": "bf16", "encoder.checkpointing": "false", "data.workers": 0, '
     '"optim.ema": 0.0, "trainer.text_clips": 3, "optim.warmup_steps": 1}'
 )
 
