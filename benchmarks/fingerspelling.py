@@ -31,11 +31,10 @@ NEIGHBOURS = 5
 
 def trained(out: Path, letters: Letters, signer: str, plan: SpellingPlan) -> Models:
     """Train without one signer, or read what an earlier run left."""
-    weights = out / f"without-{signer}.safetensors"
+    weights = out / f"without-{signer}-{plan.steps}.safetensors"
     if not weights.exists():
-        models = train_spelling(
-            usable(letters, signer), plan, checkpoint=out / f"without-{signer}.checkpoint", on_step=lambda *_: None
-        )
+        checkpoint = weights.with_suffix(".checkpoint")
+        models = train_spelling(usable(letters, signer), plan, checkpoint=checkpoint, on_step=lambda *_: None)
         save_models(weights, models)
     return load_models(weights)
 

@@ -12,12 +12,12 @@ from slt.assets.cards import read_card
 from slt.core.errors import UserError
 from slt.data.fingerspelling.alphabets import LETTERS
 from slt.data.fingerspelling.corpus import held_out_clips, recorded
-from slt.data.fingerspelling.recordings import read_recordings
+from slt.data.fingerspelling.recordings import DIGEST, digest_of, read_recordings
 from slt.data.fingerspelling.spell import Letters
 from slt.demo.spelling import train_spelling
 from slt.demo.spelling_plan import SpellingPlan
 from slt.demo.spelling_score import confusions, read_words, score_spelling
-from slt.demo.spelling_train import describe, load_models, save_models, train_fingerspelling
+from slt.demo.spelling_train import describe, load_models, origin_of, save_models, train_fingerspelling
 from slt.models.spelling import NO_HAND
 from slt.pipeline.segment import NO_PERSON
 from slt.pipeline.translator import Translator
@@ -38,13 +38,14 @@ def run(poses, tmp_path_factory):
     return out, train_fingerspelling(out, SMALL, poses=poses)
 
 
-def test_a_run_leaves_a_bundle_that_says_how_it_was_made(run, poses):
+def test_a_run_leaves_a_bundle_that_says_how_it_was_made(run, poses, tmp_path):
     out, scores = run
     card = read_card(out / "bundle")
     assert (card.name, card.languages, card.extractor.kind) == ("fingerspelling", ("eng_Latn",), "keypoints")
     assert card.made["held_out"]["signer"] == "ase"
     assert card.made["held_out"]["words"]["cer"] == scores["words"].cer
-    assert "spoken-to-signed 0.4.0, MIT" in card.made["from"]
+    assert card.made["from"] == f"a user's own recordings of letters, SHA-256 {digest_of(poses)}"
+    assert "spoken-to-signed 0.4.0, MIT" in origin_of(DIGEST)
     assert "J and Z" in card.made["cannot"]
     assert (out / "bundle" / "letters.txt").read_text().split() == list(LETTERS)
     before = (out / "bundle" / "encoder.safetensors").read_bytes()
@@ -52,6 +53,9 @@ def test_a_run_leaves_a_bundle_that_says_how_it_was_made(run, poses):
     assert (out / "bundle" / "encoder.safetensors").read_bytes() == before, "what is done is not done again"
     with pytest.raises(UserError, match="holds a run of another plan"):
         train_fingerspelling(out, SpellingPlan(), poses=poses)
+    others = make_recordings(tmp_path / "others", ("ase", "asq"))
+    with pytest.raises(UserError, match="holds a run of another plan"):
+        train_fingerspelling(out, SMALL, poses=others)
 
 
 def test_the_same_plan_trains_the_same_weights(run, poses, tmp_path):

@@ -39,17 +39,22 @@ CONFIDENCE = ConfidenceCard(
 DOMAIN = "it knows only the drawn language of `slt prepare synthetic`, so this text means nothing"
 
 
-def note_plan(out: Path, plan: object) -> None:
+def note_plan(out: Path, plan: object, **origin: str) -> None:
     """Write the plan of a run into its folder.
 
+    Args:
+        out: the folder.
+        plan: a dataclass.
+        **origin: what else the run follows from.
+
     Raises:
-        UserError: there is one that says otherwise, or the folder cannot be written to.
+        UserError: there is another one, or the folder cannot be written to.
     """
-    note = out / "plan.json"
+    note, noted = out / "plan.json", _plain(plan) | origin
     if not note.exists():
         with atomic_write(note) as handle:
-            handle.write((json.dumps(_plain(plan), indent=2) + "\n").encode())
-    elif json.loads(note.read_text("utf-8")) != _plain(plan):
+            handle.write((json.dumps(noted, indent=2) + "\n").encode())
+    elif json.loads(note.read_text("utf-8")) != noted:
         raise UserError(
             f"{out} holds a run of another plan, see {note}", fix="choose another folder with --out, or remove that one"
         )

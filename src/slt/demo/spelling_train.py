@@ -15,7 +15,7 @@ from slt.core import log
 from slt.core.files import atomic_write
 from slt.data.fingerspelling.alphabets import LETTERS
 from slt.data.fingerspelling.corpus import held_out_clips, recorded, usable
-from slt.data.fingerspelling.recordings import PACKAGE, VERSION, find_recordings, read_recordings
+from slt.data.fingerspelling.recordings import DIGEST, PACKAGE, VERSION, digest_of, find_recordings, read_recordings
 from slt.data.fingerspelling.spell import Letters
 from slt.demo.bundle import note_plan
 from slt.demo.spelling import Models, train_spelling
@@ -53,9 +53,11 @@ def train_fingerspelling(
         SltError: the disk is full, or a training went astray.
     """
     plan = plan or SpellingPlan()
-    letters = Letters(read_recordings(find_recordings(poses)))
+    folder = find_recordings(poses)
+    letters = Letters(read_recordings(folder))
     own = recorded(letters, plan.held_out)
-    note_plan(out, plan)
+    digest = digest_of(folder)
+    note_plan(out, plan, recordings=digest)
     begun = time.monotonic()
     with log.bars() as bars:
         log.say(f"stage 1 of 2: training without the signer {plan.held_out}")
@@ -68,7 +70,8 @@ def train_fingerspelling(
             log.say(f"  {what}: {describe(score)}")
         log.say("stage 2 of 2: training on all signers")
         models = _trained(out / "all", letters, plan, bars)
-    bundle = assemble(out / "bundle", models, plan, scores, minutes=(time.monotonic() - begun) / 60)
+    minutes = (time.monotonic() - begun) / 60
+    bundle = assemble(out / "bundle", models, plan, scores, origin=origin_of(digest), minutes=minutes)
     log.say(f"the bundle is {bundle}; try: slt translate --model {bundle} VIDEO")
     for what, score in scores.items():
         log.result(f"{what}\tletters {100 * score.letters:.1f} %\tCER {100 * score.cer:.1f} %\t{score.n_clips} clips")
@@ -95,8 +98,13 @@ def describe(score: SpellingScore) -> str:
     )
 
 
+def origin_of(digest: str) -> str:
+    """Return where recordings are from, for the card: the package's are known by their digest."""
+    return ATTRIBUTION if digest == DIGEST else f"a user's own recordings of letters, SHA-256 {digest}"
+
+
 def assemble(
-    folder: Path, models: Models, plan: SpellingPlan, scores: dict[str, SpellingScore], *, minutes: float
+    folder: Path, models: Models, plan: SpellingPlan, scores: dict[str, SpellingScore], *, origin: str, minutes: float
 ) -> Path:
     """Write the bundle, its weights in float16; return its folder."""
     encoder, decoder = models
@@ -106,11 +114,11 @@ def assemble(
         save_weights(folder / f"{name}.safetensors", halved)
     with atomic_write(folder / "letters.txt") as file:
         file.write("".join(f"{letter}\n" for letter in LETTERS).encode())
-    write_card(folder, _card(plan, scores, minutes))
+    write_card(folder, _card(plan, scores, origin, minutes))
     return folder
 
 
-def _card(plan: SpellingPlan, scores: dict[str, SpellingScore], minutes: float) -> BundleCard:
+def _card(plan: SpellingPlan, scores: dict[str, SpellingScore], origin: str, minutes: float) -> BundleCard:
     return BundleCard(
         name=NAME,
         summary="Fingerspelling, American alphabet: words spelled by hand, read letter by letter from real hands.",
@@ -128,7 +136,7 @@ def _card(plan: SpellingPlan, scores: dict[str, SpellingScore], minutes: float) 
         made={
             "by": f"slt demo --train {NAME}",
             "plan": dataclasses.asdict(plan),
-            "from": ATTRIBUTION,
+            "from": origin,
             "cannot": CANNOT,
             "held_out": {
                 "signer": plan.held_out,

@@ -9,6 +9,7 @@ from slt.data.fingerspelling.corpus import held_out_clips, mirrored, place, reco
 from slt.data.fingerspelling.spell import HELD_OUT, NO_LETTER, spell
 from slt.data.fingerspelling.words import SPLITS, random_string, split_of, words
 from slt.data.manifest import read_manifest
+from slt.data.synthetic.corpus import write_corpus
 from slt.video.keypoints import LEFT_HAND, RIGHT_HAND, read_pose
 from tests.spelled import hand
 
@@ -103,3 +104,22 @@ def test_a_corpus_is_manifests_and_pose_files(poses, tmp_path):
             assert pose.fps == 25
             assert np.isfinite(pose.keypoints[:, 33:]).any()
             assert (tmp_path / "b" / video.relative_to(tmp_path / "a")).read_bytes() == video.read_bytes()
+
+
+def test_two_corpora_are_never_mixed(poses, tmp_path):
+    out = tmp_path / "corpus"
+    with pytest.raises(UserError, match="no signer 'aes' whose letters agree"):
+        write_spelled_corpus(out, {"train": 1}, 1, poses=poses, held_out="aes")
+    assert not out.exists(), "a mistyped signer is noticed before anything is written"
+    write_spelled_corpus(out, {"train": 2}, 1, poses=poses, held_out="ase")
+    write_spelled_corpus(out, {"train": 3, "test": 1}, 1, poses=poses, held_out="ase")
+    with pytest.raises(UserError, match="holds another corpus, with seed 1, held out ase; asked for is seed 2"):
+        write_spelled_corpus(out, {"train": 2}, 2, poses=poses)
+    (tmp_path / "train.tsv").write_text("id\n")
+    with pytest.raises(UserError, match=r"holds train\.tsv of another origin"):
+        write_spelled_corpus(tmp_path, {"train": 1}, 1, poses=poses)
+    write_corpus(tmp_path / "drawn", {}, 3)
+    with pytest.raises(UserError, match="holds another corpus, with kind None"):
+        write_spelled_corpus(tmp_path / "drawn", {"train": 1}, 3, poses=poses)
+    with pytest.raises(UserError, match="holds a corpus of kind fingerspelling, seed 1"):
+        write_corpus(out, {}, 1)

@@ -80,6 +80,9 @@ def test_the_installed_package_is_found_without_importing_it(poses, tmp_path, mo
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     assert find_recordings() == tmp_path / FOLDER
     assert len(read_recordings(find_recordings())) > 50
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {PACKAGE}\nVersion: 0.5.0\n")
+    with pytest.raises(UserError, match=r"spoken-to-signed 0\.5\.0 is installed, expected 0\.4\.0"):
+        find_recordings()
 
 
 def _absent(name):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
 from slt.data.fingerspelling.alphabets import AGREEING, LETTERS
-from slt.data.fingerspelling.recordings import DEPTH_UNIT, FPS, Recording, find_recordings, read_recordings
+from slt.data.fingerspelling.recordings import DEPTH_UNIT, FPS, Recording, digest_of, find_recordings, read_recordings
 from slt.data.fingerspelling.spell import HELD_OUT, Letters, Spelled, Style, spell
 from slt.data.fingerspelling.words import SPLITS, random_string, words
 from slt.video.keypoints import LEFT_HAND, N_JOINTS, POSE, RIGHT_HAND, Keypoints, PoseFile, write_pose
@@ -161,12 +163,15 @@ def write_spelled_corpus(
         the manifest of each split.
 
     Raises:
-        UserError: the recordings cannot be read, or nobody of that language was recorded.
+        UserError: the recordings cannot be read, nobody of that language was recorded, or ``out`` holds another corpus.
     """
-    letters = Letters(read_recordings(find_recordings(poses)))
+    folder = find_recordings(poses)
+    letters = Letters(read_recordings(folder))
+    own = recorded(letters, held_out) if held_out else letters
+    _note_origin(out, {"kind": "fingerspelling", "seed": seed, "held out": held_out, "recordings": digest_of(folder)})
     done, total, manifests = 0, sum(n_clips.values()), {}
     for split, n in n_clips.items():
-        mine = recorded(letters, held_out) if held_out and split == "test" else usable(letters, held_out)
+        mine = own if split == "test" else usable(letters, held_out)
         rows = ["\t".join(COLUMNS)]
         for clip in clips(mine, split, n, seed):
             file = Path("poses") / split / f"{clip.id}.pose"
@@ -180,6 +185,34 @@ def write_spelled_corpus(
         with atomic_write(manifests[split]) as handle:
             handle.write(("\n".join(rows) + "\n").encode())
     return manifests
+
+
+def _note_origin(out: Path, origin: Mapping[str, Any]) -> None:
+    """Describe in the folder which corpus it holds, so that two are never mixed.
+
+    Raises:
+        UserError: it holds another corpus, or manifests of unknown origin.
+    """
+    note = out / "corpus.json"
+    if note.exists():
+        found = json.loads(note.read_text("utf-8"))
+        differing = [name for name in origin if found.get(name) != origin[name]]
+        if differing:
+            held, asked = ({name: one.get(name) for name in differing} for one in (found, origin))
+            raise UserError(
+                f"{out} holds another corpus, with {_described(held)}; asked for is {_described(asked)}",
+                fix="choose another folder, or remove that one",
+            )
+        return
+    if there := [f"{split}.tsv" for split in SPLITS if (out / f"{split}.tsv").exists()]:
+        raise UserError(f"{out} holds {', '.join(there)} of another origin", fix="choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    with atomic_write(note) as handle:
+        handle.write((json.dumps(origin) + "\n").encode())
+
+
+def _described(origin: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {str(value)[:12]}" for name, value in origin.items())
 
 
 def recorded(letters: Letters, signer: str) -> Letters:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -19,6 +20,8 @@ from slt.video.keypoints import LEFT_HAND, POSE, RIGHT_HAND, read_pose
 PACKAGE, VERSION = "spoken-to-signed", "0.4.0"
 FOLDER = "spoken_to_signed/assets/fingerspelling_lexicon"
 INDEX = "index.csv"
+DIGEST = "ca3173f7cb2c04e304b17044536814fceaeaf77f155bafc3ab98fea2affdeaf9"
+"""Of the package's recordings, see ``digest_of``."""
 FPS = 25.0
 STILL = 0.15  # palm sizes; joints of a hold are no further from its middle, on average
 UNDER = {"T": 1, "N": 2, "M": 3}
@@ -67,7 +70,7 @@ def find_recordings(folder: Path | None = None) -> Path:
     """Return the folder of the recordings: the one given, or the installed package's; nothing of it is imported.
 
     Raises:
-        UserError: no such package, or no index in the folder.
+        UserError: no such package, another version of it, or no index in the folder.
     """
     if folder is None:
         try:
@@ -77,6 +80,11 @@ def find_recordings(folder: Path | None = None) -> Path:
                 f"{PACKAGE} is not installed, whose recordings of letters are needed",
                 fix=f'uv pip install --no-deps "{PACKAGE}=={VERSION}", or name a folder of its layout with --poses',
             ) from error
+        if package.version != VERSION:
+            raise UserError(
+                f"{PACKAGE} {package.version} is installed, expected {VERSION}: the alphabets were compared in that",
+                fix=f'uv pip install --no-deps "{PACKAGE}=={VERSION}"',
+            )
         folder = Path(str(package.locate_file(FOLDER)))
     if not (folder / INDEX).is_file():
         raise UserError(
@@ -84,6 +92,14 @@ def find_recordings(folder: Path | None = None) -> Path:
             fix=f"name the folder {FOLDER} of the package with --poses",
         )
     return folder
+
+
+def digest_of(folder: Path) -> str:
+    """Return the SHA-256 of the index and of the files with American letters that it names; read them first."""
+    digest = hashlib.sha256((folder / INDEX).read_bytes())
+    for path in sorted({path for *_, path in _rows(folder)}):
+        digest.update(_inside(folder, path).read_bytes())
+    return digest.hexdigest()
 
 
 def read_recordings(folder: Path) -> list[Recording]:

@@ -207,6 +207,8 @@ def _note_origin(out: Path, asked: Mapping[str, Any], skeleton: str | None) -> N
 
 
 def _described(origin: Mapping[str, Any]) -> str:
+    if "drawing" not in origin:
+        return ", ".join(f"{name} {value}" for name, value in origin.items())
     verbs = "" if origin.get("verbs", True) else " without verbs"
     return f"seed {origin['seed']}, drawing {origin['drawing']}{verbs}"
 
