@@ -14,6 +14,8 @@ from slt.frontend.clip import ClipSource
 from slt.frontend.registry import load_frontend
 from slt.video.keypoints import PoseFile, find_keypoints, read_pose, write_pose
 from slt.video.span import open_span
+from tests.keypoint_layouts import figure, write_npy
+from tests.video.films import write_film
 
 
 def test_pose_files_are_features(tmp_path):
@@ -116,3 +118,19 @@ def test_skeletons_by_name(keypoint_bundle):
         "unit": "normalised",
         "target_fps": 25.0,
     }
+
+
+def test_y_is_in_widths_of_the_video_where_the_file_does_not_say_them(tmp_path):
+    joints = figure(20)
+    path, film = write_npy(tmp_path, "a", joints), write_film(tmp_path / "film.mp4", n=20, size=(36, 64))
+    frontend = load_frontend("keypoints", Settings(model="fingerspelling"))
+    for source, height, n_warnings in (
+        (ClipSource(id="a", path=film, pose=path), 36 / 64, 0),
+        (ClipSource(id="alone", path=path), 1, 1),
+    ):
+        clip = frontend.open(source)
+        rows = np.concatenate([one.content for one in frontend.inputs(clip)]).reshape(-1, 75, 3)
+        np.testing.assert_allclose(rows, joints * [1, height, 1], rtol=1e-5)
+        assert sum("taken for those of a square picture" in one for one in clip.video.warnings) == n_warnings
+    shares = load_frontend("keypoints", Settings()).open(ClipSource(id="alone", path=path))
+    assert not any("square" in one for one in shares.video.warnings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from collections import defaultdict
 
 import numpy as np
@@ -57,6 +58,64 @@ def test_letters_are_aligned_where_they_are_most_probable():
     assert len(align(rows[:1], [1, 2])) == 2, "more letters than steps"
 
 
+def align_by_table(rows, numbers):
+    """Return what ``align`` does, by a table of all steps and states, one after another."""
+    states = [0, *(one for number in numbers for one in (number, 0))]
+    best = np.full((len(rows) + 1, len(states)), -np.inf)
+    came = np.zeros(best.shape, int)
+    best[0, 0] = 0
+    for step, row in enumerate(rows, 1):
+        for state, number in enumerate(states):
+            skips = state >= 2 and number != 0 and number != states[state - 2]
+            before = [state, *([state - 1] if state else []), *([state - 2] if skips else [])]
+            came[step, state] = max(before, key=lambda one: best[step - 1, one])  # the first of equals
+            best[step, state] = best[step - 1, came[step, state]] + row[number]
+    state = len(states) - (1 if best[-1, -1] >= best[-1, -2] else 2)
+    held = [[] for _ in numbers]
+    for step in range(len(rows), 0, -1):
+        if state % 2:
+            held[state // 2].append(step - 1)
+        state = came[step, state]
+    return [(min(steps), max(steps) + 1) if steps else (0, len(rows)) for steps in held]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_alignment_is_that_of_the_whole_table(seed):
+    random = np.random.default_rng(seed)
+    for n_steps in (1, 2, 3, 7, 16, 40):
+        rows = log_probs(n_steps, 4, seed)
+        if seed % 2:
+            rows = np.round(rows)  # so that many alignments are equally probable
+        for n_letters in range(1, min(n_steps + 2, 24)):
+            numbers = random.integers(1, 4, n_letters).tolist()
+            assert align(rows, numbers) == align_by_table(rows, numbers)
+
+
+def test_ten_minutes_are_aligned_without_a_table_of_all_steps_and_states():
+    letters = np.arange(2500) % 3 + 1
+    rows = np.full((7500, 4), np.log(0.02), np.float32)
+    rows[:, 0] = np.log(0.9)
+    rows[1::3] = np.log(0.02)
+    rows[np.arange(1, 7500, 3), letters] = np.log(0.9)
+    tracemalloc.start()
+    try:
+        spans = align(rows, letters.tolist())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert spans == [(step, step + 1) for step in range(1, 7500, 3)]
+    assert peak < 30e6, "the table of steps and states has 37 million cells"
+
+
+def test_the_search_compares_texts_by_all_their_letters():
+    """Texts that left the beam and come back, or that are made in two ways, are one."""
+    rows = log_probs(14, 4, 9)
+    everything, few = dict(prefix_search(rows[:6], 10_000)), prefix_search(rows, 6)
+    assert np.logaddexp.reduce(list(everything.values())) == pytest.approx(0, abs=1e-5)
+    assert len({text for text, _ in few}) == 6
+    assert [total for _, total in few] == sorted((total for _, total in few), reverse=True)
+
+
 @pytest.fixture
 def decoder():
     """Return one that reads its states as they are: 0 for no letter, then A and B."""
@@ -90,6 +149,15 @@ def test_each_letter_has_a_confidence(decoder):
     as_json = second[LANG][0].as_json()
     assert as_json["letters"] == [{"letter": "B", "confidence": pytest.approx(0.995, abs=0.001), "at": 0.833333}]
     assert 0.5 < np.exp(second[LANG][0].score) <= 1
+
+
+def test_only_texts_that_are_asked_for_are_aligned(decoder, monkeypatch):
+    aligned = []
+    monkeypatch.setattr("slt.text.letters.align", lambda rows, numbers: aligned.append(numbers) or align(rows, numbers))
+    for nbest in (1, 2):
+        aligned.clear()
+        decoder.translate(output([1, 0, 2, 1]), [LANG], beam_size=5, nbest=nbest)
+        assert len(aligned) == nbest
 
 
 def test_nothing_spelled_is_an_empty_text(decoder):

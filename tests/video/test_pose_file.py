@@ -149,6 +149,17 @@ def test_a_segment_of_keypoints_without_a_rate_is_refused(tmp_path):
         open_with_pose(path, 0.4, 1.0)
 
 
+def test_a_file_without_a_size_has_that_of_its_video(tmp_path):
+    from tests.keypoint_layouts import figure, write_npy
+
+    path = write_npy(tmp_path, "a", figure(20))
+    film = write_film(tmp_path / "film.mp4", n=20, size=(36, 64))
+    info = open_with_pose(film, pose=path, pictures=False).info
+    assert (info.path, info.height, info.width) == (path, 36, 64)
+    alone = open_with_pose(path).info
+    assert (alone.height, alone.width) == (1, 1)
+
+
 def test_joints_that_a_file_lacks_and_depth_that_it_lacks(tmp_path):
     from slt.video.keypoints import _components
     from tests.keypoint_layouts import chosen, write_components

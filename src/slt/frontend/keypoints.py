@@ -16,15 +16,20 @@ from slt.frontend.base import FrameInput, Frontend, Settings, Streams
 from slt.frontend.clip import ClipSource, OpenClip
 from slt.frontend.streams import Stream, bundle_streams
 from slt.models.config import KEYPOINTS_DIM
+from slt.video.base import Video
 from slt.video.cache import CACHE_BYTES
 from slt.video.crop import SignerBox
 from slt.video.keypoints import N_JOINTS, Holistic
-from slt.video.pose_file import holds_keypoints
+from slt.video.pose_file import NO_SIZE, holds_keypoints
 from slt.video.skeletons import MEDIAPIPE_75, SKELETONS, skeleton_named
 
 KIND = "keypoints"
 FRAMES_PER_INPUT = 32
 UNIT, SQUARE = "unit", "width"
+NO_SHAPE = (
+    "keypoints without a picture size, and with no video at hand, were taken for those of a square picture: "
+    "hands of another are distorted"
+)
 
 
 class KeypointFrontend(Frontend):
@@ -78,6 +83,12 @@ class KeypointFrontend(Frontend):
                 fix="name its keypoint file in the manifest's column pose",
             )
         return super().open(clip, signer=signer, cache_bytes=cache_bytes)
+
+    def at_rate(self, video: Video, *, signer: SignerBox | None = None, cache_bytes: int = CACHE_BYTES) -> OpenClip:
+        """See ``Frontend``."""
+        if self.is_square and video.info.height == video.info.width == NO_SIZE:
+            video.warn(NO_SHAPE)
+        return super().at_rate(video, signer=signer, cache_bytes=cache_bytes)
 
     def inputs(self, clip: OpenClip, n_readings: int = 1) -> Generator[FrameInput, None, None]:
         """See ``Frontend``."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -24,6 +24,10 @@ from slt.text.languages import check_languages
 NONE = 0  # the class of steps in which no letter is made, CTC's blank
 MAX_BEAM = 100
 LEAST = 1e-4  # probability of a letter at a step, below which it is not considered there
+
+_Prefix: TypeAlias = tuple[int, int]
+"""A text: the number of the text without its last letter, and that letter; thus long texts are compared at once."""
+_NOTHING: _Prefix = (-1, NONE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,13 +146,13 @@ class LetterText(nn.Module):
         with evaluation_mode(self):
             each = self.log_probs(output.sequence).cpu().numpy()
         lengths = output.mask.sum(1).tolist()
-        found = [self._read(rows[:n], beam_size, max_tokens)[:nbest] for rows, n in zip(each, lengths, strict=True)]
+        found = [self._read(rows[:n], beam_size, nbest, max_tokens) for rows, n in zip(each, lengths, strict=True)]
         return [{lang: list(texts) for lang in langs} for texts in found]
 
-    def _read(self, rows: NDArray[np.float32], beam_size: int, max_tokens: int | None) -> list[Hypothesis]:
-        """Return the best texts of one clip, best first."""
+    def _read(self, rows: NDArray[np.float32], beam_size: int, nbest: int, max_tokens: int | None) -> list[Hypothesis]:
+        """Return the ``nbest`` best texts of one clip, best first."""
         found = []
-        for prefix, total in prefix_search(rows, beam_size, self.config.letter_cost):
+        for prefix, total in prefix_search(rows, beam_size, self.config.letter_cost)[:nbest]:
             kept = prefix[:max_tokens]
             spans = align(rows, prefix)
             letters = tuple(self._letter(rows, number, span) for number, span in zip(kept, spans, strict=False))
@@ -190,31 +194,55 @@ def prefix_search(
         beam_size: texts kept at each step.
         letter_cost: log-probability that each letter costs in the comparison of texts; not in what is returned.
     """
-    beams: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -math.inf)}
+    ids: dict[_Prefix, int] = {}  # in the order of their numbers
+    beams: dict[_Prefix, tuple[float, float]] = {_NOTHING: (0.0, -math.inf)}
     for row in rows:
         classes = [int(one) for one in np.flatnonzero(row > math.log(LEAST)) if one != NONE]
-        grown: dict[tuple[int, ...], tuple[float, float]] = {}
+        logs: list[float] = row.tolist()  # in double precision: the sums of an hour are large
+        grown: dict[_Prefix, tuple[float, float]] = {}
         for prefix, (resting, held) in beams.items():
-            either = np.logaddexp(resting, held)
-            _add(grown, prefix, either + row[NONE], -math.inf)
-            if prefix:
-                _add(grown, prefix, -math.inf, held + row[prefix[-1]])
+            own, last = ids.setdefault(prefix, len(ids)), prefix[1]
+            either = _log_sum(resting, held)
+            _add(grown, prefix, either + logs[NONE], -math.inf)
+            if last != NONE:
+                _add(grown, prefix, -math.inf, held + logs[last])
             for number in classes:
                 # A letter made twice needs a rest in between.
-                before = resting if prefix and prefix[-1] == number else either
-                _add(grown, (*prefix, number), -math.inf, before + row[number] - letter_cost)
-        best = sorted(grown.items(), key=lambda item: -np.logaddexp(*item[1]))[:beam_size]
+                before = resting if last == number else either
+                _add(grown, (own, number), -math.inf, before + logs[number] - letter_cost)
+        best = sorted(grown.items(), key=lambda item: -_log_sum(*item[1]))[:beam_size]
         beams = dict(best)
-    return [(prefix, float(np.logaddexp(*both)) + letter_cost * len(prefix)) for prefix, both in beams.items()]
+    known = list(ids)
+    texts = [_text(known, prefix) for prefix in beams]
+    totals = [_log_sum(*both) for both in beams.values()]
+    return [(text, total + letter_cost * len(text)) for text, total in zip(texts, totals, strict=True)]
 
 
-def _add(beams: dict[tuple[int, ...], tuple[float, float]], prefix: tuple[int, ...], rest: float, held: float) -> None:
+def _text(known: Sequence[_Prefix], prefix: _Prefix) -> tuple[int, ...]:
+    numbers = []
+    while prefix != _NOTHING:
+        before, number = prefix
+        numbers.append(number)
+        prefix = known[before]
+    return tuple(reversed(numbers))
+
+
+def _add(beams: dict[_Prefix, tuple[float, float]], prefix: _Prefix, rest: float, held: float) -> None:
     old = beams.get(prefix, (-math.inf, -math.inf))
-    beams[prefix] = (float(np.logaddexp(old[0], rest)), float(np.logaddexp(old[1], held)))
+    beams[prefix] = (_log_sum(old[0], rest), _log_sum(old[1], held))
+
+
+def _log_sum(one: float, other: float) -> float:
+    """Return log(exp(one) + exp(other)); of two numbers, faster than numpy's."""
+    less, more = (one, other) if one < other else (other, one)
+    return more if less == -math.inf else more + math.log1p(math.exp(less - more))
 
 
 def align(rows: NDArray[np.float32], numbers: Sequence[int]) -> list[tuple[int, int]]:
     """Return the first and last (excluded) step of each letter in the most probable alignment.
+
+    Where each state came from is computed twice, the second time a stretch of √N steps at a time from the last: an
+    hour's table would take gigabytes.
 
     Args:
         rows: (N, classes) log-probabilities.
@@ -222,22 +250,40 @@ def align(rows: NDArray[np.float32], numbers: Sequence[int]) -> list[tuple[int, 
     """
     if not numbers:
         return []
-    states = [NONE]
-    for number in numbers:
-        states += [number, NONE]
-    best = np.full((len(rows) + 1, len(states)), -np.inf)
-    came = np.zeros((len(rows) + 1, len(states)), np.int64)
-    best[0, 0] = 0.0
-    for step, row in enumerate(rows, 1):
-        for state, number in enumerate(states):
-            skips = state >= 2 and number != NONE and number != states[state - 2]
-            previous = [state, *([state - 1] if state else []), *([state - 2] if skips else [])]
-            came[step, state] = previous[int(np.argmax(best[step - 1, previous]))]
-            best[step, state] = best[step - 1, came[step, state]] + row[number]
-    state = len(states) - 1 if best[-1, -1] >= best[-1, -2] else len(states) - 2
-    steps: list[list[int]] = [[] for _ in numbers]
-    for step in range(len(rows), 0, -1):
-        if state % 2:
-            steps[state // 2].append(step - 1)
-        state = int(came[step, state])
-    return [(min(held), max(held) + 1) if held else (0, len(rows)) for held in steps]
+    states = np.full(2 * len(numbers) + 1, NONE)
+    states[1::2] = numbers
+    may_skip = np.zeros(len(states), np.bool_)
+    may_skip[2:] = (states[2:] != NONE) & (states[2:] != states[:-2])
+    stretch = max(math.isqrt(len(rows)), 1)
+    best = np.full(len(states), -np.inf)
+    best[0] = 0.0
+    starts = []
+    for step, row in enumerate(rows):
+        if step % stretch == 0:
+            starts.append(best)
+        best, _ = _advance(best, row[states], may_skip)
+    state = len(states) - 1 if best[-1] >= best[-2] else len(states) - 2
+    held: list[list[int]] = [[] for _ in numbers]
+    for place in reversed(range(len(starts))):
+        best, moves = starts.pop(), []
+        for row in rows[place * stretch : (place + 1) * stretch]:
+            best, move = _advance(best, row[states], may_skip)
+            moves.append(move)
+        for step in reversed(range(len(moves))):
+            if state % 2:
+                held[state // 2].append(place * stretch + step)
+            state -= int(moves[step][state])
+    return [(steps[-1], steps[0] + 1) if steps else (0, len(rows)) for steps in held]
+
+
+def _advance(
+    best: NDArray[np.float64], logs: NDArray[np.float32], may_skip: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Return the log-probability of each state one step later, and how many states back it was before: 0, 1 or 2."""
+    after, moves = best.copy(), np.zeros(len(best), np.uint8)
+    moves[1:] = best[:-1] > best[1:]
+    np.maximum(best[1:], best[:-1], out=after[1:])
+    skips = may_skip[2:] & (best[:-2] > after[2:])
+    moves[2:][skips] = 2
+    np.copyto(after[2:], best[:-2], where=skips)
+    return after + logs, moves

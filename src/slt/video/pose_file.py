@@ -114,9 +114,10 @@ def _read(
             f"{pose} has no keypoints from {start_s or 0:g} to {math.inf if end_s is None else end_s:g} s",
             fix="correct the clip's times, or make the file from the whole video",
         )
-    own = VideoInfo(
-        path=pose, fps=fps, n_frames=len(joints), height=found.height or NO_SIZE, width=found.width or NO_SIZE
-    )
+    height, width = found.height, found.width
+    if not (height and width):
+        height, width = (video.height, video.width) if video else (NO_SIZE, NO_SIZE)
+    own = VideoInfo(path=pose, fps=fps, n_frames=len(joints), height=height, width=width)
     posed = PoseFileVideo(joints, own)
     for warning in warnings:
         posed.warn(warning)
