@@ -174,6 +174,8 @@ def engine_row(plan: Plan, frontend: SignHieraFrontend, jobs: list[ClipSource]) 
     begun, first, n_clips, n_frames = time.perf_counter(), 0.0, 0, 0
     with closing(many_clip_features(jobs, frontend, n_workers=plan.cores)) as outcomes:
         for outcome in outcomes:
+            if outcome.error:
+                raise outcome.error
             now = time.perf_counter()
             if not first:  # until then processes start
                 first = now

@@ -15,13 +15,12 @@ from slt.core.device import (
     empty_caches,
     free_bytes,
     is_accelerator,
-    is_out_of_memory,
     peak_bytes,
     send,
     send_joined,
     synchronise,
 )
-from slt.core.errors import UserError
+from slt.core.errors import UserError, is_out_of_memory
 
 CPU = torch.device("cpu")
 
@@ -102,7 +101,11 @@ def test_only_accelerators_that_are_there_return_memory(monkeypatch):
         (MemoryError(), True),
         (torch.OutOfMemoryError("CUDA out of memory"), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
         (RuntimeError("another"), False),
+        (ValueError("can't allocate memory"), False),
     ],
 )
 def test_memory_that_ran_out_is_recognised(error, answer):

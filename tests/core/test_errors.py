@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import errno
+import weakref
 
 import pytest
 
 from slt.core.errors import SltError, UserError, as_slt_error
+
+
+class Tensors:
+    """What a frame holds on to."""
 
 
 class OutOfMemoryError(RuntimeError):
@@ -35,3 +40,20 @@ def test_other_errors_become_one_line_and_a_way_on(error, said):
     assert "\n" not in known.message
     assert known.fix
     assert known.__cause__ is error
+
+
+def test_an_error_of_memory_that_is_kept_keeps_nothing_of_what_filled_it():
+    alive = []
+
+    def compute():
+        tensors = Tensors()
+        alive.append(weakref.ref(tensors))
+        raise OutOfMemoryError("CUDA out of memory")
+
+    kept = None
+    try:
+        compute()
+    except OutOfMemoryError as error:
+        kept = as_slt_error(error)
+    assert kept.__cause__.__traceback__
+    assert alive[0]() is None

@@ -91,7 +91,7 @@ def test_translating_goes_on_with_less(bundle, clip, monkeypatch, capsys):
         lang: texts[0].text for lang, texts in expected.texts.items()
     }
     said = capsys.readouterr().err
-    assert said.count("at most 1 windows at once") == 1
+    assert said.count("at most 1 inputs at once") == 1
     assert said.count("at most 1 texts at once") == 1
 
 

@@ -46,7 +46,11 @@ def test_features_and_names_stay_the_same(model, monkeypatch):
     assert compile_signhiera(model)
     for ours, theirs in zip(features(model), expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
-    assert len(compiled_blocks) >= len(model.blocks)
+    assert (before := len(compiled_blocks)) >= len(model.blocks)
+    with torch.inference_mode():
+        for n_padded in (0, 3):
+            model(torch.zeros(1, 3, 8, 16, 16), torch.tensor([n_padded]))
+    assert len(compiled_blocks) == before
     assert list(model.state_dict()) == names
 
 

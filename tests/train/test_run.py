@@ -15,7 +15,7 @@ from slt.pipeline.translator import Translator
 from slt.recipe.load import to_yaml
 from slt.train.loggers import read_figures
 from slt.train.module import Training
-from slt.train.run import train
+from slt.train.run import train, ways_to_save_memory
 from tests.bundles import write_clip
 
 
@@ -194,6 +194,15 @@ def test_memory_that_runs_out_is_explained(make, tmp_path, monkeypatch, checkpoi
     ways += [] if checkpointing else ["set encoder.checkpointing=true"]
     ways += ["train small matrices alone, as the recipe how2sign-t4 does: encoder.lora_rank=16"]
     assert raised.value.fix == "; or ".join(ways)
+
+
+def test_only_settings_that_a_recipe_may_have_are_advised(make):
+    def advice(**sections):
+        return "; ".join(ways_to_save_memory(make(**sections)))
+
+    assert "frozen_weights=half" in advice(trainer={"precision": "bf16"})
+    assert "frozen_weights" not in advice(trainer={"precision": "bf16", "strategy": "fsdp"})
+    assert "lora_rank" not in advice(encoder={"frozen": True})
 
 
 def test_a_finished_run_without_a_bundle_names_none(make, tmp_path, capsys, monkeypatch):

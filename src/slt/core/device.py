@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slt.core import log
-from slt.core.errors import UserError
+from slt.core.errors import UserError, is_out_of_memory
 
 T = TypeVar("T")
 
@@ -160,12 +160,6 @@ def empty_caches() -> None:
     for kind in ACCELERATORS:
         if _module(kind).is_available():
             _module(kind).empty_cache()
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that a device's memory, or the CPU's, is used up."""
-    # torch's CPU allocator says so in a plain RuntimeError.
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def in_parts(n_items: int, size: int, compute: Callable[[slice], Sequence[T]], *, what: str) -> list[T]:

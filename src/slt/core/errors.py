@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+import traceback
 
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
+"""What torch says in a plain RuntimeError when memory is used up: its CPU allocator, CUDA, and CUDA's libraries."""
 
 
 class SltError(Exception):
@@ -54,13 +58,21 @@ def as_slt_error(error: Exception) -> SltError:
     return known
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that a device's memory, or the CPU's, is used up."""
+    # torch has an error of its own for a GPU, known by its name: this module does without torch.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in OUT_OF_MEMORY)
+
+
 def _explained(error: Exception) -> SltError:
     said = str(error).partition("\n")[0]
     if isinstance(error, OSError) and error.errno in OUT_OF_SPACE:
         where = f" for {error.filename}" if error.filename else ""
         return SltError(f"no space left on the device{where}", fix="free some space, then run the same command again")
-    # torch's own error for a GPU, and what its CPU allocator says in a plain RuntimeError.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in said:
+    if is_out_of_memory(error):
+        traceback.clear_frames(error.__traceback__)  # the error is kept, not the tensors of the frames it came through
         return SltError(f"out of memory: {said}", fix="close other programs, or try --dtype bfloat16 or --device cpu")
     return SltError(
         f"unexpected {type(error).__name__}: {said}",

@@ -45,6 +45,15 @@ class StopRequests:
         self._why = f"{signal.Signals(number).name} came"
 
 
+def outlive_signals() -> None:
+    """Let ``SIGNALS`` pass: for a process that another one ends, and that schedulers signal too.
+
+    By a handler that does nothing: programs that are started from here would inherit a signal that is ignored.
+    """
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: None)
+
+
 @contextmanager
 def stop_requests() -> Iterator[StopRequests]:
     """Listen for ``SIGNALS`` and for the stop file while the block runs.

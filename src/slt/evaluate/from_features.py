@@ -85,24 +85,26 @@ class FeatureTranslator(ClipTranslator):
         """On an accelerator, translate clips that are not in the log, several at once, and log them.
 
         Clips whose texts may be equally long are searched together, so that each text is what it would be alone. Those
-        that fail are left to ``translate``.
+        that fail are left to ``translate``. Only the rows of one search are held at once.
         """
         if not is_accelerator(choose_device(self.settings.device)):
             return
-        waiting: dict[int, list[tuple[str, NDArray[Any]]]] = {}
+        waiting: dict[int, list[tuple[str, str]]] = {}
         for clip in clips:
+            stop.check()
             with suppress(SltError, KeyError):
                 rows = self._features[clip.id]
                 if (key := self._key(clip, rows)) not in self._log and len(rows):
-                    waiting.setdefault(token_limit(self._seconds(clip, len(rows))), []).append((key, rows))
+                    waiting.setdefault(token_limit(self._seconds(clip, len(rows))), []).append((key, clip.id))
         done = 0
         for limit, group in waiting.items():
             for begin in range(0, len(group), CLIPS_AT_ONCE):
                 part = group[begin : begin + CLIPS_AT_ONCE]
+                found: list[dict[str, Any]] = []
                 with suppress(Exception):  # told with its clip, when that is translated alone
-                    found = self._from_many([rows for _, rows in part], limit)
-                    for (key, _), record in zip(part, found, strict=True):
-                        self._log.add(key, record)
+                    found = self._from_many([self._features[id] for _, id in part], limit)
+                for (key, _), record in zip(part, found, strict=bool(found)):
+                    self._log.add(key, record)
                 progress(done := done + len(part))
                 stop.check()
 

@@ -148,15 +148,18 @@ class ClipTranslator:
         if not keys:
             return
         bundle = self.bundle
-        lang, beam, began = self.settings.lang, self.settings.beam, time.perf_counter()
-        with closing(many_clip_features(list(keys), self.frontend.load(), stop=stop)) as outcomes:
+        lang, beam, frontend = self.settings.lang, self.settings.beam, self.frontend.load()
+        began = time.perf_counter()
+        with closing(many_clip_features(list(keys), frontend, stop=stop)) as outcomes:
             for done, outcome in enumerate(outcomes, 1):
+                record = None
                 with suppress(Exception):  # told with its clip, when that is translated alone
                     if outcome.found:
-                        segment = Segment(video=outcome.clip.id, open=partial(self.frontend.open, outcome.clip))
+                        segment = Segment(video=outcome.clip.id, open=partial(frontend.open, outcome.clip))
                         found = translate_features(bundle, outcome.found, segment, [lang], beam_size=beam)
-                        seconds = time.perf_counter() - began
-                        self._log.add(keys[outcome.clip], {**_record(found, lang), "seconds": seconds})
+                        record = {**_record(found, lang), "seconds": time.perf_counter() - began}
+                if record:
+                    self._log.add(keys[outcome.clip], record)
                 began = time.perf_counter()
                 progress(done)
         stop.check()

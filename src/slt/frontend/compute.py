@@ -9,7 +9,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from slt.core.device import Work, is_accelerator, is_out_of_memory, make_room
+from slt.core.device import Work, is_accelerator, make_room
+from slt.core.errors import is_out_of_memory
 from slt.frontend.base import FrameInput, Frontend, Streams
 from slt.frontend.clip import ClipSource, OpenClip
 from slt.video.windows import Window
@@ -94,7 +95,7 @@ class Computer:
         if short:  # outside the handler: the error holds on to the tensors that did not fit
             half = len(batch) // 2
             self._frontend.batch_size = half
-            make_room(self._frontend.unit, half)
+            make_room("inputs", half)
             parts = [batch[:half], batch[half:]]
         for part in parts:
             arrived += self.compute(part)

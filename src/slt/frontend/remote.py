@@ -124,6 +124,11 @@ class RemoteReader:
         if told.error:
             raise told.error
 
+    def interrupt(self) -> None:
+        """Kill the process, so that a thread which waits for it goes on; the only method for another thread."""
+        if process := self._process:
+            process.kill()
+
     def close(self) -> None:
         """End the process."""
         if self._pipe and self._process:
@@ -135,7 +140,11 @@ class RemoteReader:
     def _start(self) -> Connection:
         here, there = multiprocessing.Pipe()
         # Not multiprocessing's own processes: these would run the main module of whoever uses slt.
-        code = f"import sys; sys.path[:] = {sys.path!r}; from slt.frontend.remote import main; main({there.fileno()})"
+        # The signals come first: to import the rest takes seconds.
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; from slt.core.signals import outlive_signals; outlive_signals(); "
+            f"from slt.frontend.remote import main; main({there.fileno()})"
+        )
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", code],
             pass_fds=[there.fileno()],

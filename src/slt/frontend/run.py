@@ -34,6 +34,7 @@ from slt.video.crop import SignerBox
 from slt.video.windows import Window
 
 WAIT_S = 0.05
+LEAVE_S = 1.0
 MAX_WORKERS = 16
 FEW_CLIPS = 64
 """Fewer are read sooner by threads: a process takes some seconds to start."""
@@ -137,7 +138,7 @@ def many_clip_features(
     """
     n_workers = n_workers or min(os.cpu_count() or 1, MAX_WORKERS)
     if processes is None:
-        processes = is_accelerator(frontend.device) and len(clips) >= FEW_CLIPS and can_go_elsewhere(frontend)
+        processes = len(clips) >= FEW_CLIPS and needs_processes(frontend)
     cache_bytes = CACHE_BYTES // n_workers
     jobs = ((clip, partial(frontend.open, clip, cache_bytes=cache_bytes)) for clip in clips)
     readers = [RemoteReader(frontend, cache_bytes) for _ in range(n_workers * processes)]
@@ -148,6 +149,14 @@ def many_clip_features(
                 yield Outcome(clip=clip.source, error=as_slt_error(clip.error))
             else:
                 yield Outcome(clip=clip.source, found=_found(clip, frontend, 1))
+
+
+def needs_processes(frontend: Frontend) -> bool:
+    """Return whether many clips are to be read by processes: an accelerator computes what these only read.
+
+    An extractor without pixels to send, as that of whole-body points, uses the device itself while it reads.
+    """
+    return is_accelerator(frontend.device) and frontend.input_bytes > 0 and can_go_elsewhere(frontend)
 
 
 _Part: TypeAlias = OpenClip | FrameInput | Exception | None
@@ -180,6 +189,7 @@ class _Engine:
         self._parts: queue.Queue[tuple[ClipInProgress, _Part]] = queue.Queue(maxsize=2 * frontend.batch_size)
         self._halt = threading.Event()
         # Daemons, so that a process that was asked to leave need not wait for a slow disk.
+        self._readers = readers
         chosen: Sequence[RemoteReader | None] = readers or [None] * n_workers
         self._threads = [threading.Thread(target=self._decode, args=[one], daemon=True) for one in chosen]
 
@@ -216,11 +226,18 @@ class _Engine:
                 if self._is_over(message, batch, computer):
                     return
         finally:
-            self._halt.set()
-            for thread in self._threads:
-                thread.join(timeout=1)
+            self._leave()
             self._usage.device_s, self._usage.took_s = computer.device_s, time.perf_counter() - began
             self._usage.waiting_s = sum(self._clock.seconds.get(stage, 0.0) for stage in ("signer", "frames"))
+
+    def _leave(self) -> None:
+        """End the threads; those that still wait after a while, for a slow disk, are left behind."""
+        self._halt.set()
+        for reader in self._readers:
+            reader.interrupt()
+        end = time.monotonic() + LEAVE_S
+        for thread in self._threads:
+            thread.join(timeout=max(0.0, end - time.monotonic()))
 
     def _is_over(self, message: tuple[ClipInProgress, _Part] | None, batch: list[Item], computer: Computer) -> bool:
         alive = any(thread.is_alive() for thread in self._threads)

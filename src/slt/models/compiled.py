@@ -9,14 +9,14 @@ from slt.models.signhiera import SignHiera
 
 BACKEND = "inductor"
 TRIED_WITH = 2
-"""Windows of the first run: torch makes code of its own for one, and the same for all other numbers."""
+"""Windows of the first run: torch would make code of its own for one, and makes the same for all other numbers."""
 
 
 def compile_signhiera(model: SignHiera) -> bool:
     """Compile the blocks of a model in place; its weights keep their names, its features change by rounding.
 
-    The compiled blocks are run once, which takes a minute or so. Windows of different lengths in one batch run
-    uncompiled where they see one another's lengths.
+    The compiled blocks are run once, which takes a minute or so. Global attention runs
+    uncompiled in a batch of one window, and of windows of different lengths.
 
     Returns:
         Whether that worked; if not, a warning says why.

@@ -223,8 +223,8 @@ class SignHiera(nn.Module):
         """Run one block; its activations are recomputed in the backward pass if ``grad_checkpointing`` is set."""
         if self.grad_checkpointing:
             return checkpoint(block, tokens, lengths, use_reentrant=False)
-        # A compiled block would be compiled anew for all lengths.
-        return block.forward(tokens, lengths) if lengths else block(tokens)
+        # A compiled block would be compiled anew for all lengths, and for a batch of one.
+        return block.forward(tokens, lengths) if lengths or len(tokens) == 1 else block(tokens)
 
 
 def _position(n: int, width: int) -> nn.Parameter:

@@ -17,8 +17,8 @@ from slt.assets.cards import sha256_of
 from slt.assets.hub_names import exact_name
 from slt.assets.store import find_bundle
 from slt.core import log
-from slt.core.device import choose_device, is_out_of_memory
-from slt.core.errors import SltError
+from slt.core.device import choose_device
+from slt.core.errors import SltError, is_out_of_memory
 from slt.core.runs import ASSETS, Run
 from slt.recipe.decoders import SonarDecoder
 from slt.recipe.extractors import SignHieraExtractor
@@ -261,14 +261,15 @@ def ways_to_save_memory(recipe: Recipe) -> Iterator[str]:
     """Yield what a recipe may still change, what costs nothing first."""
     if recipe.trainer.precision == "fp32":
         yield "set trainer.precision=bf16"
-    elif recipe.trainer.frozen_weights == "fp32":
+    elif recipe.trainer.frozen_weights == "fp32" and recipe.trainer.strategy == "ddp":
         yield "set trainer.frozen_weights=half"
     rows, clips = recipe.data.batch_rows, recipe.data.batch_clips
     yield f"halve data.batch_rows, now {rows}, and data.batch_clips, now {clips}, and double optim.accumulate"
     for where in ("encoder", "decoder"):
         if getattr(getattr(recipe, where), "checkpointing", None) is False:
             yield f"set {where}.checkpointing=true"
-    if isinstance(recipe.encoder, SonarT5Encoder) and not recipe.encoder.lora_rank:
+    encoder = recipe.encoder
+    if isinstance(encoder, SonarT5Encoder) and not (encoder.lora_rank or encoder.frozen):
         yield "train small matrices alone, as the recipe how2sign-t4 does: encoder.lora_rank=16"
     if getattr(recipe.extractor, "windows_at_once", 1) > 1 and not recipe.data.train.streams:
         yield f"halve extractor.windows_at_once, now {getattr(recipe.extractor, 'windows_at_once', 1)}"

@@ -17,6 +17,7 @@ from slt.models.cpu_kernels import use_cpu_kernels
 from slt.text.hf import search as hf_search
 from slt.text.hf.decoder import HfText
 from slt.text.hf.model import IGNORED, as_encoded, log_likelihoods, teacher_forced
+from slt.text.hf.search import BeamSearch
 from tests.text.hf_models import KINDS, LANGS, SHAPES, TEXTS, alone, make_output, make_text
 
 LENGTHS = (3, 9, 1, 6)
@@ -224,7 +225,15 @@ def test_an_mbart_that_only_writes_has_no_text_encoder():
         text.embed(TEXTS, "eng_Latn")
 
 
-def test_texts_that_go_in_circles_are_searched_again():
+def test_texts_that_go_in_circles_are_searched_again(monkeypatch):
+    genuine = BeamSearch.__call__
+
+    def search(self, rows, *, forbid_repeats=False):
+        if forbid_repeats and len(rows) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return genuine(self, rows, forbid_repeats=forbid_repeats)
+
+    monkeypatch.setattr(BeamSearch, "__call__", search)
     text, output = make_text("mbart"), make_output(5, 5)
     stuck, end = text.tokens.target("weather")[0], text.tokens.end
     text.model.final_logits_bias[0, stuck], text.model.final_logits_bias[0, end] = 100.0, -200.0

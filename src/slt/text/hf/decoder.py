@@ -167,7 +167,10 @@ class HfText(nn.Module):
             rows = list(range(len(prompts)))
             found = dict(enumerate(in_parts(len(rows), len(rows), lambda part: search(rows[part]), what="texts")))
             looped = [row for row in rows if is_repetitive(found[row][0].text)]
-            for row, texts in zip(looped, search(looped, forbid_repeats=True), strict=True):
+            again = in_parts(
+                len(looped), len(looped), lambda part: search(looped[part], forbid_repeats=True), what="texts"
+            )
+            for row, texts in zip(looped, again, strict=True):
                 found[row] = [replace(text, looped=True) for text in texts]
         best = [found[row][:nbest] for row in rows]
         return [dict(zip(langs, best[i : i + len(langs)], strict=True)) for i in range(0, len(best), len(langs))]
