@@ -168,7 +168,7 @@ def _environment(together: World) -> ClusterEnvironment:
 def _strategy(name: str, processes: int, device: torch.device) -> Strategy:
     if processes == 1:
         return SingleDeviceStrategy(torch.device(device.type, 0) if is_accelerator(device) else device)
-    return Sharded(processes) if name == "fsdp" else DDPStrategy()
+    return Sharded(processes) if name == "fsdp" else DDPStrategy(gradient_as_bucket_view=True)
 
 
 class Files(CheckpointIO):
