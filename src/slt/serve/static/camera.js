@@ -7,6 +7,7 @@ const COUNT_S = 3;
 
 let hint = "camera_note"; // what is said beside the picture
 let stream, recorder, url, timers = [], most_s = 3600, recorded = null, changed = () => {};
+let asked = 0; // how often the camera was asked for or turned off: an answer to an older request is not taken
 
 export const recording = () => recorded;
 export function setUp(limit_s, onChange) {
@@ -28,15 +29,21 @@ export async function isThere() {
 }
 export async function start(key = "camera_note") {
   hint = key;
+  if (recorded || timers.length) return; // a recording, or one under way, stays; "try again" shows the hint
+  if (stream?.active) { live(); return; }
   if (!navigator.mediaDevices?.getUserMedia || !window.MediaRecorder) { note("camera_none"); return; }
+  const mine = ++asked;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user", width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } }, audio: false });
-  } catch (error) { note("camera_refused", { why: error.message || error.name }); return; }
-  $("camera").srcObject = stream;
-  await $("camera").play();
+    const given = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user", width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } }, audio: false });
+    if (mine !== asked) { end(given); return; }
+    stream = given; $("camera").srcObject = stream;
+    await $("camera").play();
+  } catch (error) { if (mine === asked) { turnOff(); note("camera_refused", { why: error.message || error.name }); } return; }
+  if (mine !== asked) return;
   $("camera-frame").hidden = false;
   live();
 }
+function end(given) { for (const track of given?.getTracks() ?? []) track.stop(); }
 function live() {
   $("recorded").hidden = true; $("camera").hidden = false; recorded = null; changed();
   note(hint); show("record", "camera-off"); $("record").focus();
@@ -65,6 +72,7 @@ function stop() {
   if (recorder?.state === "recording") recorder.stop(); else live();
 }
 function check(blob) {
+  clear(); // a camera that was unplugged ends a recording, too
   if (!blob.size) { live(); return; }
   URL.revokeObjectURL(url); url = URL.createObjectURL(blob);
   const ending = blob.type === "video/mp4" ? "mp4" : "webm";
@@ -77,7 +85,7 @@ function again() { live(); }
 export function turnOff() {
   clear();
   if (recorder?.state === "recording") { recorder.onstop = null; recorder.stop(); }
-  for (const track of stream?.getTracks() ?? []) track.stop();
+  asked += 1; end(stream);
   stream = undefined; recorded = null; $("camera").srcObject = null; $("camera-frame").hidden = true;
   note("camera_note"); show("camera-start"); changed();
 }
