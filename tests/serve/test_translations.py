@@ -93,6 +93,12 @@ def test_joints_without_pictures_are_for_models_that_read_joints(serve, tmp_path
     assert error["message"] == "walk.pose holds joints and no pictures, which the model demo looks at"
     name = client.get("/api/v1/models").json()[1]["name"]
     assert error["fix"].endswith(f"a model that reads joints: {name}")
+    refused = upload(client, "walk.pose", model=name, sentences="true")
+    assert refused.status_code == 422
+    error = refused.json()["error"]
+    assert error["code"] == "no_pictures"
+    assert error["message"] == "walk.pose holds joints and no pictures, which finding sentences needs"
+    assert error["fix"].startswith("send the video; or choose: the video is one sentence")
     assert not list((tmp_path / "data" / "jobs").glob("*/*"))
     job = upload(client, "walk.pose", model=name).json()["id"]
     assert until(client, job)["state"] == "done"

@@ -14,7 +14,7 @@ from slt.pipeline.translator import Translator
 from slt.serve import loaded as module
 from slt.serve.catalogue import offered_models
 from slt.serve.loaded import LoadedModels, weights_bytes
-from slt.serve.worker import Cancelled, _answer, _joints_of
+from slt.serve.worker import Cancelled, _answer, _check_duration, _joints_of
 from slt.video.keypoints import PoseFile, write_pose
 from tests.bundles import LANGUAGES, bundle, clip  # noqa: F401 - fixtures
 from tests.frame_bundles import drawn, keypoint_bundle, siglip_folder  # noqa: F401 - fixtures
@@ -140,6 +140,35 @@ def test_a_pose_file_alone_is_translated_by_a_model_on_keypoints(keypoint_bundle
     assert [one["kind"] for one in sent][-3:] == ["sentence", "joints", "done"]
     (failed,) = answers(models, path, options={"model": str(keypoint_bundle)}, max_duration_s=1.0)[-1:]
     assert failed["problem"]["message"].startswith("the video lasts ")
+
+
+def pose_of(path, fps: float, n_frames: int = 30):
+    keypoints = np.random.default_rng(0).random((n_frames, 75, 3), dtype=np.float32)
+    write_pose(path, PoseFile(keypoints=keypoints, fps=fps, height=300, width=400))
+    return path
+
+
+def test_a_pose_file_is_as_long_as_its_frames_whatever_rate_it_claims(tmp_path):
+    _check_duration(pose_of(tmp_path / "slow.pose", fps=25), 1.5)
+    _check_duration(pose_of(tmp_path / "fast.pose", fps=1e6), 0.25)
+    with pytest.raises(UserError, match=r"lasts 2 s at 120 frames per second \(the file says 1e\+06\), .* most 1 s"):
+        _check_duration(pose_of(tmp_path / "long.pose", fps=1e6, n_frames=240), 1.0)
+
+
+def test_what_is_wrong_with_a_pose_file_is_mended_in_a_browser(keypoint_bundle, tmp_path):  # noqa: F811
+    models = LoadedModels("cpu", "float32", 10**9)
+    how = {"name": "walk.pose", "options": {"model": str(keypoint_bundle)}}
+    fix = "choose the video that it was made of, or another .pose file"
+    other = pose_of(tmp_path / "other.pose", fps=25)
+    other.write_bytes(other.read_bytes().replace(b"_LANDMARKS", b"_LANDMARKX"))
+    problem = answers(models, other, **how)[-1]["problem"]
+    assert problem["message"].startswith("walk.pose holds joints of pose:")
+    assert (problem["code"], problem["fix"]) == ("bad_video", fix)
+    damaged = tmp_path / "damaged.pose"
+    damaged.write_bytes(b"x")
+    problem = answers(models, damaged, **how)[-1]["problem"]
+    assert problem["message"].startswith("walk.pose is not a .pose file that can be read")
+    assert problem["fix"] == fix
 
 
 def test_the_models_that_are_offered(bundle, monkeypatch):  # noqa: F811

@@ -143,12 +143,28 @@ def _job(server: Server, name: str, file: str, size: int, wanted: schemas.Transl
         check_options(options, {name: offered.languages for name, offered in server.models.items()})
     except UserError as error:
         raise as_user_error(error) from error
-    if file.endswith(POSE) and not server.models[model].reads_joints:
-        others = ", ".join(name for name, offered in server.models.items() if offered.reads_joints)
-        raise ApiError(
-            *(422, "no_pictures", f"{name} holds joints and no pictures, which the model {model} looks at"),
-            f"send the video; or choose a model that reads joints: {others or 'none is here'}",
-        )
+    if file.endswith(POSE):
+        _check_joints_do(server, name, options)
     if options.rerank and not server.models[model].can_rerank:
         raise ApiError(422, "bad_request", f"the model {model} cannot rerank: it has no text encoder")
     return Job(id=new_id(), name=name, file=file, size=size, options=options, created_s=time.time())
+
+
+def _check_joints_do(server: Server, name: str, options: Options) -> None:
+    """See that joints without pictures are enough for what is asked.
+
+    Raises:
+        ApiError: they are not.
+    """
+    without = f"{name} holds joints and no pictures, which"
+    if not server.models[options.model].reads_joints:
+        others = ", ".join(name for name, offered in server.models.items() if offered.reads_joints)
+        raise ApiError(
+            *(422, "no_pictures", f"{without} the model {options.model} looks at"),
+            f"send the video; or choose a model that reads joints: {others or 'none is here'}",
+        )
+    if options.sentences:
+        raise ApiError(
+            *(422, "no_pictures", f"{without} finding sentences needs"),
+            "send the video; or choose: the video is one sentence (sentences: false)",
+        )

@@ -31,6 +31,8 @@ EVERY_S = 0.1
 NICE = 5
 MOST_JOINTS = 30_000
 """Frames whose joints are kept, twenty minutes: a browser reads them as one file."""
+MOST_JOINTS_FPS = 120.0
+"""What a file of joints may claim a second to hold when its length is measured: nothing else tells its rate."""
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -129,8 +131,12 @@ def _problem(error: SltError, request: dict[str, Any]) -> dict[str, str]:
     def shown(text: str) -> str:
         return text.replace(path, name) if path else text
 
-    code = "bad_video" if isinstance(error, UserError) else "server_failure"
-    return {"code": code, "message": shown(error.message), "fix": shown(error.fix or "")}
+    if not isinstance(error, UserError):
+        return {"code": "server_failure", "message": shown(error.message), "fix": shown(error.fix or "")}
+    fix = error.fix or ""
+    if path.endswith(".pose") and path in error.message:
+        fix = "choose the video that it was made of, or another .pose file"  # its reader's fix is for a command line
+    return {"code": "bad_video", "message": shown(error.message), "fix": shown(fix)}
 
 
 def _translate(request: dict[str, Any], models: LoadedModels, requests: Requests, send: Send) -> None:
@@ -178,15 +184,19 @@ def _check_duration(path: Path, most_s: float) -> None:
     from slt.video.pose_file import holds_keypoints
 
     n_frames: int | None
+    counted = ""
     if holds_keypoints(path):
         n_frames, known_fps = measure_keypoints(path)
         fps = known_fps or FPS
+        if fps > MOST_JOINTS_FPS:
+            counted = f" at {MOST_JOINTS_FPS:g} frames per second (the file says {fps:g})"
+            fps = MOST_JOINTS_FPS
     else:
         info = open_video(path).info
         n_frames, fps = info.n_frames, info.fps
     if n_frames is not None and n_frames / fps > most_s:
         raise UserError(
-            f"the video lasts {n_frames / fps:.0f} s, and this server takes at most {most_s:.0f} s",
+            f"the video lasts {n_frames / fps:.0f} s{counted}, and this server takes at most {most_s:.0f} s",
             fix="cut it into parts, or start the server with a longer --max-duration",
         )
 

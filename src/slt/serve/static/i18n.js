@@ -72,6 +72,7 @@ const TEXTS = {
     letters: "Buchstaben", letter_sure: "{letter}, {percent} %", nothing_spelled: "Es wurde kein Buchstabe gelesen.",
     use: "Diesen nehmen", delete_all: "Alle löschen", corrections: "Korrigierte Sätze, aufgehoben in {where}: {n}.", confirm_corrections: "Alle korrigierten Sätze ({n}) und ihre Videos löschen?",
     code_queue_full: "Die Warteschlange ist voll.", code_too_large: "Das Video ist zu groß.", code_disk_full: "Die Platte des Servers ist voll.", code_too_slow: "Das Hochladen war zu langsam.",
+    code_no_pictures: "Die Datei enthält nur Gelenke und keine Bilder. Schicken Sie das Video; oder wählen Sie ein Modell, das Gelenke liest, und „Das Video ist ein Satz“.",
     code_no_video: "Es kam kein Video an.", code_wrong_token: "Das Token ist falsch. Kopieren Sie den ganzen Link, den slt serve ausgegeben hat.", code_no_token: "Dieser Server braucht ein Token.",
     code_not_found: "Das gibt es auf dem Server nicht (mehr).", code_worker_ended: "Der Prozess, der dieses Video übersetzte, ist abgebrochen. Versuchen Sie ein kürzeres oder kleineres Video.",
     code_timeout: "Die Übersetzung dauerte zu lange. Schneiden Sie das Video in Teile.", code_lost: "Die Übersetzung ging verloren. Laden Sie das Video noch einmal hoch.",
