@@ -203,6 +203,7 @@ class _Engine:
         for thread in self._threads:
             thread.start()
         stage = "signer"
+        self._clock.seconds = {"signer": 0.0, "frames": 0.0, "features": 0.0} | self._clock.seconds  # in this order
         try:
             while not (stop and stop.requested):
                 touched: list[ClipInProgress] = []
