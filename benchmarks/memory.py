@@ -37,7 +37,7 @@ from slt.recipe.schema import Recipe
 from slt.text.config import SonarTextConfig
 from slt.text.engines import sonar_text
 from slt.train.loader import Batch
-from slt.train.memory import LiveBytes, StepMemory, fake_weights, fused_attention, step_memory
+from slt.train.memory import LiveBytes, StepMemory, fake_weights, fused_attention, replace_weights, step_memory
 from slt.train.module import Training, total_loss
 from slt.train.optim import make_optimizer, parameter_groups
 from slt.train.parts import Parts, Widths, build_encoder, hold_frozen
@@ -209,19 +209,12 @@ def batch_of(n_clips: int, n_steps: int, n_tokens: int, width: int | None = None
 
 def materialise(module: Training, device: torch.device) -> None:
     """Give a module on the meta device small random weights; what is shared stays shared."""
-    made: dict[int, Tensor] = {}
-    for part in module.modules():
-        tables: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
-        for table in tables:
-            for name, value in table.items():
-                if value is None:
-                    continue
-                if id(value) not in made:
-                    fresh = torch.empty(value.shape, dtype=value.dtype, device=device)
-                    made[id(value)] = fresh.normal_(std=0.02) if fresh.is_floating_point() else fresh.zero_()
-                    if isinstance(value, nn.Parameter):
-                        made[id(value)] = nn.Parameter(fresh, requires_grad=value.requires_grad)
-                table[name] = made[id(value)]
+
+    def draw(value: Tensor) -> Tensor:
+        fresh = torch.empty(value.shape, dtype=value.dtype, device=device)
+        return fresh.normal_(std=0.02) if fresh.is_floating_point() else fresh.zero_()
+
+    replace_weights(module, draw)
     module.groups = parameter_groups(module, module.recipe.optim, module.recipe.stages)
 
 

@@ -17,7 +17,8 @@ from slt.core.signals import StopRequests
 from slt.data.features.writer import FeatureWriter, UnfitError
 from slt.frontend.base import Frontend
 from slt.frontend.clip import ClipSource
-from slt.frontend.run import ClipFeatures, Outcome, many_clip_features
+from slt.frontend.result import ClipFeatures, Outcome
+from slt.frontend.run import many_clip_features
 from slt.frontend.streams import Stream
 from slt.frontend.usage import Usage
 

@@ -14,24 +14,20 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias, cast
-
-import torch
+from typing import TypeAlias
 
 from slt.core.device import is_accelerator
 from slt.core.errors import SltError, as_slt_error
 from slt.core.signals import StopRequests
 from slt.core.timing import StageTimer
-from slt.frontend.base import FrameInput, Frontend, Streams
+from slt.frontend.base import FrameInput, Frontend
 from slt.frontend.clip import ClipSource, OpenClip
 from slt.frontend.compute import ClipInProgress, Computer, Item
 from slt.frontend.remote import RemoteReader, can_go_elsewhere
+from slt.frontend.result import ClipFeatures, Outcome, features_of
 from slt.frontend.usage import DECODE, IDLE, SIGNER, Usage
 from slt.video.cache import CACHE_BYTES
-from slt.video.crop import SignerBox
-from slt.video.windows import Window
 
 WAIT_S = 0.05
 LEAVE_S = 1.0
@@ -43,49 +39,6 @@ Opener: TypeAlias = Callable[[], OpenClip]
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Called with a stage or unit, how much of it is done, and how much there is (None: unknown)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipFeatures:
-    """Features of one clip.
-
-    Attributes:
-        readings: the features; for reranking, of several readings, each beginning one step later. The first is whole.
-        windows: of the first reading; none when the extractor takes single frames.
-        n_frames: frames that were read.
-        fps: their rate.
-        signer: position of the signer in the picture.
-        warnings: what a reader of the results should know.
-        is_empty: nothing was detected in any frame.
-    """
-
-    readings: Sequence[Streams]
-    windows: Sequence[Window] = ()
-    n_frames: int
-    fps: float
-    signer: SignerBox
-    warnings: Sequence[str] = ()
-    is_empty: bool = False
-
-    @property
-    def seconds(self) -> float:
-        """Duration of the frames that were read."""
-        return self.n_frames / self.fps
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """Result of one clip of many.
-
-    Attributes:
-        clip: which.
-        found: its features; None: it failed.
-        error: why it failed.
-    """
-
-    clip: ClipSource
-    found: ClipFeatures | None = None
-    error: SltError | None = None
 
 
 def clip_features(
@@ -114,7 +67,7 @@ def clip_features(
         clip = next(ready)
     if clip.error:
         raise clip.error
-    return _found(clip, frontend, n_readings)
+    return features_of(clip, frontend, n_readings)
 
 
 def many_clip_features(
@@ -148,7 +101,7 @@ def many_clip_features(
             if clip.error:
                 yield Outcome(clip=clip.source, error=as_slt_error(clip.error))
             else:
-                yield Outcome(clip=clip.source, found=_found(clip, frontend, 1))
+                yield Outcome(clip=clip.source, found=features_of(clip, frontend, 1))
 
 
 def needs_processes(frontend: Frontend) -> bool:
@@ -305,24 +258,6 @@ class _Engine:
                 self._parts.put((clip, part), timeout=WAIT_S)
                 return True
         return False
-
-
-def _found(clip: ClipInProgress, frontend: Frontend, n_readings: int) -> ClipFeatures:
-    """Return the features of a clip, once it has ended without an error."""
-    opened = cast(OpenClip, clip.opened)  # it was opened before its first input
-    video, n_frames = opened.video, opened.n_frames
-    readings: Sequence[Streams] = [
-        tuple(torch.cat(parts) for parts in zip(*clip.done[reading], strict=True)) for reading in sorted(clip.done)
-    ]
-    return ClipFeatures(
-        readings=readings if n_readings == 1 else frontend.later_readings(readings, n_readings, n_frames),
-        windows=clip.windows,
-        n_frames=n_frames,
-        fps=video.info.fps,
-        signer=opened.signer,
-        warnings=[*video.warnings, *filter(None, [opened.signer.note])],
-        is_empty=frontend.is_empty(readings[0]),
-    )
 
 
 def _receive(clip: ClipInProgress, part: _Part, batch: list[Item]) -> None:

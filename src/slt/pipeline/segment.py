@@ -13,7 +13,8 @@ from slt.bundle.load import LoadedBundle
 from slt.core.tensors import EncoderOutput, FeatureBatch
 from slt.core.timing import StageTimer
 from slt.frontend.base import Frontend
-from slt.frontend.run import ClipFeatures, Opener, Progress, clip_features
+from slt.frontend.result import ClipFeatures
+from slt.frontend.run import Opener, Progress, clip_features
 from slt.pipeline.result import Span, Translation
 from slt.text.decoder import Hypothesis, token_limit
 from slt.text.rerank import READINGS, TextScorer

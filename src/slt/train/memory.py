@@ -7,7 +7,7 @@ use inside, what the allocator cannot use between blocks, and the context of CUD
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -93,8 +93,24 @@ def _step(module: Training, batch: Batch) -> None:
 @contextmanager
 def fake_weights(module: nn.Module) -> Iterator[None]:
     """Replace all weights and buffers by fakes of the same kind while the block runs."""
+    before = replace_weights(module, _fake)
+    try:
+        yield
+    finally:
+        for table, name, value in before:
+            table[name] = value
+
+
+def replace_weights(
+    module: nn.Module, make: Callable[[Tensor], Tensor]
+) -> list[tuple[dict[str, Tensor | None], str, Tensor]]:
+    """Put what ``make`` returns in the place of every weight and buffer; what is shared stays shared.
+
+    Returns:
+        what was where: (a module's table, name, tensor).
+    """
     made: dict[int, Tensor] = {}
-    before: list[tuple[dict[str, Any], str, Any]] = []
+    before: list[tuple[dict[str, Tensor | None], str, Tensor]] = []
     for part in module.modules():
         tables: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
         for table in tables:
@@ -102,16 +118,12 @@ def fake_weights(module: nn.Module) -> Iterator[None]:
                 if value is None:
                     continue
                 if id(value) not in made:
-                    made[id(value)] = _fake(value)
+                    made[id(value)] = make(value)
                     if isinstance(value, nn.Parameter):
                         made[id(value)] = nn.Parameter(made[id(value)], requires_grad=value.requires_grad)
                 before.append((table, name, value))
                 table[name] = made[id(value)]
-    try:
-        yield
-    finally:
-        for table, name, value in before:
-            table[name] = value
+    return before
 
 
 @contextmanager
