@@ -11,11 +11,9 @@ from torch.nn import functional as F
 from slt.core.tensors import EncoderOutput, FeatureBatch, lengths_to_mask
 from slt.models.config import SpellingConfig
 from slt.models.sequence import masked_mean
-from slt.video.keypoints import LEFT_HAND, N_JOINTS, RIGHT_HAND
+from slt.video.keypoints import HAND_DEPTH_UNIT, LEFT_HAND, N_JOINTS, RIGHT_HAND
 
 STRIDE, REACH = 2, 5  # of the convolution that halves the frames
-DEPTH_UNIT = 1.6
-"""Factor on MediaPipe's depth of a hand with which the lengths of bones change least when the hand turns."""
 
 _KNUCKLES, _TIPS, _MIDDLES = [5, 9, 13, 17], [4, 8, 12, 16, 20], [6, 10, 14, 18]
 NO_HAND = "no hand detected in any frame; show the spelling hand, whole, in the picture"
@@ -124,7 +122,7 @@ def _prominence(hand: Tensor, mask: Tensor) -> Tensor:
 def hand_features(hand: Tensor) -> Tensor:
     """Return (B, N, F) float32 features of (B, N, 21, 3) hands; zeros where the hand is NaN."""
     seen = hand[..., 0, 0].isfinite()
-    hand = torch.nan_to_num(hand) * hand.new_tensor([1, 1, DEPTH_UNIT])
+    hand = torch.nan_to_num(hand) * hand.new_tensor([1, 1, HAND_DEPTH_UNIT])
     wrist = hand[:, :, 0]
     shape = hand[:, :, 1:] - wrist[:, :, None]  # (B, N, 20, 3)
     palm = shape[:, :, [knuckle - 1 for knuckle in _KNUCKLES]].norm(dim=-1).mean(-1).clamp(min=1e-4)

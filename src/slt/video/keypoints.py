@@ -27,6 +27,8 @@ N_JOINTS = N_POSE + 2 * N_HAND
 POSE = slice(0, N_POSE)
 LEFT_HAND = slice(N_POSE, N_POSE + N_HAND)
 RIGHT_HAND = slice(N_POSE + N_HAND, N_JOINTS)
+HAND_DEPTH_UNIT = 1.6
+"""Factor on MediaPipe's depth of a hand with which the lengths of bones change least when the hand turns."""
 
 # The parts by MediaPipe's names of them; in .pose files they are written in capitals.
 _PARTS = {"pose_landmarks": POSE, "left_hand_landmarks": LEFT_HAND, "right_hand_landmarks": RIGHT_HAND}

@@ -14,10 +14,10 @@ import numpy as np
 from slt.core.errors import UserError
 from slt.core.files import atomic_write
 from slt.data.fingerspelling.alphabets import AGREEING, LETTERS
-from slt.data.fingerspelling.recordings import DEPTH_UNIT, FPS, Recording, digest_of, find_recordings, read_recordings
+from slt.data.fingerspelling.recordings import FPS, Recording, digest_of, find_recordings, read_recordings
 from slt.data.fingerspelling.spell import HELD_OUT, Letters, Spelled, Style, spell
 from slt.data.fingerspelling.words import SPLITS, random_string, words
-from slt.video.keypoints import LEFT_HAND, N_JOINTS, POSE, RIGHT_HAND, Keypoints, PoseFile, write_pose
+from slt.video.keypoints import HAND_DEPTH_UNIT, LEFT_HAND, N_JOINTS, POSE, RIGHT_HAND, Keypoints, PoseFile, write_pose
 from slt.video.skeletons import MEDIAPIPE_BODY
 
 COLUMNS = ("id", "video", "text", "lang", "signer")
@@ -120,7 +120,7 @@ def place(spelled: Spelled, recording: Recording | None, rng: np.random.Generato
     """
     size = (recording.size if recording else 0.1) * np.exp(rng.normal() * 0.2)
     where = np.array([rng.uniform(0.25, 0.4), rng.uniform(0.4, 0.65), 0.0])
-    hand = (spelled.hand * [1, 1, 1 / DEPTH_UNIT]) * size + where
+    hand = (spelled.hand * [1, 1, 1 / HAND_DEPTH_UNIT]) * size + where
     hand[..., 2] -= hand[:, :1, 2]  # MediaPipe's depth of a hand is measured from its wrist
     found = np.full((len(hand), N_JOINTS, 3), np.nan, np.float32)
     found[:, RIGHT_HAND] = hand

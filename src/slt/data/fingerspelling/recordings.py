@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from slt.core.errors import UserError
 from slt.data.fingerspelling.alphabets import MOVING, american_letter
 from slt.data.fingerspelling.hand import Hand, palm_size, with_thumb_under
-from slt.video.keypoints import LEFT_HAND, POSE, RIGHT_HAND, read_pose
+from slt.video.keypoints import HAND_DEPTH_UNIT, LEFT_HAND, POSE, RIGHT_HAND, read_pose
 
 PACKAGE, VERSION = "spoken-to-signed", "0.4.0"
 FOLDER = "spoken_to_signed/assets/fingerspelling_lexicon"
@@ -32,8 +32,6 @@ BORROWED = {"fsl": "ase"}
 
 # Joints that keep their distances, for the depth's unit.
 _RIGID = ((0, 5), (0, 9), (0, 13), (0, 17), (5, 17), (5, 6), (6, 7), (9, 10), (10, 11), (13, 14), (14, 15), (17, 18))
-DEPTH_UNIT = 1.6
-"""Factor on MediaPipe's depth that best keeps the lengths of bones: with it, hands can be turned in space."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +43,7 @@ class Recording:
         language: whose alphabet it was recorded for, ISO 639-3; stands for the signer.
         name: of the letter there.
         hold: (T, 21, 3) the letter as it is held, or as it moves; at 25 frames per second. x and y from 0 to 1 across
-            a square picture, divided by the palm's size; z by ``DEPTH_UNIT`` larger than MediaPipe's.
+            a square picture, divided by the palm's size; z by ``HAND_DEPTH_UNIT`` larger than MediaPipe's.
         before: (T, 21, 3) the hand on its way there.
         after: (T, 21, 3) the hand on its way back.
         body: (33, 3) the body's joints in the middle of the hold, in picture widths; NaN where not seen.
@@ -185,7 +183,7 @@ def _depth_factor(folder: Path, rows: Sequence[tuple[str, str, str]], language: 
     """Return the factor on one signer's depths by which bones keep their lengths best; one of them has its own unit."""
     hands = np.concatenate([_hand(_inside(folder, path))[0] for its, _, path in rows if its == language])
     if not len(hands):
-        return DEPTH_UNIT
+        return HAND_DEPTH_UNIT
     factors = np.geomspace(0.4, 8, 31)
     spread = [_length_spread(hands * [1, 1, factor]) for factor in factors]
     return float(factors[int(np.argmin(spread))])
