@@ -25,35 +25,9 @@ TRACKS = """
 STATES = "window.tracks.map((track) => track.readyState)"
 
 
-def test_where_there_is_a_camera_the_first_suggestion_is_to_spell_ones_name(tmp_path, monkeypatch):
-    monkeypatch.setattr("slt.serve.scheduler.Engine", StandIn)
-    server = ThreadServer(tmp_path / "data", models=("demo", "fingerspelling"))
-    server.start()
-    try:
-        with chromium(*CAMERA) as browser:
-            page = browser.new_context(permissions=["camera"], locale="en-GB").new_page()
-            page.goto(server.url)
-            page.click("#spell-start")
-            page.wait_for_selector("#record:not([hidden])")
-            assert page.input_value("#model") == "fingerspelling"
-            assert page.is_checked("input[name=source][value=camera]")
-            assert "palm to the camera" in page.inner_text("#camera-note")
-            assert serious(page) == []
-            page.click("#record")
-            until(page, "document.getElementById('countdown').classList.contains('recording')")
-            page.wait_for_timeout(500)
-            page.click("#stop")
-            page.wait_for_selector("#recorded:not([hidden])")
-            page.click("#translate")
-            page.wait_for_selector("#downloads a")
-            assert page.locator(".letters li").all_inner_texts() == ["A\n98 %", "J\n41 %"]
-            assert page.get_attribute(".letters li.unsure", "aria-label") == "J, 41 %"
-            assert serious(page) == []
-    finally:
-        server.stop()
-
-
-def test_a_second_click_opens_no_second_camera_and_keeps_what_is_recorded(tmp_path, monkeypatch):
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """The page of a server that has both shipped models, in a browser with a camera."""
     monkeypatch.setattr("slt.serve.scheduler.Engine", StandIn)
     server = ThreadServer(tmp_path / "data", models=("demo", "fingerspelling"))
     server.start()
@@ -63,34 +37,57 @@ def test_a_second_click_opens_no_second_camera_and_keeps_what_is_recorded(tmp_pa
             page.set_default_timeout(60_000)
             page.add_init_script(TRACKS)
             page.goto(server.url)
-            page.check("input[name=source][value=camera]")
-            page.click("#camera-start")
-            page.wait_for_selector("#record:not([hidden])")
-            page.click("#spell-start")
-            assert "palm to the camera" in page.inner_text("#camera-note")
-            assert page.is_visible("#record")
-            page.click("#record")
-            page.click("#spell-start")
-            assert page.is_visible("#stop"), "a count-down goes on"
-            until(page, "document.getElementById('countdown').classList.contains('recording')")
-            page.click("#spell-start")
-            assert page.is_visible("#stop"), "a recording goes on"
-            page.wait_for_timeout(500)
-            page.click("#stop")
-            page.wait_for_selector("#recorded:not([hidden])")
-            page.click("#spell-start")
-            assert page.is_visible("#recorded")
-            assert "what will be sent" in page.inner_text("#camera-note")
-            assert page.evaluate(STATES) == ["live"]
-            page.click("#camera-off")
-            assert page.evaluate(STATES) == ["ended"]
-            # One that is given after it was turned away from goes off at once.
-            page.evaluate("() => { window.wait = new Promise((done) => { window.give = done; }); }")
-            page.click("#spell-start")
-            until(page, "window.tracks.length === 2")
-            page.check("input[name=source][value=file]")
-            page.evaluate("window.give()")
-            until(page, "window.tracks[1].readyState === 'ended'")
-            assert page.is_hidden("#camera-frame")
+            yield page
     finally:
         server.stop()
+
+
+def test_where_there_is_a_camera_the_first_suggestion_is_to_spell_ones_name(page):
+    page.click("#spell-start")
+    page.wait_for_selector("#record:not([hidden])")
+    assert page.input_value("#model") == "fingerspelling"
+    assert page.is_checked("input[name=source][value=camera]")
+    assert "palm to the camera" in page.inner_text("#camera-note")
+    assert serious(page) == []
+    page.click("#record")
+    until(page, "document.getElementById('countdown').classList.contains('recording')")
+    page.wait_for_timeout(500)
+    page.click("#stop")
+    page.wait_for_selector("#recorded:not([hidden])")
+    page.click("#translate")
+    page.wait_for_selector("#downloads a")
+    assert page.locator(".letters li").all_inner_texts() == ["A\n98 %", "J\n41 %"]
+    assert page.get_attribute(".letters li.unsure", "aria-label") == "J, 41 %"
+    assert serious(page) == []
+
+
+def test_a_second_click_opens_no_second_camera_and_keeps_what_is_recorded(page):
+    page.check("input[name=source][value=camera]")
+    page.click("#camera-start")
+    page.wait_for_selector("#record:not([hidden])")
+    page.click("#spell-start")
+    assert "palm to the camera" in page.inner_text("#camera-note")
+    assert page.is_visible("#record")
+    page.click("#record")
+    page.click("#spell-start")
+    assert page.is_visible("#stop"), "a count-down goes on"
+    until(page, "document.getElementById('countdown').classList.contains('recording')")
+    page.click("#spell-start")
+    assert page.is_visible("#stop"), "a recording goes on"
+    page.wait_for_timeout(500)
+    page.click("#stop")
+    page.wait_for_selector("#recorded:not([hidden])")
+    page.click("#spell-start")
+    assert page.is_visible("#recorded")
+    assert "what will be sent" in page.inner_text("#camera-note")
+    assert page.evaluate(STATES) == ["live"]
+    page.click("#camera-off")
+    assert page.evaluate(STATES) == ["ended"]
+    # One that is given after it was turned away from goes off at once.
+    page.evaluate("() => { window.wait = new Promise((done) => { window.give = done; }); }")
+    page.click("#spell-start")
+    until(page, "window.tracks.length === 2")
+    page.check("input[name=source][value=file]")
+    page.evaluate("window.give()")
+    until(page, "window.tracks[1].readyState === 'ended'")
+    assert page.is_hidden("#camera-frame")
