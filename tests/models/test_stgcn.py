@@ -54,6 +54,19 @@ def test_statistics_are_those_of_real_frames():
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-6)
 
 
+def test_what_is_trained_is_what_is_evaluated():
+    """A hand that rests and one that signs share their statistics, in training too."""
+    model = Stgcn(StgcnConfig()).train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0  # its statistics are those of the last batch
+    batch = FeatureBatch.of([points("long"), points("mid")])
+    with torch.inference_mode():
+        trained = model(batch).sequence
+        evaluated = model.eval()(batch).sequence
+    assert (trained - evaluated).norm() < 0.01 * trained.norm()  # a variance is divided by n here, by n - 1 there
+
+
 def test_of_a_long_clip_evenly_spaced_frames_are_read():
     long = points("long").repeat(3, 1)  # 111 frames
     model = Stgcn(StgcnConfig(max_frames=50)).eval()

@@ -170,12 +170,17 @@ class Stgcn(nn.Module):
         points, lengths = _thinned(batch, self.config.max_frames)
         mask = lengths_to_mask(lengths, points.shape[1])
         frames = Frames(mask)
-        parts = split(points, mask)
-        states = {name: self._within_frames(name, frames.pack(part), frames) for name, part in parts.items()}
-        body = states["body"].detach()
-        for name, point in BODY_POINT_OF.items():
-            states[name] = states[name] + body[:, [point]]
-        fused = [self.fusion_gcn_modules[name](states[name], frames).mean(1) for name in PARTS]  # (R, width) each
+        parts = {name: frames.pack(part) for name, part in split(points, mask).items()}
+        body = self._within_frames("body", parts["body"], frames)
+        on_body = {name: body.detach()[:, [point]] for name, point in BODY_POINT_OF.items()}
+        face = self._within_frames("face_all", parts["face_all"], frames) + on_body["face_all"]
+        # Both hands at once, as one batch: in training, normalised by themselves, a hand that signs and one that rests
+        # would each have statistics that are not the ones of evaluation, which they share.
+        hands, of_hands = (torch.cat([of["left"], of["right"]]) for of in (parts, on_body))
+        both = Frames(mask.repeat(2, 1))
+        hands = self._within_frames("left", hands, both) + of_hands
+        left, right = self._over_time("left", hands, both).chunk(2)
+        fused = [self._over_time("body", body, frames), left, right, self._over_time("face_all", face, frames)]
         sequence = frames.unpack(torch.cat(fused, dim=-1) + self.part_para)
         return EncoderOutput(sentence=self.projection(masked_mean(sequence, mask)), sequence=sequence, mask=mask)
 
@@ -184,6 +189,11 @@ class Stgcn(nn.Module):
         embedded = self.proj_linear[name](packed.to(self.part_para.dtype))  # (R, V, width / 4)
         states: Tensor = self.gcn_modules[name](embedded, frames)
         return states
+
+    def _over_time(self, name: str, packed: Tensor, frames: Frames) -> Tensor:
+        """(R, V, width) → (R, width)."""
+        states: Tensor = self.fusion_gcn_modules[name](packed, frames)
+        return states.mean(1)
 
 
 def _spatial(part: str, width: int) -> Chain:
