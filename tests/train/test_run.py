@@ -17,6 +17,7 @@ from slt.train.loggers import read_figures
 from slt.train.module import Training
 from slt.train.run import train, ways_to_save_memory
 from tests.bundles import write_clip
+from tests.train.conftest import only_keypoints
 
 
 def finish(recipe, folder):
@@ -83,6 +84,32 @@ def test_a_stopped_training_ends_as_one_that_was_not(make, tmp_path, stop_before
     best = (json.loads(one.outcome.read_text())["best"] for one in (straight, run))
     assert len(set(best)) == 1
     assert len(list(run.checkpoints.glob("best-*"))) == 2
+
+
+@pytest.mark.slow
+def test_running_statistics_are_kept_with_the_weights_that_they_belong_to(make, two_streams, tmp_path, stop_before):
+    recipe = make(
+        extractor=None,
+        encoder={"kind": "stgcn", "shape": {"width": 8}},
+        data={name: only_keypoints(split, "wholebody") for name, split in two_streams.items()},
+        optim={"lr": 5e-2, "ema": 0.8},
+        trainer={"epochs": 4, "monitor": "mse"},
+    )
+    straight = finish(recipe, tmp_path / "straight")
+    run = open_run(tmp_path / "stopped", to_yaml(recipe))
+    stop_before(5)
+    with pytest.raises(Stopped):
+        train(recipe, run)
+    stop_before(None)
+    train(recipe, run)
+    kept = last_weights(run)
+    assert any(name.endswith("running_var") for name in kept)
+    for name, weight in last_weights(straight).items():
+        torch.testing.assert_close(kept[name], weight, rtol=1e-4, atol=1e-5)
+    for one in (straight, run):
+        outcome = json.loads(one.outcome.read_text())
+        validated = min(float(row["value"]) for row in read_figures(one.metrics) if row["figure"] == "val/mse")
+        assert outcome["figures"]["mse"] == pytest.approx(validated, rel=1e-4)
 
 
 @pytest.mark.slow

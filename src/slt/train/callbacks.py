@@ -187,7 +187,7 @@ class Judge(Callback):
         # Of equals those that came first.
         self.best = sorted([*self.best, new], key=lambda one: (-one[0], one[1]))[: settings.keep]
         if new in self.best:
-            weights = whole(module.trained_weights())
+            weights = whole(module.trained_state())
             if trainer.is_global_zero:
                 note = {"step": trainer.global_step, settings.monitor: value}
                 save_weights(self.run.checkpoints / new[1], weights, note)
@@ -200,7 +200,7 @@ class Judge(Callback):
 
 
 class Ema(Callback):
-    """An average of the weights over updates, that is looked at and kept in their place."""
+    """An average of the weights, and of running statistics, over updates; it is validated and saved in their place."""
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
@@ -209,7 +209,7 @@ class Ema(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start from the current weights, or from those of a checkpoint."""
-        for name, weight in pl_module.trained_weights().items():  # type: ignore[operator]
+        for name, weight in pl_module.trained_state().items():  # type: ignore[operator]
             before = share_of(self.average.get(name, weight), weight)
             self.average[name] = before.detach().to(weight.device).clone()
 
@@ -222,13 +222,16 @@ class Ema(Callback):
             return
         self._step = trainer.global_step
         share = min(self.decay, (1 + self._step) / (10 + self._step))
-        for name, weight in pl_module.trained_weights().items():  # type: ignore[operator]
-            self.average[name].lerp_(weight, 1 - share)
+        for name, weight in pl_module.trained_state().items():  # type: ignore[operator]
+            if weight.is_floating_point():
+                self.average[name].lerp_(weight, 1 - share)
+            else:
+                self.average[name].copy_(weight)  # how many batches statistics are of
 
     @torch.no_grad()
     def swap(self, module: Training) -> None:
         """Put the average where the weights are, and the weights where the average is."""
-        for name, weight in module.trained_weights().items():
+        for name, weight in module.trained_state().items():
             kept = weight.detach().clone()
             weight.copy_(self.average[name])
             self.average[name] = kept

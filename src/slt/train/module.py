@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
 
@@ -170,7 +170,7 @@ class Training(LightningModule):
         self._clips, self._ids = 0.0, []
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep only weights that are trained; the others lie in the bundles they came from."""
+        """Keep only what training changes; the rest lies in the bundles it came from."""
         checkpoint["state_dict"] = only(checkpoint["state_dict"], self.trained_names())
         checkpoint["n_batches"] = self.n_batches
         checkpoint["n_processes"] = n_processes()
@@ -179,7 +179,7 @@ class Training(LightningModule):
             _begin_anew(checkpoint["loops"]["fit_loop"])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Check that all trained weights are there.
+        """Check that all that training changes is there.
 
         Raises:
             UserError: the text decoder was trained by another engine, which names its weights otherwise.
@@ -195,8 +195,22 @@ class Training(LightningModule):
         self.n_batches = checkpoint["n_batches"]
 
     def trained_names(self) -> list[str]:
-        """Return the names of the weights that are trained."""
-        return [name for group in self.groups for name in group.weights]
+        """Return the names of what training changes."""
+        return list(self.trained_state())
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """Return what training changes, by name: the weights that are trained, and the buffers of their parts.
+
+        Buffers are the running statistics of batch normalisation: without them, the weights compute something else.
+        """
+        parts = {"extractor": self.extractor, "encoder": self.encoder, "decoder": self.decoder}
+        buffers = {
+            name: buffer
+            for part, module in parts.items()
+            if module is not None and is_trained(module)
+            for name, buffer in _saved_buffers(module, part).items()
+        }
+        return {**self.trained_weights(), **buffers}
 
     def trained_weights(self) -> dict[str, Tensor]:
         """Return the weights that are trained, by name."""
@@ -250,6 +264,13 @@ def gradient_length(weights: Iterable[Tensor]) -> float:
 def only(weights: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
     """Return the weights of these names."""
     return {name: weights[name] for name in names}
+
+
+def _saved_buffers(module: nn.Module, name: str) -> dict[str, Tensor]:
+    """Return the buffers of a module that belong into a file, by name."""
+    buffers = dict(module.named_buffers(prefix=name))
+    saved = module.state_dict(prefix=f"{name}.").keys() if buffers else ()
+    return {key: buffer for key, buffer in buffers.items() if key in saved}
 
 
 def _begin_anew(loop: dict[str, Any]) -> None:

@@ -191,7 +191,7 @@ def _finish(
     if recipe.trainer.strategy == "fsdp" and world().processes > 1:
         module = build_module(recipe, prepared)  # alone, this process has only its shares of the weights
     module.to(choose_device(recipe.trainer.device))  # Lightning leaves it on the CPU
-    own = module.trained_weights()
+    own = module.trained_state()
     with torch.no_grad():
         for name, weight in judge.best_weights().items():
             own[name].copy_(weight)

@@ -42,8 +42,8 @@ class Sharded(ModelParallelStrategy):
         return True
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
-        """Return the weights that are trained, whole; every process must ask."""
-        return whole(self.lightning_module.trained_weights())  # type: ignore[operator, union-attr]
+        """Return what training changes, whole; every process must ask."""
+        return whole(self.lightning_module.trained_state())  # type: ignore[operator, union-attr]
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         """Return the optimizer's state, whole; every process must ask."""
@@ -57,7 +57,7 @@ class Sharded(ModelParallelStrategy):
     @torch.no_grad()
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
         """Shard over the processes the weights."""
-        weights = self.lightning_module.trained_weights()  # type: ignore[operator, union-attr]
+        weights = self.lightning_module.trained_state()  # type: ignore[operator, union-attr]
         for name, weight in weights.items():
             weight.copy_(share_of(checkpoint["state_dict"][name], weight))
 
