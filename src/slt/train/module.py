@@ -62,6 +62,7 @@ class Training(LightningModule):
         self._gradient: dict[str, float] = {}
         self._usual = 0.0  # loss
         self._seen = 0  # batches since this process began
+        self.train()  # Lightning leaves each part in the mode that it finds, and loaded models are in evaluation
 
     def train(self, mode: bool = True) -> Training:
         """Change modes, but leave frozen parts in evaluation."""
