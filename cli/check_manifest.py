@@ -69,7 +69,7 @@ def check_manifest(
             )
         failed = [result for result in failed if not CHECKS[result.name].drops]
     if failed:
-        log.say(f"{len(failed)} checks failed: {', '.join(result.name for result in failed)}")
+        log.say(f"{len(failed)} of {len(report.results)} checks failed: {', '.join(result.name for result in failed)}")
         raise typer.Exit(SOME_FAILED)
 
 

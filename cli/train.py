@@ -16,7 +16,7 @@ RecipeArgument = Annotated[
     typer.Argument(
         metavar="RECIPE",
         autocompletion=completion.recipes,
-        help="A YAML file, or a shipped recipe's name.",
+        help="A YAML file, or a shipped recipe's name; without it, or --resume, the names are listed.",
     ),
 ]
 SetOption = Annotated[

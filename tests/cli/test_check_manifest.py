@@ -30,7 +30,7 @@ def test_a_table_of_coverage_and_one_of_checks(slt, manifest):
     lines = [line.split() for line in outcome.out.splitlines()]
     assert lines[1] == ["train", "3", "2", "0", "0", "2", "0"]
     assert "1: gone: gone.mp4 is not there" in outcome.out
-    assert "2 checks failed: video files, same clip twice" in outcome.err
+    assert "2 of 15 checks failed: video files, same clip twice" in outcome.err
 
 
 def test_json_has_all_that_was_found(slt, manifest):

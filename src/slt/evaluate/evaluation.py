@@ -96,7 +96,7 @@ def read_files(hypotheses: Path, references: Path | None) -> EvaluationData:
         UserError: files cannot be read or do not match.
     """
     sentences, unused = pair_files(hypotheses, references)
-    note = f"{len(unused)} hypotheses without a reference were not scored: {', '.join(unused[:10])}"
+    note = f"not scored, without a reference: {len(unused)} of the hypotheses, {', '.join(unused[:10])}"
     failures = [(one.id, UserError(one.failure)) for one in sentences if one.failure]
     return EvaluationData(sentences=sentences, failures=failures, notes=[note] if unused else [])
 

@@ -110,7 +110,8 @@ def check_verb(recipe: Recipe, verb: str) -> None:
         ),
         (
             translates and decoder.kind == "sonar",
-            "train-translator needs a t5 or mbart decoder; train-encoder has sonar",
+            f"train-translator needs a t5 or mbart decoder, or another of transformers, found {decoder.kind}; "
+            "train-encoder takes that",
         ),
         (
             verb in ("train-features", "train-encoder", "train-decoder") and decoder.kind != "sonar",

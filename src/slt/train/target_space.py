@@ -45,7 +45,8 @@ def _sonar(bundle: Bundle, engine: str | None) -> TextSpace:
         if file is None or sha256 is None:
             raise UserError(
                 f"the bundle {card.name} has no text encoder to make the targets with",
-                fix="import it with --text-encoder, or give embeddings: --set data.embeddings=FILE",
+                fix="import it with one (the published: `slt models fetch sonar-asl --with-text-encoder` first), or "
+                "give what `slt embed-text` made elsewhere: --set data.embeddings=DIR",
             )
         weights, own = (read_weights(bundle.path(name)) for name in (card.decoder.weights, file))
         return sonar_text(engine).load(config, weights, bundle.path(card.decoder.tokenizer), own, device=_device())
