@@ -167,6 +167,21 @@ def test_a_list_of_something_else_is_refused(listed):
         listed(HOW2SIGN, "id\ttext\na\thi\n")
 
 
+@pytest.mark.parametrize(
+    ("names", "expected", "fix"),
+    [
+        ({}, "video, text", "--video COLUMN --text COLUMN"),
+        ({"video": "file"}, "text", "--text COLUMN"),
+        ({"video": "file", "text": "sentnce"}, "sentnce", "did you mean sentence"),
+    ],
+)
+def test_a_table_without_the_columns_names_those_it_has_and_the_options(listed, names, expected, fix):
+    table = own_table({"video": "video", "text": "text", **names}, lang=None, separator=None)
+    with pytest.raises(UserError, match=f"has the columns file, sentence; expected also {expected}$") as raised:
+        listed(table, "file,sentence\na.mp4,hi\n", "val.csv")
+    assert fix in raised.value.fix
+
+
 def test_a_list_must_say_which_part_it_is(listed):
     with pytest.raises(UserError, match="does not say which part of the corpus it is"):
         listed(HOW2SIGN, H2S, "all.csv")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from slt.core.errors import SltError, UserError
 from slt.core.registry import did_you_mean
-from slt.data.corpora.registry import SPLITS, Corpus
+from slt.data.corpora.registry import OWN_TABLE, SPLITS, Corpus
 from slt.data.cues import SUFFIXES as SUBTITLE_SUFFIXES
 from slt.data.cues import clock_seconds, read_sentences
 from slt.data.json_lines import JSON_LINES, read_object
@@ -180,25 +180,32 @@ class _Reader:
         _, line = self.lines.pop(0) if self.lines else (0, "")
         splits = [([cell.strip().strip('"') for cell in line.split(one)], one) for one in corpus.separators]
         wanted = {name for names in corpus.columns.values() for name in names}
-        return max(splits, key=lambda split: len(wanted & set(split[0])))
+        return max(splits, key=lambda split: (len(wanted & set(split[0])), len(split[0])))
 
     def _find_columns(self) -> dict[str, str]:
         """Return what is needed → the column it is in."""
-        found, missing = {}, []
+        found: dict[str, str] = {}
+        missing: dict[str, str] = {}
         for what, names in self._corpus.columns.items():
             name = next((name for name in names if name in self._columns), None)
             if name is not None:
                 found[what] = name
             elif what not in self._corpus.optional:
-                missing.append(" or ".join(names))
+                missing[what] = " or ".join(names)
         if missing:
-            hint = did_you_mean(missing[0], self._columns)
-            raise UserError(
-                f"{self._path} is no list of {self._corpus.name}: it has the columns {', '.join(self._columns)[:300]}; "
-                f"expected also {', '.join(missing)}",
-                fix=hint or "give the list as it was downloaded, or name its columns: slt prepare table --help",
-            )
+            raise self._lacks(missing)
         return found
+
+    def _lacks(self, missing: dict[str, str]) -> UserError:
+        """Return the error of a list without some columns: what each is for → its names."""
+        is_own, wanted = self._corpus.name == OWN_TABLE, ", ".join(missing.values())
+        where = str(self._path) if is_own else f"{self._path} is no list of {self._corpus.name}: it"
+        options = "say which columns these are: " + " ".join(f"--{what} COLUMN" for what in missing)
+        other = "give the list as it was downloaded, or name its columns: slt prepare table --help"
+        return UserError(
+            f"{where} has the columns {', '.join(self._columns)[:300]}; expected also {wanted}",
+            fix=did_you_mean(next(iter(missing.values())), self._columns) or (options if is_own else other),
+        )
 
     def _cells(self, line: str, quirks: Counter[str]) -> dict[str, str]:
         """Return a line's cells by column, whatever was done about quotes."""

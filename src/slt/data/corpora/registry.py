@@ -16,6 +16,8 @@ SPLITS: Mapping[str, str] = {
     "dev": "val",
     "test": "test",
 }
+OWN_TABLE = "table"
+"""What a user's own table is called among the corpora."""
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
 
 
@@ -177,7 +179,7 @@ def own_table(columns: Mapping[str, str], *, lang: str | None, separator: str | 
         separator: what stands between cells; None: a tab, a comma, a semicolon or a bar, whichever fits the header.
     """
     return Corpus(
-        name="table",
+        name=OWN_TABLE,
         lang=lang,
         columns={what: (name,) for what, name in columns.items()},
         separators=(separator,) if separator else ("\t", ",", ";", "|"),
