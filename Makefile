@@ -21,6 +21,8 @@ demo: env ## set up, then translate the clips that come with the package
 PYTEST := $(VENV)/bin/python -m pytest --quiet --numprocesses auto --maxprocesses 4 --dist worksteal
 
 test check: export OMP_NUM_THREADS := 1
+# Without bytecode each worker rewrites the asserts of all tests anew, and each process they start compiles slt.
+test check: export PYTHONDONTWRITEBYTECODE :=
 test: env ## run all tests
 	@$(PYTEST)
 
