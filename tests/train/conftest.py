@@ -19,6 +19,7 @@ from slt.data.manifest import Clip, write_manifest
 from slt.models.config import KEYPOINTS_DIM, WHOLEBODY_DIM
 from slt.recipe.schema import Recipe
 from tests.bundles import FEATURE_DIM, bundle  # noqa: F401 - fixture
+from tests.warm import warm  # noqa: F401 - fixture
 
 WORDS = ("we", "is"), ("go", "the", "nice"), ("hiking", "weather", "today")
 VISUAL_DIM = 12

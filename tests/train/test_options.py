@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -102,7 +103,7 @@ def test_compiling_where_nothing_can_is_refused_before_anything_is_trained(make,
 
 
 @pytest.mark.slow
-def test_signals_let_it_save_leave_with_75_and_end_the_same(make, tmp_path):
+def test_signals_let_it_save_leave_with_75_and_end_the_same(make, tmp_path, warm):
     recipe = make(
         encoder={"kind": "sonar-t5", "shape": {**SURE, "dropout_rate": 0.1}},
         trainer={"epochs": 30, "validate_every": 10},
@@ -111,7 +112,7 @@ def test_signals_let_it_save_leave_with_75_and_end_the_same(make, tmp_path):
     run = open_run(tmp_path / "stopped", to_yaml(recipe))
     steps = [0]
     for number in (signal.SIGTERM, signal.SIGUSR1):
-        code, said = signalled(run, number, after=steps[-1])
+        code, said = signalled(warm, run, number, after=steps[-1])
         assert code == 75, said
         assert f"{number.name} came" in said
         steps.append(torch.load(run.last, weights_only=True)["global_step"])
@@ -120,18 +121,18 @@ def test_signals_let_it_save_leave_with_75_and_end_the_same(make, tmp_path):
     assert_same_weights(weights(run), weights(straight), atol=1e-6)
 
 
-def signalled(run, number, *, after):
+def signalled(warm, run, number, *, after):
     """Go on with a run in a process of its own; send it a signal once it has done more than ``after`` updates."""
-    words = [sys.executable, "-m", "slt_cli.main", "train-encoder", "--resume", str(run.folder)]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
-        until = time.monotonic() + 120
-        while time.monotonic() < until and process.poll() is None:
-            if any(int(row["step"]) > after for row in read_figures(run.metrics)):
-                process.send_signal(number)
-                break
-            time.sleep(0.02)
-        _, said = process.communicate(timeout=120)
-    return process.returncode, said
+    log = run.folder.with_name(f"until-{number.name}")
+    (process,) = warm.start(["train-encoder", "--resume", str(run.folder)], log)
+    until = time.monotonic() + 240
+    while time.monotonic() < until and Path(f"/proc/{process}").exists():
+        if any(int(row["step"]) > after for row in read_figures(run.metrics)):
+            os.kill(process, number)
+            break
+        time.sleep(0.02)
+    (code,) = warm.wait()
+    return code, log.with_name(f"{log.name}.err").read_text("utf-8")
 
 
 @pytest.mark.slow
