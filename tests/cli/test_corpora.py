@@ -10,7 +10,6 @@ import pytest
 from slt.data.embeddings import EmbeddingCache
 from slt.data.features.store import FeatureStore
 from slt.data.manifest import read_manifest
-from tests.corpora import how2sign, phoenix  # noqa: F401 - fixtures
 
 
 def go_on(slt, bundle, manifests, out):
@@ -37,7 +36,7 @@ def check(slt, manifests, features, n_clips, *, with_features):
 
 
 @pytest.mark.slow
-def test_how2sign_cut_and_not_cut(slt, bundle, how2sign, tmp_path):  # noqa: F811
+def test_how2sign_cut_and_not_cut(slt, bundle, how2sign, tmp_path):
     stores = []
     for extra in ([], ["--no-cut"]):
         out = tmp_path / ("spans" if extra else "cut")
@@ -65,7 +64,7 @@ def test_how2sign_cut_and_not_cut(slt, bundle, how2sign, tmp_path):  # noqa: F81
     assert {id: cut.length(id) for id in cut.ids} == {id: spans.length(id) for id in cut.ids}
 
 
-def test_phoenix(slt, bundle, phoenix, tmp_path):  # noqa: F811
+def test_phoenix(slt, bundle, phoenix, tmp_path):
     lists = [word for path in phoenix.lists.values() for word in ("--csv", path)]
     prepared = slt("prepare", "phoenix", *lists, "--videos", phoenix.videos, "--out", tmp_path)
     assert prepared.code in (0, 3), prepared.err
