@@ -161,7 +161,7 @@ def test_it_learns_what_belongs_to_which_clip(kind):
     langs = [LANGS[kind][0]] * 3
     optimizer = torch.optim.AdamW(text.parameters(), 1e-2)
     text.train()
-    for _ in range(150):
+    for _ in range(100):
         total, n = text.loss(output, TEXTS, langs)
         optimizer.zero_grad()
         (total / n).backward()
