@@ -15,6 +15,7 @@ from slt.assets.lock import folder_lock
 from slt.data.embeddings import EmbeddingCache, embedding_writer, text_id
 
 TEXTS_AT_ONCE = 256
+ROWS_AT_ONCE = 4096
 
 
 class Embeds(Protocol):
@@ -62,12 +63,16 @@ class Targets:
         """Mean variance of a number of an embedding: the squared distance of the best constant guess."""
         if not self.dim:
             return 1.0
-        return max(float(self.table.var(0, dtype=np.float64).mean()), 1e-12)
+        middle = self.table.mean(0, dtype=np.float64)
+        # In blocks: of a large corpus, float64 copies of the whole table would take gigabytes.
+        starts = range(0, len(self.table), ROWS_AT_ONCE)
+        away = (self.table[start : start + ROWS_AT_ONCE] - middle for start in starts)
+        return max(sum(float((rows * rows).sum()) for rows in away) / self.table.size, 1e-12)
 
     @property
     def mean_length(self) -> float:
         """Mean Euclidean length of an embedding."""
-        return float(np.linalg.norm(self.table, axis=1).mean(dtype=np.float64))
+        return float(np.sqrt(np.einsum("td,td->t", self.table, self.table)).mean(dtype=np.float64))
 
     def centred(self, pairs: Iterable[tuple[str, str]]) -> Targets:
         """Return them as seen from the mean of some (text, language) pairs.

@@ -206,7 +206,7 @@ class PoseFileVideo(Video):
         if self._pictures is None:
             raise UserError(
                 f"{self._own.path} holds keypoints and no pictures, and pictures are needed",
-                fix="give the video that it was made of",
+                fix="give the video that it was made of, or take a model that reads keypoints: --model NAME",
             )
         with closing(self._pictures.timed_frames()) as timed:
             yield from timed

@@ -31,7 +31,10 @@ N_POINTS = len(COCO_WHOLEBODY_133.joints)
 INSIDE = "end2end.onnx"
 MOST_BYTES = 1_000_000_000
 """What a model may unpack to: theirs are under 250 MB."""
-FETCH = f"slt models fetch {WHOLEBODY}, or name the folder of both: --detector rtmw=DIR"
+FETCH = (
+    f"slt models fetch {WHOLEBODY}, or name the folder of both: --detector rtmw=DIR; points that lie in files need "
+    "neither: --detector pose-file"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
