@@ -26,7 +26,38 @@ def test_only_what_stands_between_the_marks_is_renewed():
         renewed("only <!-- list: begin -->", "list", "new")
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+ROOT = DOCS.parent
+PAGES = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md"), ROOT / "benchmarks/README.md"])
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def prose(page: Path) -> str:
+    """Return a page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what a page's headings are called in links, as GitHub calls them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
+    words = (re.sub(r"\]\([^)]*\)", "", heading).lower() for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in words}
+
+
+@every_page
 def test_links_lead_somewhere(page):
-    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text("utf-8"))
-    assert not [link for link in links if not (page.parent / link).exists()]
+    links = re.findall(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)", prose(page))
+    places = [(page.parent / path if path else page, anchor) for path, anchor in links]
+    assert not [str(place) for place, _ in places if not place.exists()]
+    assert not [
+        f"{place.name}#{anchor}"
+        for place, anchor in places
+        if anchor and place.suffix == ".md" and anchor not in anchors(place)
+    ]
+
+
+@every_page
+def test_every_table_begins_with_a_header(page):
+    """A blank line within a table ends it: what follows is shown with its bars."""
+    lines = ["", *prose(page).splitlines(), ""]
+    begins = [number for number in range(1, len(lines)) if lines[number][:1] == "|" and lines[number - 1][:1] != "|"]
+    assert not [lines[number] for number in begins if not re.fullmatch(r"\|[\s:|-]+\|", lines[number + 1])]
