@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,24 +62,34 @@ class Segments:
         return self.what == "videos"
 
     def outcomes(
+        self,
+        loaded: Iterator[Translator],
+        videos: Sequence[Path],
+        langs: Sequence[str] | None,
+        settings: Mapping[str, Any],
+    ) -> Iterator[Iterator[Translation | Failure]]:
+        """Yield each video's outcomes, each as soon as it is there; what fails costs only itself.
+
+        The model is loaded for the first of them. Those of a video are to be read before the next video's.
+        """
+        if self.limits is not None:
+            for video in videos:
+                yield self._sentences(next(loaded), video, langs, settings)
+        elif videos:
+            found = next(loaded).translate_many(videos, langs, spans=self.spans, **settings)
+            for _ in videos:
+                yield islice(found, len(self.spans) or 1)
+
+    def _sentences(
         self, translator: Translator, video: Path, langs: Sequence[str] | None, settings: Mapping[str, Any]
     ) -> Iterator[Translation | Failure]:
-        """Translate one video's segments, each as soon as it can be; what fails costs only itself."""
         from slt.core.errors import as_slt_error
         from slt.pipeline.result import Failure
 
-        if self.whole:
-            yield from translator.translate_many([video], langs, **settings)
-        elif self.limits is not None:
-            try:
-                yield from translator.segments(video, langs, limits=self.limits, **settings)
-            except Exception as error:  # as in translate_many: one video's bug must not cost the others
-                yield Failure(video=str(video), error=as_slt_error(error))
-        for start_s, end_s in self.spans:
-            try:
-                yield translator.translate(video, langs, start_s=start_s, end_s=end_s, **settings)
-            except Exception as error:
-                yield Failure(video=str(video), error=as_slt_error(error), span_s=(start_s, end_s))
+        try:
+            yield from translator.segments(video, langs, limits=self.limits, **settings)
+        except Exception as error:  # as in translate_many: one video's bug must not cost the others
+            yield Failure(video=str(video), error=as_slt_error(error))
 
 
 class Subtitles:

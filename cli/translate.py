@@ -140,10 +140,11 @@ def translate(
 
     One video and one language: the text alone is printed. Several: lines of video, language and text, separated by
     tabs. Sentences and spans have their start and end, in seconds, before the text, or after the video; each is printed
-    as soon as there is one. With --json: video, model, texts (by language, each with text, score and, with --rerank,
-    agreement and confidence), n_frames, fps, start_s, end_s, duration_s, signer, windows, feature_shape (of a second
-    stream visual_shape), embedding_dim, timings_s and warnings; for what failed: video, error and fix. A published
-    model that is not here yet is fetched and imported first, after its size and licence are shown.
+    as soon as there is one; on a GPU texts are searched in groups that grow from one. With --json: video, model, texts
+    (by language, each with text, score and, with --rerank, agreement and confidence), n_frames, fps, start_s, end_s,
+    duration_s, signer, windows, feature_shape (of a second stream visual_shape), embedding_dim, timings_s and warnings;
+    for what failed: video, error and fix. A published model that is not here yet is fetched and imported first, after
+    its size and licence are shown.
 
     Subtitles in several languages go into one file each: talk.srt becomes talk.eng_Latn.srt and so on. They are
     complete at every moment, with all texts so far.
@@ -176,14 +177,11 @@ def translate(
             settings = {"beam_size": beam, "nbest": nbest, "rerank": rerank, "progress": bars.update}
             how = {"device": device, "dtype": dtype.value, "text_dtype": text_dtype and text_dtype.value}
             how |= {"detector": detector, "text_engine": text_engine and text_engine.value}
-            loaded = _load(model, how, settings, report)
+            there = [video for video in videos if video not in missing]
+            each = segments.outcomes(_load(model, how, settings, report), there, lang, settings)
             for done, video in enumerate(videos, 1):
                 failed = missing.get(video)
-                outcomes = (
-                    [Failure(video=str(video), error=failed)]
-                    if failed
-                    else segments.outcomes(next(loaded), video, lang, settings)
-                )
+                outcomes = iter([Failure(video=str(video), error=failed)]) if failed else next(each)
                 before = report.n_translated, len(report.failures)
                 for outcome in outcomes:
                     report.add(outcome)

@@ -33,13 +33,12 @@ class Store(dict):
 
 @pytest.fixture
 def translator(monkeypatch):
-    monkeypatch.setattr(from_features, "is_accelerator", lambda device: True)
-    monkeypatch.setattr(from_features, "CLIPS_AT_ONCE", 2)
+    monkeypatch.setattr(from_features, "clips_at_once", lambda device: 2)
     settings = ModelSettings(model="none", lang="eng_Latn", device="cpu")
     translator = FeatureTranslator(settings, ProgressLog(None, {}), Store())
     translator.searched = []
 
-    def from_many(rows, limit):
+    def from_many(rows, seconds):
         translator.searched.append(list(translator._features.read))
         if any(one[0, 0] == 2 for one in rows):
             raise RuntimeError("fails")

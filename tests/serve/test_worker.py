@@ -121,6 +121,14 @@ def test_a_model_on_keypoints_leaves_the_joints_that_it_saw(keypoint_bundle, dra
     assert all(-1 < edge < 2 for point in seen for edge in point)
 
 
+def test_no_sentence_waits_for_another(bundle, clip, monkeypatch):  # noqa: F811
+    asked = []
+    monkeypatch.setattr(Translator, "segments", lambda self, *_, **how: asked.append(how) or iter([]))
+    sent = answers(LoadedModels("cpu", "float32", 10**9), clip, options={"model": str(bundle), "sentences": True})
+    assert sent[-1]["kind"] == "done"
+    assert [how["together"] for how in asked] == [False]
+
+
 def test_joints_are_shares_of_the_picture_whatever_the_model_measures_them_in(tmp_path):
     keypoints = np.random.default_rng(0).random((30, 75, 3), dtype=np.float32)
     keypoints[3, 33:] = np.nan

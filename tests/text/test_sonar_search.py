@@ -70,6 +70,22 @@ def test_together_and_alone_give_the_same(golden: dict[str, Any], golden_model: 
             assert [h.text for h in alone[lang]] == [h.text for h in together[index][lang]]
 
 
+@pytest.mark.parametrize("patient", [False, True])
+def test_each_has_a_limit_of_its_own_as_if_it_were_alone(
+    golden: dict[str, Any], golden_model: SonarTextModel, patient: bool
+) -> None:
+    embeddings, limits = golden["embeddings"][:8], [1, 60, 7, 3, 12, 7, 40, 2]
+    options: dict[str, Any] = {"beam_size": 4, "nbest": 4, "patient": patient, "retry_repetitive": True}
+    together = golden_model.decode(embeddings, LANGS, max_tokens=limits, **options)
+    for index, limit in enumerate(limits):
+        (alone,) = golden_model.decode(embeddings[index : index + 1], LANGS, max_tokens=limit, **options)
+        for lang in LANGS:
+            pairs = zip(together[index][lang], alone[lang], strict=True)
+            assert all((a.text, a.truncated, a.looped) == (b.text, b.truncated, b.looped) for a, b in pairs)
+            torch.testing.assert_close(scores([together[index]], lang), scores([alone], lang), atol=1e-5, rtol=0)
+    assert {row[lang][0].truncated for row in together for lang in LANGS} == {True, False}
+
+
 def test_patience_finds_nothing_worse(golden: dict[str, Any], golden_model: SonarTextModel) -> None:
     searches = [golden_model.decode(golden["embeddings"], LANGS, nbest=5, patient=patient) for patient in (False, True)]
 

@@ -75,3 +75,21 @@ class EncoderOutput:
     sentence: Tensor
     sequence: Tensor
     mask: Tensor
+
+    @classmethod
+    def of(cls, clips: Sequence[EncoderOutput]) -> EncoderOutput:
+        """Join the outputs of single clips into one batch, padded at the end with zeros."""
+        pad = torch.nn.utils.rnn.pad_sequence
+        return cls(
+            sentence=torch.cat([one.sentence for one in clips]),
+            sequence=pad([one.sequence[0] for one in clips], batch_first=True),
+            mask=pad([one.mask[0] for one in clips], batch_first=True),
+        )
+
+    def clips(self) -> list[EncoderOutput]:
+        """Return each clip's own output, a batch of one without padding."""
+        rows = zip(self.sentence, self.sequence, self.mask, self.mask.sum(1).tolist(), strict=True)
+        return [
+            EncoderOutput(sentence=sentence[None], sequence=states[None, :n], mask=mask[None, :n])
+            for sentence, states, mask, n in rows
+        ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +27,15 @@ from slt.evaluate.progress_log import ProgressLog, packed
 from slt.frontend.base import Frontend, Settings
 from slt.frontend.clip import ClipSource
 from slt.frontend.registry import make_frontend
+from slt.frontend.result import Outcome
 from slt.frontend.run import Opener, many_clip_features
-from slt.pipeline.segment import Segment, translate_features, translate_segment
+from slt.pipeline.groups import in_groups
+from slt.pipeline.result import Failure, Translation
+from slt.pipeline.segment import EncodedSegment, Segment, encode_segment, translate_encoded, translate_segment
+from slt.pipeline.texts import CLIPS_ON_ACCELERATOR
 from slt.text.engines import TRANSFORMERS, expected
 from slt.text.languages import check_languages
 from slt.video.base import Frame, Video, VideoInfo
-
-if TYPE_CHECKING:
-    from slt.pipeline.result import Translation
 
 BLANK = 0
 """Grey level of a blank video, 0..255."""
@@ -140,29 +141,41 @@ class ClipTranslator:
     ) -> None:
         """On an accelerator, translate clips that are not in the log while the next ones are read, and log them.
 
-        Those that fail are left to ``translate``.
+        The texts of several are searched together (``slt.pipeline.texts``); when a stop is requested, those of the
+        clips whose features are there still are. Clips that fail are left to ``translate``.
+
+        On a CPU clips are translated one by one: SignHiera takes nearly three times as long as the search, so that
+        little would be gained, and the seconds of each clip are a result.
         """
         if not is_accelerator(choose_device(self.settings.device)):
             return
-        keys = {source: key for source, key in (self._source(manifest, clip) for clip in clips) if key not in self._log}
-        if not keys:
+        sources = [(source, key) for source, key in (self._source(manifest, one) for one in clips)]
+        waiting = {source.id: key for source, key in sources if key not in self._log}
+        if not waiting:
             return
-        bundle = self.bundle
-        lang, beam, frontend = self.settings.lang, self.settings.beam, self.frontend.load()
-        began = time.perf_counter()
-        with closing(many_clip_features(list(keys), frontend, stop=stop)) as outcomes:
-            for done, outcome in enumerate(outcomes, 1):
-                record = None
-                with suppress(Exception):  # told with its clip, when that is translated alone
-                    if outcome.found:
-                        segment = Segment(video=outcome.clip.id, open=partial(frontend.open, outcome.clip))
-                        found = translate_features(bundle, outcome.found, segment, [lang], beam_size=beam)
-                        record = {**_record(found, lang), "seconds": time.perf_counter() - began}
-                if record:
-                    self._log.add(keys[outcome.clip], record)
+        bundle, lang, beam = self.bundle, self.settings.lang, self.settings.beam
+        done, began = 0, time.perf_counter()
+        read = [source for source, _ in sources if source.id in waiting]
+        with closing(many_clip_features(read, self.frontend.load(), stop=stop)) as outcomes:
+            for group in in_groups(map(self._encoded, outcomes), CLIPS_ON_ACCELERATOR):
+                encoded = [one for one in group if isinstance(one, EncodedSegment)]
+                found = translate_encoded(bundle, encoded, [lang], beam_size=beam)
+                seconds = (time.perf_counter() - began) / max(1, len(encoded))
+                for one in found:
+                    if isinstance(one, Translation):  # an error is told with its clip, when that is translated alone
+                        self._log.add(waiting[one.video], {**_record(one, lang), "seconds": seconds})
                 began = time.perf_counter()
-                progress(done)
+                progress(done := done + len(group))
         stop.check()
+
+    def _encoded(self, outcome: Outcome) -> EncodedSegment | Failure:
+        segment = Segment(video=outcome.clip.id, open=partial(self.frontend.open, outcome.clip))
+        try:
+            if outcome.found:
+                return encode_segment(self.bundle, outcome.found, segment)
+        except Exception as error:  # told with its clip, when that is translated alone
+            return segment.failure(error)
+        return segment.failure(outcome.error or SltError("no features"))
 
     def translate(self, manifest: Manifest, clip: Clip) -> ClipTranslation:
         """Translate a clip; a failed clip has an error and is tried again by the next run."""

@@ -1,25 +1,29 @@
-"""Translate one segment of a video: features, sentence embedding, text, and warnings about the result."""
+"""Translate segments of videos: features, sentence embeddings, texts, and warnings about the result."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from slt.bundle.load import LoadedBundle
+from slt.core.errors import SltError, as_slt_error
 from slt.core.tensors import EncoderOutput, FeatureBatch
 from slt.core.timing import StageTimer
 from slt.frontend.base import Frontend
 from slt.frontend.result import ClipFeatures
 from slt.frontend.run import Opener, Progress, clip_features
-from slt.pipeline.result import Span, Translation
-from slt.text.decoder import Hypothesis, token_limit
+from slt.pipeline.result import Failure, Span, Translation
+from slt.pipeline.texts import EncodedClip, Texts, find_texts
 from slt.text.rerank import READINGS, TextScorer
 from slt.text.rerank import rerank as rerank_texts
 from slt.video.windows import Window
+
+T = TypeVar("T")
 
 NO_PERSON = "no person detected in any frame; the translation is meaningless"
 
@@ -49,6 +53,33 @@ class Segment:
     start_s: float = 0.0
     end_s: float | None = None
 
+    def failure(self, error: Exception) -> Failure:
+        """Return why this segment could not be translated."""
+        span_s = None if self.end_s is None else (self.start_s, self.end_s)
+        return Failure(video=self.video, error=as_slt_error(error), span_s=span_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedSegment:
+    """A segment whose text is looked for.
+
+    Attributes:
+        segment: which.
+        found: its features, of several readings for reranking.
+        readings: the sign encoder's output for each reading, a batch of one.
+        timings: stage → seconds so far.
+    """
+
+    segment: Segment
+    found: ClipFeatures
+    readings: Sequence[EncoderOutput]
+    timings: Mapping[str, float]
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the encoder, of all readings."""
+        return sum(one.mask.shape[1] for one in self.readings)
+
 
 def translate_segment(
     bundle: LoadedBundle,
@@ -59,7 +90,6 @@ def translate_segment(
     beam_size: int = 5,
     nbest: int = 1,
     rerank: bool = False,
-    clock: StageTimer | None = None,
     progress: Progress | None = None,
 ) -> Translation:
     """Translate one segment.
@@ -72,54 +102,97 @@ def translate_segment(
         beam_size: active hypotheses in the beam search.
         nbest: texts per language, at most ``beam_size``.
         rerank: decode several readings and rank the texts of all; the text encoder must be loaded.
-        clock: measures the seconds of each stage.
         progress: called with the extractor's unit, units done, and units in all.
 
     Raises:
         UserError: the video cannot be opened or read to its end, or a size is out of range.
     """
-    clock = clock or StageTimer()
+    encoded = read_segment(bundle, frontend, segment, rerank=rerank, clock=StageTimer(), progress=progress)
+    return the_one(translate_encoded(bundle, [encoded], langs, beam_size=beam_size, nbest=nbest, rerank=rerank))
+
+
+def read_segment(
+    bundle: LoadedBundle,
+    frontend: Frontend,
+    segment: Segment,
+    *,
+    rerank: bool,
+    clock: StageTimer,
+    progress: Progress | None = None,
+) -> EncodedSegment:
+    """Compute the features of a segment and encode them; arguments as for ``translate_segment``.
+
+    Raises:
+        UserError: the video cannot be opened or read to its end.
+    """
     n_readings = READINGS if rerank else 1
     found = clip_features(segment.open, frontend, n_readings=n_readings, clock=clock, progress=progress)
-    settings = {"beam_size": beam_size, "nbest": nbest}
-    return translate_features(bundle, found, segment, langs, rerank=rerank, clock=clock, **settings)
+    return encode_segment(bundle, found, segment, clock=clock)
 
 
-def translate_features(
+def encode_segment(
+    bundle: LoadedBundle, found: ClipFeatures, segment: Segment, *, clock: StageTimer | None = None
+) -> EncodedSegment:
+    """Encode a segment's features; ``clock`` has the seconds of the stages before."""
+    clock = clock or StageTimer()
+    with clock("encoder"):
+        readings = [encode(bundle.encoder, *streams) for streams in found.readings]
+    return EncodedSegment(segment=segment, found=found, readings=readings, timings=dict(clock.seconds))
+
+
+def translate_encoded(
     bundle: LoadedBundle,
-    found: ClipFeatures,
-    segment: Segment,
+    encoded: Sequence[EncodedSegment],
     langs: Sequence[str],
     *,
     beam_size: int = 5,
     nbest: int = 1,
     rerank: bool = False,
-    clock: StageTimer | None = None,
-) -> Translation:
-    """Translate one segment by its features.
+) -> list[Translation | SltError]:
+    """Translate segments together, all readings of all of them in one search; arguments as for ``translate_segment``.
 
-    Args:
-        bundle: sign encoder and text decoder.
-        found: the features, of several readings for reranking.
-        segment: what they are of.
-        langs: as for ``translate_segment``, as are the others.
-        beam_size: likewise.
-        nbest: likewise.
-        rerank: likewise.
-        clock: likewise.
+    Returns:
+        Of each its translation, or why there is none. The seconds of the search are divided equally among them.
+    """
+    began = time.perf_counter()
+    clips = [EncodedClip(output=one, seconds=each.found.seconds) for each in encoded for one in each.readings]
+    n_texts = beam_size if rerank else nbest
+    found = iter(find_texts(bundle.decoder, clips, langs, beam_size=beam_size, nbest=n_texts))
+    texts = [_texts_of(bundle, each, [next(found) for _ in each.readings], nbest, rerank=rerank) for each in encoded]
+    seconds = (time.perf_counter() - began) / max(1, len(encoded))
+    return [
+        one if isinstance(one, SltError) else _translation(bundle, each, one, seconds)
+        for each, one in zip(encoded, texts, strict=True)
+    ]
+
+
+def the_one(results: Sequence[T | SltError]) -> T:
+    """Return the result of one clip alone.
 
     Raises:
-        UserError: a size is out of range.
+        SltError: it failed.
     """
-    clock = clock or StageTimer()
-    with clock("encoder"):
-        encoded = [encode(bundle.encoder, *streams) for streams in found.readings]
-    with clock("text"):
-        settings = {"beam_size": beam_size, "max_tokens": token_limit(found.seconds)}
-        each = [
-            bundle.decoder.translate(one, langs, nbest=beam_size if rerank else nbest, **settings)[0] for one in encoded
-        ]
-        texts = _rerank(bundle, encoded, each, nbest) if rerank else each[0]
+    (result,) = results
+    if isinstance(result, SltError):
+        raise result
+    return result
+
+
+def _texts_of(
+    bundle: LoadedBundle, encoded: EncodedSegment, found: Sequence[Texts | SltError], nbest: int, *, rerank: bool
+) -> Texts | SltError:
+    """Return the texts of a segment by those of its readings."""
+    good = [one for one in found if not isinstance(one, SltError)]
+    if len(good) < len(found):
+        return next(one for one in found if isinstance(one, SltError))
+    try:
+        return _rerank(bundle, encoded.readings, good, nbest) if rerank else good[0]
+    except Exception as error:  # reported with its segment, so that it costs no other
+        return as_slt_error(error)
+
+
+def _translation(bundle: LoadedBundle, encoded: EncodedSegment, texts: Texts, text_s: float) -> Translation:
+    segment, found = encoded.segment, encoded.found
     features, *visual = found.readings[0]
     return Translation(
         video=segment.video,
@@ -134,8 +207,8 @@ def translate_features(
         windows=[_span(window, found.fps) for window in found.windows],
         features=features.float().cpu(),
         visual=visual[0].float().cpu() if visual else None,
-        embedding=encoded[0].sentence[0].float().cpu(),
-        timings=clock.seconds,
+        embedding=encoded.readings[0].sentence[0].float().cpu(),
+        timings={**encoded.timings, "text": text_s},
         warnings=[*found.warnings, *_warnings(bundle, found, texts)],
     )
 
@@ -156,9 +229,7 @@ def encode(encoder: torch.nn.Module, features: Tensor, visual: Tensor | None = N
     return encoder(batch.to(next(encoder.parameters()).device))
 
 
-def _rerank(
-    bundle: LoadedBundle, encoded: Sequence[EncoderOutput], found: Sequence[dict[str, list[Hypothesis]]], nbest: int
-) -> dict[str, list[Hypothesis]]:
+def _rerank(bundle: LoadedBundle, encoded: Sequence[EncoderOutput], found: Sequence[Texts], nbest: int) -> Texts:
     """Return the ``nbest`` best texts of all readings, per language."""
     readings = torch.cat([one.sentence for one in encoded])
     scorer, calibration = cast(TextScorer, bundle.decoder), bundle.card.confidence
@@ -174,7 +245,7 @@ def _span(window: Window, fps: float) -> Span:
     return Span(start_s=window.start / fps, end_s=(window.end + 1) / fps, padding=window.padding)
 
 
-def _warnings(bundle: LoadedBundle, found: ClipFeatures, texts: dict[str, list[Hypothesis]]) -> Iterator[str]:
+def _warnings(bundle: LoadedBundle, found: ClipFeatures, texts: Texts) -> Iterator[str]:
     """Yield warnings about the texts, beyond those about the video."""
     if found.is_empty:
         yield NO_PERSON

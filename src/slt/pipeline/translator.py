@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -11,14 +11,16 @@ from typing import Any
 from slt.assets.cards import BundleCard
 from slt.bundle.load import LoadedBundle, load_bundle
 from slt.bundle.resolve import make_available
-from slt.core.errors import as_slt_error
+from slt.core.device import is_accelerator
 from slt.core.timing import StageTimer
 from slt.frontend.base import Frontend, Settings
 from slt.frontend.clip import ClipSource, OpenClip
 from slt.frontend.registry import make_frontend
 from slt.frontend.run import Progress
+from slt.pipeline.groups import translate_in_groups
 from slt.pipeline.result import Failure, Translation
-from slt.pipeline.segment import Segment, translate_segment
+from slt.pipeline.segment import EncodedSegment, Segment, read_segment, translate_segment
+from slt.pipeline.texts import CLIPS_ON_ACCELERATOR
 from slt.segmentation.finder import SentenceLimits
 from slt.segmentation.stream import Sentence, find_sentences
 from slt.text.languages import check_languages
@@ -136,9 +138,7 @@ class Translator:
         """
         bundle = self.load(text_encoder=rerank)
         langs = check_languages(langs or _default_langs(bundle.card), bundle.card.languages)
-        clip = ClipSource.of(Path(video), start_s=start_s, end_s=end_s, pose=Path(pose) if pose else None)
-        opener = partial(self.frontend.open, clip)
-        segment = Segment(video=str(video), open=opener, start_s=start_s or 0.0, end_s=end_s)
+        segment = self._segment(video, start_s, end_s, Path(pose) if pose else None)
         return translate_segment(
             bundle, self.frontend, segment, langs, beam_size=beam_size, nbest=nbest, rerank=rerank, progress=progress
         )
@@ -152,11 +152,13 @@ class Translator:
         beam_size: int = 5,
         nbest: int = 1,
         rerank: bool = False,
+        together: bool = True,
         progress: Progress | None = None,
     ) -> Iterator[Translation]:
         """Segment a continuous video into sentences and yield each translation as soon as it is available.
 
-        Memory use does not depend on the video's length.
+        Memory use does not depend on the video's length. On an accelerator the texts of several sentences are searched
+        together, as for ``translate_many``.
 
         Args:
             video: path.
@@ -165,6 +167,7 @@ class Translator:
             beam_size: as for ``translate``.
             nbest: likewise.
             rerank: likewise.
+            together: False: no sentence waits for another.
             progress: called after each sentence with the seconds of video done.
 
         Raises:
@@ -173,17 +176,35 @@ class Translator:
         """
         bundle = self.load(text_encoder=rerank)
         langs = check_languages(langs or _default_langs(bundle.card), bundle.card.languages)
-        settings: dict[str, Any] = {"beam_size": beam_size, "nbest": nbest, "rerank": rerank}
+        items = self._sentences(bundle, Path(video), limits, rerank=rerank, progress=progress)
+        most = self._clips_at_once if together else 1
+        settings: dict[str, Any] = {"most": most, "beam_size": beam_size, "nbest": nbest, "rerank": rerank}
+        with closing(items):
+            for outcome in translate_in_groups(bundle, items, langs, **settings):
+                if isinstance(outcome, Failure):
+                    raise outcome.error
+                yield outcome
+
+    def _sentences(
+        self,
+        bundle: LoadedBundle,
+        video: Path,
+        limits: SentenceLimits | None,
+        *,
+        rerank: bool,
+        progress: Progress | None,
+    ) -> Generator[EncodedSegment, None, None]:
+        """Yield the sentences of a video, encoded."""
         clock = StageTimer()
         with clock("signer"):
-            whole = self.frontend.at_rate(open_with_pose(Path(video)))
+            whole = self.frontend.at_rate(open_with_pose(video))
         fps, n_frames = whole.video.info.fps, whole.video.info.n_frames
         crops = prefetch(timed_crops(whole.video, whole.signer, bundle.card.preprocess.size), FRAMES_AHEAD)
         with closing(crops):
             for sentence in clock.each("frames", find_sentences(crops, fps=fps, limits=limits)):
-                opener = partial(self._open_sentence, Path(video), sentence, whole)
+                opener = partial(self._open_sentence, video, sentence, whole)
                 segment = Segment(video=str(video), open=opener, start_s=sentence.start_s, end_s=sentence.end_s)
-                yield translate_segment(bundle, self.frontend, segment, langs, clock=clock, **settings)
+                yield read_segment(bundle, self.frontend, segment, rerank=rerank, clock=clock)
                 clock.seconds = {}
                 if progress:
                     progress("seconds of video", int(sentence.end_s), int(n_frames / fps) if n_frames else None)
@@ -200,6 +221,7 @@ class Translator:
         videos: Iterable[str | Path],
         langs: Sequence[str] | None = None,
         *,
+        spans: Sequence[tuple[float, float]] = (),
         beam_size: int = 5,
         nbest: int = 1,
         rerank: bool = False,
@@ -207,15 +229,50 @@ class Translator:
     ) -> Iterator[Translation | Failure]:
         """Translate videos in turn; a failed video yields a ``Failure``.
 
-        Arguments as for ``translate``; errors of the model or languages are raised before the first video.
+        On an accelerator the texts of several videos are searched together, in groups that grow from one
+        (``slt.pipeline.groups``): features are computed fast there, and a search hardly takes longer for many. On a CPU
+        each text is searched, and yielded, at once: features of the published model take nearly three times as long as
+        the search, so that waiting for other videos would cost each text more than all gain together, a tenth.
+
+        Args:
+            videos: paths.
+            langs: as for ``translate``.
+            spans: (start, end) in seconds of the segments of each video to translate, in turn; none: whole videos.
+            beam_size: as for ``translate``, as are the others.
+            nbest: likewise.
+            rerank: likewise.
+            progress: likewise; also called for texts that are searched together.
+
+        Raises:
+            UserError: an unknown model or an unsupported language, before the first video.
         """
-        card = self.load(text_encoder=rerank).card
-        check_languages(langs or _default_langs(card), card.languages)
-        for video in videos:
-            try:
-                yield self.translate(video, langs, beam_size=beam_size, nbest=nbest, rerank=rerank, progress=progress)
-            except Exception as error:  # reported with its video, so that it costs no other
-                yield Failure(video=str(video), error=as_slt_error(error))
+        bundle = self.load(text_encoder=rerank)
+        langs = check_languages(langs or _default_langs(bundle.card), bundle.card.languages)
+        chosen: Sequence[tuple[float | None, float | None]] = spans or [(None, None)]
+        segments = (self._segment(video, *span) for video in videos for span in chosen)
+        items = (self._read(bundle, segment, rerank=rerank, progress=progress) for segment in segments)
+        settings: dict[str, Any] = {"beam_size": beam_size, "nbest": nbest, "rerank": rerank, "progress": progress}
+        yield from translate_in_groups(bundle, items, langs, most=self._clips_at_once, **settings)
+
+    @property
+    def _clips_at_once(self) -> int:
+        """How many clips may wait for each other, to be searched together."""
+        return CLIPS_ON_ACCELERATOR if is_accelerator(self.frontend.device) else 1
+
+    def _segment(
+        self, video: str | Path, start_s: float | None, end_s: float | None, pose: Path | None = None
+    ) -> Segment:
+        """Return a video, or a segment of it, to be translated."""
+        clip = ClipSource.of(Path(video), start_s=start_s, end_s=end_s, pose=pose)
+        return Segment(video=str(video), open=partial(self.frontend.open, clip), start_s=start_s or 0.0, end_s=end_s)
+
+    def _read(
+        self, bundle: LoadedBundle, segment: Segment, *, rerank: bool, progress: Progress | None
+    ) -> EncodedSegment | Failure:
+        try:
+            return read_segment(bundle, self.frontend, segment, rerank=rerank, clock=StageTimer(), progress=progress)
+        except Exception as error:  # reported with its video, so that it costs no other
+            return segment.failure(error)
 
 
 def _default_langs(card: BundleCard) -> tuple[str, ...]:

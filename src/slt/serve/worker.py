@@ -159,7 +159,7 @@ def _translate(request: dict[str, Any], models: LoadedModels, requests: Requests
     _check_duration(path, request["max_duration_s"])
     how = {key: options[key] for key in ("nbest", "rerank")} | {"progress": progress}
     found = (
-        translator.segments(path, options["langs"], **how)
+        translator.segments(path, options["langs"], together=False, **how)
         if options["sentences"]
         else iter([translator.translate(path, options["langs"], **how)])
     )

@@ -1,7 +1,9 @@
-"""Stopping criterion of fairseq2's beam search."""
+"""Where fairseq2's beam search stops: a criterion of its own, and a limit per row."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -30,3 +32,27 @@ class BestScoreStop:
             return unfinished
         best_unfinished = float(unfinished.scores.max()) / self._step_nr  # its score if it ended here at no cost
         return None if max(float(found.score) for found in finished) >= best_unfinished else unfinished
+
+
+class RowLimits:
+    """Mixin for fairseq2's beam search: the limit of each row, which ends there as a search of that row alone does.
+
+    Attributes:
+        limits: maximum number of tokens of each row's texts, including the end; the search's own is the largest.
+    """
+
+    limits: Sequence[int]
+
+    # Attributes of fairseq2's beam search.
+    _prompt_indices: Any
+    _max_prompt_len: int
+    _step_nr: int
+    _eos_idx: int
+
+    def _search_beam(self, beam_idx: int, batch_offset: int, lprobs: Any, step_scores: Any) -> Any:
+        limit = self.limits[int(self._prompt_indices[batch_offset])]
+        is_last = self._step_nr == self._max_prompt_len + limit - 1
+        if is_last:  # the last possible token is the end, whatever its score
+            lprobs[:, : self._eos_idx] = lprobs[:, self._eos_idx + 1 :] = -math.inf
+        unfinished = super()._search_beam(beam_idx, batch_offset, lprobs, step_scores)  # type: ignore[misc]
+        return None if is_last else unfinished

@@ -83,9 +83,11 @@ class TextDecoder(Protocol):
         *,
         beam_size: int = 5,
         nbest: int = 1,
-        max_tokens: int | None = None,
+        max_tokens: int | Sequence[int] | None = None,
     ) -> list[dict[str, list[Hypothesis]]]:
         """Return, per clip and language, up to ``nbest`` hypotheses, best first.
+
+        ``max_tokens`` is the maximum number of tokens of a text, of all clips or of each.
 
         Raises:
             UserError: an unsupported language, or a size out of range.
@@ -93,13 +95,13 @@ class TextDecoder(Protocol):
         ...
 
 
-def check_search(*, beam_size: int, nbest: int, max_tokens: int | None, n_tokens: int) -> None:
+def check_search(*, beam_size: int, nbest: int, max_tokens: int | Sequence[int] | None, n_tokens: int) -> None:
     """Check the sizes of a beam search.
 
     Args:
         beam_size: number of active hypotheses.
         nbest: number of returned hypotheses.
-        max_tokens: maximum number of tokens, or None.
+        max_tokens: maximum number of tokens, of all clips or of each, or None.
         n_tokens: vocabulary size without forbidden tokens; each step considers ``2 * beam_size`` candidates.
 
     Raises:
@@ -110,8 +112,15 @@ def check_search(*, beam_size: int, nbest: int, max_tokens: int | None, n_tokens
         raise UserError(f"found beam size {beam_size}, expected 1 to {widest}")
     if not 1 <= nbest <= beam_size:
         raise UserError(f"found nbest {nbest}, expected 1 to the beam size {beam_size}")
-    if max_tokens is not None and max_tokens < 1:
-        raise UserError(f"found token limit {max_tokens}, expected at least 1")
+    if max_tokens is not None and (least := min([max_tokens] if isinstance(max_tokens, int) else max_tokens)) < 1:
+        raise UserError(f"found token limit {least}, expected at least 1")
+
+
+def limit_each(max_tokens: int | Sequence[int] | None, n_clips: int, most: int) -> list[int]:
+    """Return the token limit of each of ``n_clips``, at most ``most``."""
+    if max_tokens is None or isinstance(max_tokens, int):
+        max_tokens = [most if max_tokens is None else max_tokens] * n_clips
+    return [min(limit, most) for limit in max_tokens]
 
 
 def by_length(texts: Sequence[str], size: int) -> Iterator[list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 from slt.core.errors import UserError
 from slt.core.tensors import EncoderOutput
 from slt.models.fitting import build_empty, load_strict
-from slt.text.decoder import Hypothesis, Letter, check_search
+from slt.text.decoder import Hypothesis, Letter, check_search, limit_each
 from slt.text.decoding_flags import evaluation_mode
 from slt.text.languages import check_languages
 
@@ -134,7 +135,7 @@ class LetterText(nn.Module):
         *,
         beam_size: int = 5,
         nbest: int = 1,
-        max_tokens: int | None = None,
+        max_tokens: int | Sequence[int] | None = None,
     ) -> list[dict[str, list[Hypothesis]]]:
         """See ``slt.text.decoder.TextDecoder``; each hypothesis has its letters with their confidences.
 
@@ -146,10 +147,13 @@ class LetterText(nn.Module):
         with evaluation_mode(self):
             each = self.log_probs(output.sequence).cpu().numpy()
         lengths = output.mask.sum(1).tolist()
-        found = [self._read(rows[:n], beam_size, nbest, max_tokens) for rows, n in zip(each, lengths, strict=True)]
+        limits = limit_each(max_tokens, len(lengths), sys.maxsize)
+        found = [
+            self._read(rows[:n], beam_size, nbest, limit) for rows, n, limit in zip(each, lengths, limits, strict=True)
+        ]
         return [{lang: list(texts) for lang in langs} for texts in found]
 
-    def _read(self, rows: NDArray[np.float32], beam_size: int, nbest: int, max_tokens: int | None) -> list[Hypothesis]:
+    def _read(self, rows: NDArray[np.float32], beam_size: int, nbest: int, max_tokens: int) -> list[Hypothesis]:
         """Return the ``nbest`` best texts of one clip, best first."""
         found = []
         for prefix, total in prefix_search(rows, beam_size, self.config.letter_cost)[:nbest]:

@@ -33,14 +33,12 @@ class SearchSettings:
 
     Attributes:
         beam_size: active hypotheses per row.
-        limit: maximum number of tokens of a text, including the end.
         max_seq_len: number of positions of the decoder, including the prompt.
         patient: stopping criterion, see ``SonarTextConfig``.
         no_repeat: forbid repeated n-grams of ``NO_REPEAT_NGRAM`` tokens.
     """
 
     beam_size: int
-    limit: int
     max_seq_len: int
     patient: bool
     no_repeat: bool = False
@@ -127,8 +125,12 @@ class SonarEngine(nn.Module, ABC):
         """Return the (B, S, V) logits after each token of B sequences, given their (B, D) embeddings."""
 
     @abstractmethod
-    def _search(self, embeddings: Tensor, prompts: Tensor, settings: SearchSettings) -> list[list[ScoredTokens]]:
+    def _search(
+        self, embeddings: Tensor, prompts: Tensor, limits: Sequence[int], settings: SearchSettings
+    ) -> list[list[ScoredTokens]]:
         """Decode (B, D) embeddings with (B, P) prompts; per row its texts, best first.
+
+        ``limits`` are the maximum numbers of tokens of each row's texts, including the end.
 
         Raises:
             SltError: the decoder returned NaN.

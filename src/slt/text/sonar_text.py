@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from slt.core.device import in_parts
 from slt.core.errors import SltError
 from slt.core.tensors import EncoderOutput
-from slt.text.decoder import Hypothesis, by_length, check_search
+from slt.text.decoder import Hypothesis, by_length, check_search, limit_each
 from slt.text.decoding_flags import evaluation_mode
 from slt.text.languages import check_languages
 from slt.text.nllb import PADDING
@@ -115,7 +115,7 @@ class SonarTextModel(SonarEngine):
         *,
         beam_size: int = 5,
         nbest: int = 1,
-        max_tokens: int | None = None,
+        max_tokens: int | Sequence[int] | None = None,
     ) -> list[dict[str, list[Hypothesis]]]:
         """See ``slt.text.decoder.TextDecoder``; SONAR's decoder uses the sentence embedding only."""
         return self.decode(
@@ -130,7 +130,7 @@ class SonarTextModel(SonarEngine):
         *,
         beam_size: int = 5,
         nbest: int = 1,
-        max_tokens: int | None = None,
+        max_tokens: int | Sequence[int] | None = None,
         patient: bool | None = None,
         retry_repetitive: bool = False,
     ) -> list[dict[str, list[Hypothesis]]]:
@@ -141,7 +141,8 @@ class SonarTextModel(SonarEngine):
             langs: FLORES-200 codes.
             beam_size: active hypotheses per embedding and language.
             nbest: number of returned hypotheses, at most ``beam_size``.
-            max_tokens: maximum number of tokens, including the end; by default the decoder's limit.
+            max_tokens: maximum number of tokens, including the end, of all texts or of each embedding's; by default
+                the decoder's limit.
             patient: stopping criterion, see ``SonarTextConfig``; by default as configured.
             retry_repetitive: if the best text is repetitive, search again without repeated n-grams.
 
@@ -159,34 +160,37 @@ class SonarTextModel(SonarEngine):
         prompts = self.tokens.prompts(langs).to(self.device).repeat(len(embeddings), 1)  # (B * L, 2)
         rows = embeddings.to(self.device, self.dtype).repeat_interleave(len(langs), dim=0)  # (B * L, D)
         positions = self.config.decoder.max_seq_len
-        limit = positions - prompts.shape[1]
+        each = limit_each(max_tokens, len(embeddings), positions - prompts.shape[1])
+        limits = [limit for limit in each for _ in langs]  # (B * L)
         settings = SearchSettings(
             beam_size=beam_size,
-            limit=limit if max_tokens is None else min(limit, max_tokens),
             max_seq_len=positions,
             patient=self.config.patient if patient is None else patient,
         )
         with evaluation_mode(self):
-            found = self._hypotheses(rows, prompts, settings)
+            found = self._hypotheses(rows, prompts, limits, settings)
             looped = [row for row, texts in enumerate(found) if retry_repetitive and is_repetitive(texts[0].text)]
-            again = self._hypotheses(rows[looped], prompts[looped], replace(settings, no_repeat=True))
+            own = [limits[row] for row in looped]
+            again = self._hypotheses(rows[looped], prompts[looped], own, replace(settings, no_repeat=True))
         for row, texts in zip(looped, again, strict=True):
             found[row] = [replace(text, looped=True) for text in texts]
         best = [hypotheses[:nbest] for hypotheses in found]
         return [dict(zip(langs, best[i : i + len(langs)], strict=True)) for i in range(0, len(best), len(langs))]
 
-    def _hypotheses(self, rows: Tensor, prompts: Tensor, settings: SearchSettings) -> list[list[Hypothesis]]:
+    def _hypotheses(
+        self, rows: Tensor, prompts: Tensor, limits: Sequence[int], settings: SearchSettings
+    ) -> list[list[Hypothesis]]:
         """Search in batches that fit into memory."""
         size = max(1, LOGITS_PER_SEARCH // (settings.beam_size * self.tokens.size))
         found: list[list[ScoredTokens]] = in_parts(
-            len(rows), size, lambda part: self._search(rows[part], prompts[part], settings), what="texts"
+            len(rows), size, lambda part: self._search(rows[part], prompts[part], limits[part], settings), what="texts"
         )
         return [
             [
-                Hypothesis(text=self.tokens.text(one.ids), score=one.score, truncated=len(one.ids) == settings.limit)
+                Hypothesis(text=self.tokens.text(one.ids), score=one.score, truncated=len(one.ids) == limit)
                 for one in row
             ]
-            for row in found
+            for row, limit in zip(found, limits, strict=True)
         ]
 
     def _check_embeddings(self, embeddings: Tensor) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,9 +12,13 @@ import torch
 from slt.core.device import send
 from slt.core.tensors import EncoderOutput, FeatureBatch
 from slt.demo.spelling_plan import NAME as SPELLING
-from slt.evaluate import from_features
+from slt.evaluate import model as evaluate_module
 from slt.evaluate.from_features import FeatureTranslator
 from slt.evaluate.model import ClipTranslator
+from slt.frontend.clip import ClipSource
+from slt.pipeline import texts as texts_module
+from slt.pipeline import translator as translator_module
+from slt.pipeline.result import Failure
 from slt.pipeline.translator import Translator
 from slt.text.decoder import Hypothesis
 from slt_cli.main import main
@@ -90,6 +96,34 @@ def test_the_shipped_model_reads_spelled_words_and_its_decoder_learns(drawn):
     loaded.decoder.loss(loaded.encoder(features), ["AB", "C"]).backward()
 
 
+def test_a_folder_is_translated_in_groups_in_its_order(bundle, videos, tmp_path, monkeypatch):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video at all")
+    named = [*videos[:4], broken, *videos[4:6]]
+    expected = list(Translator(bundle, device="cpu").translate_many(named))
+    sizes = []
+    genuine = texts_module._search
+
+    def search(decoder, clips, langs, **settings):
+        sizes.append(len(clips))
+        return genuine(decoder, clips, langs, **settings)
+
+    monkeypatch.setattr(texts_module, "_search", search)
+    translator, told = Translator(bundle), []
+    found = list(translator.translate_many(named, progress=lambda *what: told.append(what)))
+    assert sizes == [1, 2, 3]
+    assert [one.video for one in found] == [str(video) for video in named]
+    assert isinstance(found[4], Failure)
+    for one, alone in zip(found, expected, strict=True):
+        if not isinstance(one, Failure):
+            assert texts(one.texts) == texts(alone.texts)
+            assert list(one.timings) == list(alone.timings)
+    assert [what for what in told if what[0] == "texts"] == [("texts", n, of) for of in (2, 3) for n in (0, of)]
+    sizes.clear()
+    assert len(list(translator.translate_many(named[:1], spans=[(0.0, 0.2), (0.2, 0.4), (0.1, 0.3)]))) == 3
+    assert sizes == [1, 2]
+
+
 def test_the_commands(bundle, videos, tmp_path, capsys):
     engine = "transformers"
     words = ["translate", *videos[:2], "--model", bundle, "--json", "--text-engine", engine, "--dtype", "bfloat16"]
@@ -117,19 +151,19 @@ def test_stored_features_are_evaluated_several_clips_at_once(bundle, videos, tmp
     manifest = write_manifest(tmp_path / "m.tsv", videos[:6])
     words = ["extract-features", manifest, "--model", bundle, "--out", tmp_path / "s"]
     assert main([*map(str, words)]) == 0
-    monkeypatch.setattr(from_features, "token_limit", lambda seconds: 20)
+    monkeypatch.setattr(texts_module, "CLIPS_ON_CPU", 4)
     sizes = []
     genuine = FeatureTranslator._from_many
 
-    def from_many(translator, clips, limit):
+    def from_many(translator, clips, seconds):
         sizes.append(len(clips))
-        return genuine(translator, clips, limit)
+        return genuine(translator, clips, seconds)
 
     monkeypatch.setattr(FeatureTranslator, "_from_many", from_many)
     for device in ("cpu", "auto"):
         words = ["evaluate", "--model", bundle, "--manifest", manifest, "--features", tmp_path / "s"]
         assert main([*map(str, words), "--out", str(tmp_path / device), "--device", device]) == 0
-    assert sizes == [1] * 6 + [6]
+    assert sizes == [4, 2, 6]
     assert hypotheses(tmp_path / "auto") == hypotheses(tmp_path / "cpu")
 
 
@@ -147,3 +181,55 @@ def test_videos_are_evaluated_while_the_next_ones_are_read(bundle, videos, tmp_p
         assert main([*map(str, words)]) == 3
     assert alone == ["v0", "v1", "v2", "v3", "broken", "broken"]
     assert hypotheses(tmp_path / "auto") == hypotheses(tmp_path / "cpu")
+
+
+def test_a_stop_leaves_the_texts_of_what_was_read(bundle, videos, tmp_path, monkeypatch):
+    manifest, stop = write_manifest(tmp_path / "m.tsv", videos[:5]), tmp_path / "stop"
+    genuine = evaluate_module.many_clip_features
+
+    def interrupted(clips, frontend, **settings):
+        with closing(genuine(clips, frontend, **settings)) as outcomes:
+            for number, outcome in enumerate(outcomes, 1):
+                yield outcome
+                if number == 2:  # one is translated, the other waits for a third
+                    stop.touch()
+                    return
+
+    words = ["evaluate", "--model", bundle, "--manifest", manifest, "--out", tmp_path / "e"]
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate_module, "many_clip_features", interrupted)
+        patch.setenv("SLT_STOP_FILE", str(stop))
+        assert main([*map(str, words)]) == 75
+    read = []
+    monkeypatch.setattr(
+        evaluate_module,
+        "many_clip_features",
+        lambda clips, frontend, **settings: read.extend(clips) or genuine(clips, frontend, **settings),
+    )
+    assert main([*map(str, words)]) == 0
+    assert len(read) == 3
+    assert len(hypotheses(tmp_path / "e")) == 5
+
+
+def test_sentences_wait_for_each_other_only_if_they_may(bundle, clip, monkeypatch):
+    sentences = [SimpleNamespace(start_s=0.4 * n, end_s=0.4 * n + 0.3) for n in range(4)]
+    monkeypatch.setattr(translator_module, "find_sentences", lambda crops, **_: sentences)
+    monkeypatch.setattr(
+        Translator,
+        "_open_sentence",
+        lambda self, video, one, whole: self.frontend.open(
+            ClipSource.of(video, start_s=one.start_s, end_s=one.end_s), signer=whole.signer
+        ),
+    )
+    sizes = []
+    genuine = texts_module._search
+
+    def search(decoder, clips, langs, **settings):
+        sizes.append(len(clips))
+        return genuine(decoder, clips, langs, **settings)
+
+    monkeypatch.setattr(texts_module, "_search", search)
+    found = [list(Translator(bundle).segments(clip, together=together)) for together in (True, False)]
+    assert sizes == [1, 2, 1] + [1] * 4
+    assert [texts(one.texts) for one in found[0]] == [texts(one.texts) for one in found[1]]
+    assert [one.start_s for one in found[0]] == [one.start_s for one in sentences]

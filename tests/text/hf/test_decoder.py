@@ -48,6 +48,20 @@ def test_a_text_does_not_depend_on_its_neighbours(kind, source):
     assert len({str(row) for row in texts_of(together)}) > 1, "the clips differ, so should their texts"
 
 
+@pytest.mark.parametrize("beam_size", [1, 4])
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_text_has_a_limit_of_its_own_as_if_it_were_alone(kind, beam_size):
+    text, output, limits = make_text(kind), make_output(*LENGTHS), (2, 30, 5, 11)
+    options = {"beam_size": beam_size, "nbest": beam_size}
+    together = text.translate(output, LANGS[kind], max_tokens=limits, **options)
+    for place, limit in enumerate(limits):
+        apart = text.translate(alone(output, place), LANGS[kind], max_tokens=limit, **options)
+        assert texts_of(together[place : place + 1]) == texts_of(apart)
+        torch.testing.assert_close(scores_of(together[place : place + 1]), scores_of(apart), rtol=0, atol=1e-5)
+        for lang, hypotheses in together[place].items():
+            assert [one.truncated for one in hypotheses] == [one.truncated for one in apart[0][lang]]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_search_and_scores_are_transformers_own(kind):
     text, output = make_text(kind), make_output(5)

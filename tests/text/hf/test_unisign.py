@@ -72,7 +72,7 @@ def test_a_clips_inputs_and_token_ids_are_the_recorded_ones(model, case):
     with torch.inference_mode():
         output = encoder(FeatureBatch.of([points(case)]))
         torch.testing.assert_close(inputs(text, output)[0][0], tensors()[f"{case}.inputs_embeds"], rtol=0, atol=1e-5)
-        search = BeamSearch(text.model, text.tokens, text._states(output), [[0]], beam_size=4, limit=100)
+        search = BeamSearch(text.model, text.tokens, text._states(output), [[0]], beam_size=4, limits=[100])
         assert [0, *search.ids([0])[0]] == record()["cases"][case]["ids"]
 
 
@@ -86,7 +86,7 @@ def test_a_batch_padded_with_its_last_frames_is_the_recorded_one(model):
         mask = torch.arange(n)[None] < torch.tensor(list(n_frames.values()))[:, None]
         known = EncoderOutput(sentence=output.sentence, sequence=output.sequence, mask=mask)
         states, mask = text._states(known)
-        search = BeamSearch(text.model, text.tokens, (states, mask), [[0]] * 2, beam_size=4, limit=100)
+        search = BeamSearch(text.model, text.tokens, (states, mask), [[0]] * 2, beam_size=4, limits=[100] * 2)
         found = search.ids([0, 1])
     assert [[0, *found[0]], [0, *found[4]]] == record()["cases"]["batch"]["ids"]
 

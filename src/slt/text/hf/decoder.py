@@ -17,7 +17,7 @@ from slt.core.log import warn
 from slt.core.registry import T5_FAMILY
 from slt.core.tensors import EncoderOutput
 from slt.models.fitting import build_empty, load_strict
-from slt.text.decoder import Hypothesis, by_length, check_search
+from slt.text.decoder import Hypothesis, by_length, check_search, limit_each
 from slt.text.decoding_flags import evaluation_mode
 from slt.text.hf.config import HfTextConfig
 from slt.text.hf.kinds import KINDS
@@ -140,7 +140,7 @@ class HfText(nn.Module):
         *,
         beam_size: int = 5,
         nbest: int = 1,
-        max_tokens: int | None = None,
+        max_tokens: int | Sequence[int] | None = None,
     ) -> list[dict[str, list[Hypothesis]]]:
         """See ``slt.text.decoder.TextDecoder``; one beam search of transformers for all languages.
 
@@ -160,10 +160,9 @@ class HfText(nn.Module):
             self._check_finite(states)
             states, mask = states.repeat_interleave(len(langs), 0), mask.repeat_interleave(len(langs), 0)
             prompts = [self.tokens.prompt(lang) for _ in output.sentence for lang in langs]
-            limit = self._max_tokens - len(prompts[0])
-            limit = limit if max_tokens is None else min(limit, max_tokens * self.tokens.spread)
-            limit = min(limit, self.config.max_tokens or limit)
-            search = BeamSearch(self.model, self.tokens, (states, mask), prompts, beam_size=beam_size, limit=limit)
+            limits = self._limits(max_tokens, len(output.sentence), len(prompts[0]))
+            limits = [limit for limit in limits for _ in langs]
+            search = BeamSearch(self.model, self.tokens, (states, mask), prompts, beam_size=beam_size, limits=limits)
             rows = list(range(len(prompts)))
             found = dict(enumerate(in_parts(len(rows), len(rows), lambda part: search(rows[part]), what="texts")))
             looped = [row for row in rows if is_repetitive(found[row][0].text)]
@@ -199,6 +198,12 @@ class HfText(nn.Module):
                 states = encoder(input_ids=ids, attention_mask=mask).last_hidden_state  # (b, S, d_model)
                 embeddings[part] = (states * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
         return embeddings
+
+    def _limits(self, max_tokens: int | Sequence[int] | None, n_clips: int, prompt_length: int) -> list[int]:
+        """Return the maximum number of tokens of each clip's text; bytes are several to a token."""
+        most = self._max_tokens - prompt_length
+        spread = [limit * self.tokens.spread for limit in limit_each(max_tokens, n_clips, most)]
+        return limit_each(spread, n_clips, min(most, self.config.max_tokens or most))
 
     @property
     def _max_tokens(self) -> int:

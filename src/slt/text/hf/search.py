@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.generation.configuration_utils import GenerationConfig
+from transformers.generation.stopping_criteria import StoppingCriteria, StoppingCriteriaList
 
 from slt.text.decoder import Hypothesis
 from slt.text.hf.model import as_encoded, log_likelihoods
@@ -20,6 +21,23 @@ LOGITS_PER_SEARCH = 2**26
 NO_REPEAT_NGRAM = 4
 
 
+class RowLimits(StoppingCriteria):
+    """Ends the hypotheses of each row at a limit of its own, just as transformers ends all of them at the largest.
+
+    Args:
+        limits: maximum number of tokens after the prompt, per row.
+        prompt_length: tokens of a prompt.
+    """
+
+    def __init__(self, limits: Sequence[int], prompt_length: int) -> None:
+        self._lengths = torch.tensor([prompt_length + limit for limit in limits])
+
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
+        """Return the (N,) bool of N hypotheses, as many per row, True = at its limit."""
+        lengths = self._lengths.to(input_ids.device)
+        return (input_ids.shape[1] >= lengths).repeat_interleave(len(input_ids) // len(lengths))
+
+
 class BeamSearch:
     """Beam search over R rows, each with its own context and prompt.
 
@@ -29,7 +47,7 @@ class BeamSearch:
         context: (R, N, d_model) states and their (R, N) mask, True = real.
         prompts: token ids of R prompts of equal length.
         beam_size: active hypotheses per row; all are returned.
-        limit: maximum number of tokens, including the end token.
+        limits: maximum number of tokens of each row's texts, including the end token.
     """
 
     def __init__(
@@ -40,11 +58,11 @@ class BeamSearch:
         prompts: list[list[int]],
         *,
         beam_size: int,
-        limit: int,
+        limits: Sequence[int],
     ) -> None:
         self._model, self._tokens, (self._states, self._mask) = model, tokens, context
         self._prompts = torch.tensor(prompts, device=self._states.device)
-        self._beam_size, self._limit = beam_size, limit
+        self._beam_size, self._limits = beam_size, limits
         self._batch_size = max(1, LOGITS_PER_SEARCH // (beam_size * tokens.size))
 
     def __call__(self, rows: Sequence[int], *, forbid_repeats: bool = False) -> list[list[Hypothesis]]:
@@ -65,16 +83,18 @@ class BeamSearch:
         """Return the token ids of ``beam_size`` texts per row, best first, up to and including the end token."""
         tokens, prompts = self._tokens, self._prompts[rows]
         states, mask = self._states[rows], self._mask[rows]
+        limits = [self._limits[row] for row in rows]
         written: Tensor = self._model.generate(
             encoder_outputs=as_encoded(states),
             attention_mask=mask.long(),
             decoder_input_ids=prompts,
             # The default cache would have the number of layers of T5's encoder.
             past_key_values=EncoderDecoderCache(DynamicCache(), DynamicCache()),
+            stopping_criteria=StoppingCriteriaList([RowLimits(limits, prompts.shape[1])]),
             generation_config=GenerationConfig(
                 num_beams=self._beam_size,
                 num_return_sequences=self._beam_size,
-                max_new_tokens=self._limit,
+                max_new_tokens=max(limits),
                 length_penalty=1.0,  # rank by the mean over tokens
                 no_repeat_ngram_size=NO_REPEAT_NGRAM if forbid_repeats else 0,
                 suppress_tokens=list(tokens.forbidden) or None,
@@ -83,7 +103,8 @@ class BeamSearch:
                 decoder_start_token_id=int(prompts[0, 0]),
             ),
         )[:, prompts.shape[1] :]
-        return [self._until_end(row) for row in written.tolist()]
+        each = [limit for limit in limits for _ in range(self._beam_size)]
+        return [self._until_end(row)[:limit] for row, limit in zip(written.tolist(), each, strict=True)]
 
     def _until_end(self, ids: list[int]) -> list[int]:
         end = self._tokens.end

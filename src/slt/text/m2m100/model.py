@@ -54,5 +54,7 @@ class M2M100Text(SonarTextModel):
     def _predict(self, embeddings: Tensor, rows: list[Tensor]) -> Tensor:
         return self.decoder(pad(rows, self.device), embeddings)
 
-    def _search(self, embeddings: Tensor, prompts: Tensor, settings: SearchSettings) -> list[list[ScoredTokens]]:
-        return BeamSearch(self.decoder, embeddings, prompts, settings)()
+    def _search(
+        self, embeddings: Tensor, prompts: Tensor, limits: Sequence[int], settings: SearchSettings
+    ) -> list[list[ScoredTokens]]:
+        return BeamSearch(self.decoder, embeddings, prompts, limits, settings)()

@@ -3,12 +3,13 @@
 Each step considers the best ``2 * beam_size`` continuations of a row. Those among its first ``beam_size`` that end are
 finished; the first ``beam_size`` that do not end go on. A row stops as soon as ``beam_size`` texts are finished, or, if
 patient, once no unfinished text scores above all finished ones (``slt.text.beam_stop``). A score counts the language
-token, and the last possible token is the end.
+token, and the last possible token of a row is the end.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -26,13 +27,16 @@ class BeamSearch:
         decoder: ``TextDecoder``.
         embeddings: (R, D) float.
         prompts: (R, P) int64 token ids at the start of each text.
+        limits: maximum number of tokens of each row's texts, including the end.
         settings: of the search.
     """
 
-    def __init__(self, decoder: Any, embeddings: Tensor, prompts: Tensor, settings: SearchSettings) -> None:
+    def __init__(
+        self, decoder: Any, embeddings: Tensor, prompts: Tensor, limits: Sequence[int], settings: SearchSettings
+    ) -> None:
         self._decoder, self._settings = decoder, settings
         self._prompt_length = prompts.shape[1]
-        self._max_length = min(settings.max_seq_len, prompts.shape[1] + settings.limit)
+        self._max_lengths = [min(settings.max_seq_len, prompts.shape[1] + limit) for limit in limits]
         self._finished: list[list[ScoredTokens]] = [[] for _ in prompts]
         # Of the rows that go on, N hypotheses, a beam at a time; at first one per row.
         self._rows = list(range(len(prompts)))
@@ -80,7 +84,7 @@ class BeamSearch:
         going = ends.int().sort(dim=1, stable=True).indices[:, :beam]
         scores, origins, tokens = (one.gather(1, going) for one in (scores, origins, tokens))
         kept = self._unstopped(scores)
-        if not kept or self._ids.shape[1] + 1 == self._max_length:
+        if not kept:
             return False
         self._rows = [self._rows[place] for place in kept]
         self._select(*(one[kept].flatten() for one in (scores, origins, tokens)))
@@ -88,12 +92,18 @@ class BeamSearch:
 
     def _forbid(self, predicted: Tensor) -> None:
         """Exclude tokens by a log-probability of minus infinity, in place."""
-        if self._ids.shape[1] + 1 == self._max_length:
-            predicted[:, :END] = predicted[:, END + 1 :] = -math.inf
-            return
         if self._settings.no_repeat:
             forbid_repeats(self._ids, predicted)
         predicted[:, [PADDING, UNKNOWN]] = -math.inf
+        width = len(self._ids) // len(self._rows)
+        for place, row in enumerate(self._rows):
+            if self._is_last(row):
+                own = predicted[place * width : (place + 1) * width]
+                own[:, :END] = own[:, END + 1 :] = -math.inf
+
+    def _is_last(self, row: int) -> bool:
+        """Whether the token under way is the last one that a row's texts may have."""
+        return self._ids.shape[1] + 1 == self._max_lengths[row]
 
     def _finish(self, scores: Tensor, origins: Tensor, ends: Tensor) -> None:
         """Move the texts that end among the first ``beam_size`` candidates of each row to the finished ones."""
@@ -113,7 +123,7 @@ class BeamSearch:
             done = len(finished) >= self._settings.beam_size
             if done and self._settings.patient:
                 done = max(text.score for text in finished) >= best[place] / length
-            if not done:
+            if not (done or self._is_last(row)):
                 kept.append(place)
         return kept
 

@@ -68,9 +68,11 @@ class SonarText(SonarTextModel):
         source = embeddings[:, None]  # (B, 1, D): a one-step encoder output
         return self.decoder(source, BatchLayout.of(source), *self._batch(rows))
 
-    def _search(self, embeddings: Tensor, prompts: Tensor, settings: SearchSettings) -> list[list[ScoredTokens]]:
+    def _search(
+        self, embeddings: Tensor, prompts: Tensor, limits: Sequence[int], settings: SearchSettings
+    ) -> list[list[ScoredTokens]]:
         decoder = cast(ConditionalTransformerDecoderModel, self.decoder)
-        return search(decoder, self.tokenizer.vocab_info, embeddings, prompts, settings)
+        return search(decoder, self.tokenizer.vocab_info, embeddings, prompts, limits, settings)
 
     def _batch(self, rows: list[Tensor]) -> tuple[Tensor, Any]:
         return pad_seqs(rows, pad_value=PADDING, device=self.device)

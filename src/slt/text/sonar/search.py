@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from torch import Tensor
 
-from slt.text.beam_stop import BestScoreStop
+from slt.text.beam_stop import BestScoreStop, RowLimits
 from slt.text.sonar.library import (
     BatchLayout,
     BeamSearch,
@@ -21,8 +22,12 @@ from slt.text.sonar.library import (
 from slt.text.sonar_engine import NO_REPEAT_NGRAM, ScoredTokens, SearchSettings, overflow
 
 
-class BestScoreBeamSearch(BestScoreStop, BeamSearch):  # type: ignore[misc]
-    """fairseq2's beam search with the stopping criterion ``BestScoreStop``."""
+class LimitedBeamSearch(RowLimits, BeamSearch):  # type: ignore[misc]
+    """fairseq2's beam search with a limit per row."""
+
+
+class BestScoreBeamSearch(RowLimits, BestScoreStop, BeamSearch):  # type: ignore[misc]
+    """The same with the stopping criterion ``BestScoreStop``."""
 
 
 def search(
@@ -30,6 +35,7 @@ def search(
     vocabulary: VocabularyInfo,
     rows: Tensor,
     prompts: Tensor,
+    limits: Sequence[int],
     settings: SearchSettings,
 ) -> list[list[ScoredTokens]]:
     """Decode each row, as ``BeamSearchSeq2SeqGenerator`` does, which cannot be given another search class.
@@ -39,6 +45,7 @@ def search(
         vocabulary: vocabulary of the tokenizer.
         rows: (B, D) embeddings.
         prompts: (B, P) int64 token ids at the start of each text.
+        limits: maximum number of tokens of each row's texts, including the end.
         settings: of the search.
 
     Returns:
@@ -47,7 +54,7 @@ def search(
     Raises:
         SltError: the decoder returned NaN.
     """
-    run = (BestScoreBeamSearch if settings.patient else BeamSearch)(
+    run = (BestScoreBeamSearch if settings.patient else LimitedBeamSearch)(
         model=SonarEncoderDecoderModel(DummyEncoderModel(), decoder),
         target_vocab_info=vocabulary,
         source_seqs=rows,
@@ -57,7 +64,7 @@ def search(
         algo=StandardBeamSearchAlgorithm(),
         beam_size=settings.beam_size,
         min_gen_len=1,
-        max_gen_len=settings.limit,
+        max_gen_len=max(limits),
         max_seq_len=settings.max_seq_len,
         echo_prompt=False,
         normalize_scores=True,
@@ -69,6 +76,7 @@ def search(
         step_processors=[NGramRepeatBlockProcessor(NO_REPEAT_NGRAM)] if settings.no_repeat else [],
         step_hooks={},
     )
+    run.limits = limits
     try:
         found, _ = run()
     except SequenceGenerationError as error:
