@@ -80,10 +80,10 @@ def test_translating_goes_on_with_less(bundle, clip, monkeypatch, capsys):
     run_out_above(translator.frontend, 1, monkeypatch)
     genuine = type(translator.load().decoder)._search
 
-    def search(decoder, rows, prompts, settings):
+    def search(decoder, rows, prompts, limits, settings):
         if len(rows) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return genuine(decoder, rows, prompts, settings)
+        return genuine(decoder, rows, prompts, limits, settings)
 
     monkeypatch.setattr(type(translator.load().decoder), "_search", search)
     found = translator.translate(clip, ["eng_Latn", "deu_Latn"])
