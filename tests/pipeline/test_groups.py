@@ -135,3 +135,18 @@ def test_spans_come_in_order_and_fail_alone(videos, together):
     assert [(one.span_s if isinstance(one, Failure) else (one.start_s, one.end_s)) for one in found] == spans * 2
     assert [isinstance(one, Failure) for one in found] == [False, True, False] * 2
     assert [size for size in sizes if size] == [1, 2, 1]
+
+
+def test_a_video_whose_warnings_fail_costs_only_itself(videos, together, monkeypatch):
+    translator, _ = together
+    genuine = segment_module._warnings
+
+    def warnings(bundle, found, texts):
+        if found.n_frames == 15:
+            raise ZeroDivisionError("by no frame")
+        return genuine(bundle, found, texts)
+
+    monkeypatch.setattr(segment_module, "_warnings", warnings)
+    found = list(translator.translate_many(videos[:3]))
+    assert [isinstance(one, Failure) for one in found] == [False, True, False]
+    assert found[1].error.message == "unexpected ZeroDivisionError: by no frame"

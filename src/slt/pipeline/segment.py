@@ -160,10 +160,7 @@ def translate_encoded(
     found = iter(find_texts(bundle.decoder, clips, langs, beam_size=beam_size, nbest=n_texts))
     texts = [_texts_of(bundle, each, [next(found) for _ in each.readings], nbest, rerank=rerank) for each in encoded]
     seconds = (time.perf_counter() - began) / max(1, len(encoded))
-    return [
-        one if isinstance(one, SltError) else _translation(bundle, each, one, seconds)
-        for each, one in zip(encoded, texts, strict=True)
-    ]
+    return [_result(bundle, each, one, seconds) for each, one in zip(encoded, texts, strict=True)]
 
 
 def the_one(results: Sequence[T | SltError]) -> T:
@@ -187,6 +184,18 @@ def _texts_of(
         return next(one for one in found if isinstance(one, SltError))
     try:
         return _rerank(bundle, encoded.readings, good, nbest) if rerank else good[0]
+    except Exception as error:  # reported with its segment, so that it costs no other
+        return as_slt_error(error)
+
+
+def _result(
+    bundle: LoadedBundle, encoded: EncodedSegment, texts: Texts | SltError, text_s: float
+) -> Translation | SltError:
+    """Return a segment's translation, or why there is none."""
+    if isinstance(texts, SltError):
+        return texts
+    try:
+        return _translation(bundle, encoded, texts, text_s)
     except Exception as error:  # reported with its segment, so that it costs no other
         return as_slt_error(error)
 
