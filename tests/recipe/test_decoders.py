@@ -49,6 +49,11 @@ def test_what_does_not_go_with_a_t5_is_told(changes, said):
     assert said in refusal(changes)
 
 
+def test_a_pose_encoder_is_not_shared_out():
+    with pytest.raises(UserError, match="strategy fsdp with an stgcn encoder"):
+        load_recipe("synthetic-stgcn", "train-translator", ["trainer.strategy=fsdp"])
+
+
 @pytest.mark.parametrize("changes", [[MBART, "data.langs=[eng_Latn, deu_Latn]"], ["decoder.train=frozen"]])
 def test_what_does_go_with_it_is_taken(changes):
     recipe = load_recipe("synthetic-t5", "train-translator", changes)
