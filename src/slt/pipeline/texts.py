@@ -43,8 +43,8 @@ class EncodedClip:
 def clips_at_once(device: torch.device) -> int:
     """Return how many clips may be searched together.
 
-    One clip with five beams leaves most of the time to reading the weights. On a CPU 16 clips take less than half of
-    the time of 16 searches (``benchmarks/texts.py``), and more gain little; a GPU has room for more.
+    One clip with five beams leaves most of the time to reading the weights. On a CPU SONAR's decoder takes less than
+    half of the time for 16 clips together (``benchmarks/texts.py``); a GPU has room for more.
     """
     return CLIPS_ON_ACCELERATOR if is_accelerator(device) else CLIPS_ON_CPU
 
