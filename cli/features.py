@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slt_cli.commands import Commands
+
 if TYPE_CHECKING:
     from slt.core.errors import SltError
     from slt.data.features.store import Features
     from slt.data.features.transfer import Failures, Progress
 
-app = typer.Typer(no_args_is_help=True, help="Inspect, import, export and compact feature stores.")
+app = typer.Typer(cls=Commands, no_args_is_help=True, help="Inspect, import, export and compact feature stores.")
 
 
 class Format(StrEnum):

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slt_cli.commands import Commands
+
 if TYPE_CHECKING:
     from slt.launch.plan import Job, Place
 
 app = typer.Typer(
-    no_args_is_help=True, help="Run another slt command on a cluster, in several processes, or in a container."
+    cls=Commands,
+    no_args_is_help=True,
+    help="Run another slt command on a cluster, in several processes, or in a container.",
 )
 PIPELINE = "pipeline"
 WORDS_HELP = "A verb of slt and its arguments, after --."

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from slt_cli.commands import Commands
 from slt_cli.failures import print_each
 from slt_cli.models_fetch import fetch
 from slt_cli.models_import import import_files
@@ -13,7 +14,7 @@ from slt_cli.models_push import push
 
 SHOWN_LANGUAGES = 8  # more are counted
 
-app = typer.Typer(no_args_is_help=True, help="List, fetch, import and verify models.")
+app = typer.Typer(cls=Commands, no_args_is_help=True, help="List, fetch, import and verify models.")
 
 
 @app.command("list")

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slt_cli.commands import Commands
 from slt_cli.prepare_annotated import csl_daily, elan
 from slt_cli.prepare_run import Clips, Lists, NoCut, Out, SplitName, Videos, check_lang, prepare_listings
 
 if TYPE_CHECKING:
     from slt.data.corpora.registry import Corpus
 
-app = typer.Typer(no_args_is_help=True, help="Convert a corpus into manifests for training and evaluation.")
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, help="Convert a corpus into manifests for training and evaluation."
+)
 
 
 class Joints(StrEnum):

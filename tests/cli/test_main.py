@@ -122,6 +122,14 @@ def test_every_verb_is_tried_here(slt):
     assert set(listed) == {words[0] for words in VERBS if words}
 
 
+@pytest.mark.parametrize("words", [[], ["models"], ["prepare"], ["launch"], ["features"]])
+def test_commands_are_told_in_whole_sentences(slt, words, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    listed = slt(*words, "--help").out.partition("Commands:")[2]
+    assert listed
+    assert "..." not in listed
+
+
 def test_help_loads_nothing_heavy():
     code = f"""
 import sys

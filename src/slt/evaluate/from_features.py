@@ -37,8 +37,7 @@ def open_features_for(folder: Path, model: str, manifest: Path) -> Features:
     Raises:
         UserError: no such store or model, or the features have another extractor or other settings.
     """
-    bundle, features = find_bundle(model), open_features(folder)
-    card = bundle.card
+    card, features = find_bundle(model).card, open_features(folder)
     if len(streams := bundle_streams(card)) > 1:
         names = " and ".join(stream.kind for stream in streams)
         raise UserError(
@@ -48,7 +47,7 @@ def open_features_for(folder: Path, model: str, manifest: Path) -> Features:
     streams[0].check(
         features.header,
         where=folder,
-        fix=f"slt extract-features {manifest} --model {bundle.folder} --out DIR",
+        fix=f"slt extract-features {manifest} --model {model} --out DIR",
         feature_dim=card.encoder.config.get("feature_dim"),
     )
     return features
