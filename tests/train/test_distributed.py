@@ -44,24 +44,6 @@ def two_processes(recipe, folder):
     return subprocess.run(run_two, capture_output=True, text=True, timeout=300)
 
 
-def two_warm_processes(warm, recipe, folder, *, code, said, **environment):
-    """Train as two processes that are told what torchrun tells its own; return what they wrote to stdout."""
-    path = folder.with_suffix(".yaml")
-    path.write_text(to_yaml(recipe))
-    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    elastic = {"RUN_ID": folder.name, "USE_AGENT_STORE": "True", "RESTART_COUNT": "0"}
-    both = {**{f"TORCHELASTIC_{name}": value for name, value in elastic.items()}, **environment}
-    both |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    ranks = [both | {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": "0"} for rank in ("0", "1")]
-    log = folder.with_name(f"{folder.name}-{code}")
-    warm.start(["train-encoder", str(path), "--out", str(folder)], log, *ranks)
-    codes = warm.wait()
-    out, err = (log.with_name(f"{log.name}.{kind}").read_text("utf-8") for kind in ("out", "err"))
-    assert codes == [code, code], err
-    assert said in err
-    return out
-
-
 def state(folder):
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
@@ -90,19 +72,23 @@ def test_two_processes_end_as_one(make, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_that_share_the_weights_out_end_as_one_also_after_a_stop(make, tmp_path, warm):
+def test_two_processes_that_share_the_weights_out_end_as_one_also_after_a_stop(make, tmp_path, monkeypatch):
     everything = {**ALL_ROUND, "decoder": {**asdict(make().decoder), "train": "lora", "lora_rank": 2}}
     alone = open_run(tmp_path / "one", "")
     train(make(**everything, data={"batch_rows": 128, "batch_clips": 8}), alone)
     everything["encoder"] = {**everything["encoder"], "checkpointing": True}
     everything["trainer"] = {**everything["trainer"], "strategy": "fsdp"}
     recipe = make(**everything, data={"batch_rows": 64, "batch_clips": 4})
-    two, stop = tmp_path / "two", tmp_path / "stop"
-    stop.touch()
-    out = two_warm_processes(warm, recipe, two, code=75, said="stopped as asked", SLT_STOP_FILE=str(stop))
-    assert out == ""
-    assert 0 < state(two)["global_step"] < state(alone.folder)["global_step"]
-    assert two_warm_processes(warm, recipe, two, code=0, said="") == f"{two / 'bundle'}\n"
+    (tmp_path / "stop").touch()
+    monkeypatch.setenv("SLT_STOP_FILE", str(tmp_path / "stop"))
+    done = two_processes(recipe, tmp_path / "two")
+    assert "stopped as asked" in done.stderr, done.stderr[-3000:]
+    assert done.stdout == ""
+    assert 0 < state(tmp_path / "two")["global_step"] < state(alone.folder)["global_step"]
+    monkeypatch.delenv("SLT_STOP_FILE")
+    done = two_processes(recipe, tmp_path / "two")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout == f"{tmp_path / 'two' / 'bundle'}\n"
     assert_ends_as(state(tmp_path / "two"), state(alone.folder))
     ours, theirs = (json.loads((tmp_path / name / "outcome.json").read_text())["figures"] for name in ("two", "one"))
     of_batches = {"contrastive", "loss"}  # whose clips are one another's negatives, and in the end one process's alone
