@@ -32,14 +32,11 @@ def begin(words, environment, said):
     sys.exit(main(words))
 
 for line in sys.stdin:
-    words, environments, said = json.loads(line)
-    pids = []
-    for environment in environments:
-        pids.append(os.fork())
-        if not pids[-1]:
-            begin(words, environment, said)
-    print(json.dumps(pids), flush=True)
-    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]), flush=True)
+    words, environment, said = json.loads(line)
+    if not (pid := os.fork()):
+        begin(words, environment, said)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 
 
@@ -49,31 +46,28 @@ class Warm:
 
     process: subprocess.Popen[bytes]
 
-    def start(self, words: list[str], said: Path, *environments: dict[str, str]) -> list[int]:
-        """Start ``slt`` with these words, once in each environment; without any, in that of this test.
+    def start(self, words: list[str], said: Path) -> int:
+        """Start ``slt`` with these words, in the environment of this test.
 
         Args:
             words: what follows ``slt``.
-            said: what they write is added to this name with ".out" and ".err".
-            environments: what is added to the environment.
+            said: what it writes is added to this name with ".out" and ".err".
 
         Returns:
-            the processes' ids.
+            the process's id.
         """
-        given = [os.environ | more for more in environments or ({},)]
         assert self.process.stdin
-        self.process.stdin.write(json.dumps([words, given, str(said)]).encode() + b"\n")
+        self.process.stdin.write(json.dumps([words, dict(os.environ), str(said)]).encode() + b"\n")
         return self._answer()
 
-    def wait(self) -> list[int]:
-        """Wait for those that were started last; return their exit codes."""
+    def wait(self) -> int:
+        """Wait for the one that was started last; return its exit code."""
         return self._answer()
 
-    def _answer(self) -> list[int]:
+    def _answer(self) -> int:
         assert self.process.stdout
         assert select.select([self.process.stdout], [], [], 300)[0], "it hangs"
-        answer: list[int] = json.loads(self.process.stdout.readline())
-        return answer
+        return int(self.process.stdout.readline())
 
 
 @pytest.fixture(scope="session")

@@ -124,14 +124,14 @@ def test_signals_let_it_save_leave_with_75_and_end_the_same(make, tmp_path, warm
 def signalled(warm, run, number, *, after):
     """Go on with a run in a process of its own; send it a signal once it has done more than ``after`` updates."""
     log = run.folder.with_name(f"until-{number.name}")
-    (process,) = warm.start(["train-encoder", "--resume", str(run.folder)], log)
+    process = warm.start(["train-encoder", "--resume", str(run.folder)], log)
     until = time.monotonic() + 240
     while time.monotonic() < until and Path(f"/proc/{process}").exists():
         if any(int(row["step"]) > after for row in read_figures(run.metrics)):
             os.kill(process, number)
             break
         time.sleep(0.02)
-    (code,) = warm.wait()
+    code = warm.wait()
     return code, log.with_name(f"{log.name}.err").read_text("utf-8")
 
 
