@@ -49,10 +49,6 @@ def synthetic(
     skeleton: Annotated[
         Joints, typer.Option(help="Which joints: MediaPipe's of body and hands, or COCO-WholeBody's, face included.")
     ] = Joints.mediapipe,
-    no_verbs: Annotated[
-        bool,
-        typer.Option("--no-verbs", help="Only sentences without a verb: what something is like, or where it is."),
-    ] = False,
     no_videos: Annotated[
         bool, typer.Option("--no-videos", help="Write joints alone; ten times as fast, for systems on joints.")
     ] = False,
@@ -76,7 +72,6 @@ def synthetic(
             out,
             n_clips,
             seed,
-            verbs=not no_verbs,
             with_joints=joints,
             skeleton=skeleton.value,
             with_videos=not no_videos,

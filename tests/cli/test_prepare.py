@@ -26,7 +26,7 @@ def test_clips_are_shared_out_over_the_splits(slt, tmp_path, monkeypatch):
     monkeypatch.setattr("slt.data.synthetic.corpus.write_corpus", write_corpus)
     outcome = slt("prepare", "synthetic", "--out", tmp_path, "--clips", 10, "--joints")
     sizes = {"train": 8, "val": 1, "test": 1}
-    kinds = {"verbs": True, "with_joints": True, "with_videos": True, "skeleton": "mediapipe-75"}
+    kinds = {"with_joints": True, "with_videos": True, "skeleton": "mediapipe-75"}
     assert asked == {"out": tmp_path, "n_clips": sizes, "seed": 0, **kinds}
     assert outcome.out.splitlines() == [str(tmp_path / f"{split}.tsv") for split in ("train", "val", "test")]
 

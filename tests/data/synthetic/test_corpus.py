@@ -97,16 +97,6 @@ def test_joints_alone_are_a_corpus_too(tmp_path):
     assert contents(tmp_path) == before
 
 
-def test_a_corpus_without_verbs_is_another_one(tmp_path):
-    manifest = write_corpus(tmp_path, {"val": 2}, 3, verbs=False, with_joints=True, with_videos=False)["val"]
-    assert json.loads((tmp_path / "corpus.json").read_text()) == {"drawing": 1, "seed": 3, "verbs": False}
-    assert [clip.text for clip in read_manifest(manifest).clips] == [
-        clip.text("eng_Latn") for clip in plan_corpus({"val": 2}, 3, verbs=False)
-    ]
-    with pytest.raises(UserError, match="holds a corpus of seed 3, drawing 1 without verbs; asked for is seed 3, dr"):
-        write_corpus(tmp_path, {"val": 2}, 3, with_joints=True, with_videos=False)
-
-
 def test_joints_of_a_corpus_that_does_not_say_whose_are_mediapipes(tmp_path):
     write_corpus(tmp_path, {"val": 1}, 3, with_joints=True, with_videos=False)
     assert json.loads((tmp_path / "corpus.json").read_text()) == {"drawing": 1, "seed": 3}

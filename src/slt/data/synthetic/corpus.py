@@ -78,16 +78,10 @@ def share_out(n_clips: int) -> dict[str, int]:
     return {"train": n_clips - 2 * tenth, "val": tenth, "test": tenth}
 
 
-def plan_corpus(n_clips: Mapping[str, int], seed: int, *, verbs: bool = True) -> Iterator[SyntheticClip]:
-    """Yield the clips of a corpus; a larger corpus of the same seed begins with the smaller one.
-
-    Args:
-        n_clips: how many of each split.
-        seed: of the sentences, the signers and their motion.
-        verbs: False: only sentences that need none.
-    """
+def plan_corpus(n_clips: Mapping[str, int], seed: int) -> Iterator[SyntheticClip]:
+    """Yield the clips of a corpus; a larger corpus of the same seed begins with the smaller one."""
     for number, (split, n) in enumerate(n_clips.items()):
-        meanings = sentences(split, random.Random(f"{split}-{seed}"), verbs=verbs)
+        meanings = sentences(split, random.Random(f"{split}-{seed}"))
         for index, meaning in enumerate(itertools.islice(meanings, n)):
             yield SyntheticClip(
                 name=f"{split}-{index:06d}", split=split, meaning=meaning, seed=(1000 * seed + number, index)
@@ -118,7 +112,6 @@ def write_corpus(
     n_clips: Mapping[str, int],
     seed: int,
     *,
-    verbs: bool = True,
     with_joints: bool = False,
     skeleton: str = MEDIAPIPE_75.name,
     with_videos: bool = True,
@@ -130,7 +123,6 @@ def write_corpus(
         out: the corpus folder, made if need be.
         n_clips: how many clips of each split.
         seed: two corpora of one seed are the same.
-        verbs: False: only sentences that need none.
         with_joints: also write where the signers' joints are, a ``.pose`` file beside each video.
         skeleton: which joints, a key of ``JOINTS``.
         with_videos: without them nothing is drawn: of each clip there are only its joints.
@@ -145,8 +137,8 @@ def write_corpus(
     """
     if not (with_joints or with_videos):
         raise UserError("neither videos nor joints would be written", fix="add --joints, or remove --no-videos")
-    clips = list(plan_corpus(n_clips, seed, verbs=verbs))
-    _note_origin(out, {"seed": seed, **({} if verbs else {"verbs": False})}, skeleton if with_joints else None)
+    clips = list(plan_corpus(n_clips, seed))
+    _note_origin(out, seed, skeleton if with_joints else None)
     for split in n_clips:
         (out / "videos" / split).mkdir(parents=True, exist_ok=True)
     rows: dict[str, list[str]] = {split: [] for split in n_clips}
@@ -178,15 +170,15 @@ def write_video(path: Path, frames: NDArray[np.uint8]) -> None:
         container.mux(stream.encode())
 
 
-def _note_origin(out: Path, asked: Mapping[str, Any], skeleton: str | None) -> None:
+def _note_origin(out: Path, seed: int, skeleton: str | None) -> None:
     """Describe in the folder which corpus it holds, so that two are never mixed.
 
     Args:
         out: the folder.
-        asked: what the corpus follows from.
+        seed: of the corpus.
         skeleton: of the joints that are to be written to it; None: none are.
     """
-    note, origin = out / "corpus.json", {"drawing": DRAWING, **asked}
+    note, origin = out / "corpus.json", {"seed": seed, "drawing": DRAWING}
     found = json.loads(note.read_text()) if note.exists() else origin
     if {name: value for name, value in found.items() if name != "joints"} != origin:
         raise UserError(
@@ -207,10 +199,7 @@ def _note_origin(out: Path, asked: Mapping[str, Any], skeleton: str | None) -> N
 
 
 def _described(origin: Mapping[str, Any]) -> str:
-    if "drawing" not in origin:
-        return ", ".join(f"{name} {value}" for name, value in origin.items())
-    verbs = "" if origin.get("verbs", True) else " without verbs"
-    return f"seed {origin['seed']}, drawing {origin['drawing']}{verbs}"
+    return ", ".join(f"{name} {value}" for name, value in origin.items())
 
 
 def _write_clip(clip: SyntheticClip, out: Path, *, kinds: Sequence[str], skeleton: str) -> str:

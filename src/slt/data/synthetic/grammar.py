@@ -104,22 +104,15 @@ def split_of(meaning: Meaning) -> str:
     return {8: "val", 9: "test"}.get(bucket, "train")
 
 
-def sentences(split: str, rng: random.Random, *, verbs: bool = True) -> Iterator[Meaning]:
-    """Yield endless random meanings of one split; a sentence may come again only after most others have come.
-
-    Args:
-        split: one of SPLITS.
-        rng: draws them.
-        verbs: False: only sentences that need none, on what something is like, where it is, or asking that.
-    """
+def sentences(split: str, rng: random.Random) -> Iterator[Meaning]:
+    """Yield endless random meanings of one split; a sentence may come again only after most others have come."""
     seen: set[Meaning] = set()
-    most = 50_000 if verbs else 5_000 if split == "train" else 600  # under half of what there is
     while True:
         meaning = _draw(rng)
-        if split_of(meaning) == split and meaning not in seen and (verbs or meaning.verb is None):
+        if split_of(meaning) == split and meaning not in seen:
             seen.add(meaning)
             yield meaning
-        if len(seen) >= most:
+        if len(seen) >= 50_000:
             seen.clear()
 
 
