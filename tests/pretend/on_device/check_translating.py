@@ -30,6 +30,19 @@ def texts(found: dict[str, list[Hypothesis]]) -> dict[str, list[str]]:
     return {lang: [one.text for one in hypotheses] for lang, hypotheses in found.items()}
 
 
+def sizes_of_searches(monkeypatch) -> list[int]:
+    """Return the numbers of clips of the searches to come, filled as they are made."""
+    sizes: list[int] = []
+    genuine = texts_module._search
+
+    def search(decoder, clips, langs, **settings):
+        sizes.append(len(clips))
+        return genuine(decoder, clips, langs, **settings)
+
+    monkeypatch.setattr(texts_module, "_search", search)
+    return sizes
+
+
 @pytest.mark.parametrize("engine", ["fairseq2", "transformers"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_translation_is_that_of_the_cpu(bundle, clip, engine, dtype, device):
@@ -101,14 +114,7 @@ def test_a_folder_is_translated_in_groups_in_its_order(bundle, videos, tmp_path,
     broken.write_bytes(b"no video at all")
     named = [*videos[:4], broken, *videos[4:6]]
     expected = list(Translator(bundle, device="cpu").translate_many(named))
-    sizes = []
-    genuine = texts_module._search
-
-    def search(decoder, clips, langs, **settings):
-        sizes.append(len(clips))
-        return genuine(decoder, clips, langs, **settings)
-
-    monkeypatch.setattr(texts_module, "_search", search)
+    sizes = sizes_of_searches(monkeypatch)
     translator, told = Translator(bundle), []
     found = list(translator.translate_many(named, progress=lambda *what: told.append(what)))
     assert sizes == [1, 2, 3]
@@ -221,14 +227,7 @@ def test_sentences_wait_for_each_other_only_if_they_may(bundle, clip, monkeypatc
             ClipSource.of(video, start_s=one.start_s, end_s=one.end_s), signer=whole.signer
         ),
     )
-    sizes = []
-    genuine = texts_module._search
-
-    def search(decoder, clips, langs, **settings):
-        sizes.append(len(clips))
-        return genuine(decoder, clips, langs, **settings)
-
-    monkeypatch.setattr(texts_module, "_search", search)
+    sizes = sizes_of_searches(monkeypatch)
     found = [list(Translator(bundle).segments(clip, together=together)) for together in (True, False)]
     assert sizes == [1, 2, 1] + [1] * 4
     assert [texts(one.texts) for one in found[0]] == [texts(one.texts) for one in found[1]]
