@@ -41,7 +41,8 @@ left_alone() {
     [ -z "$(find "$folder" ! -uid "$(id -u)")" ] || { echo "smoke-sif: not all files are the caller's" >&2; exit 1; }
 }
 
-cp "$(dirname "${BASH_SOURCE[0]}")/../src/slt/demo/clips/videos/test/test-000000.mp4" "$folder/work/video.mp4"
+project=$(dirname "$(dirname "${BASH_SOURCE[0]}")")
+cp "$project"/src/slt/demo/clips/videos/test/test-000000.mp4 "$folder/work/video.mp4"
 step "doctor" contained slt doctor
 step "demo" contained slt demo
 step "translate, from a standing start to the text" translated contained
