@@ -237,4 +237,4 @@ def test_a_small_uni_sign_translates_sentences_it_never_saw_and_not_without_the_
             tmp_path / name, "train-translator", splits, at_random("stgcn"), epochs=epochs, validate_every=epochs
         )
         best[name] = max(of(run, "val/bleu"))
-    assert best["seeing"] > best["guessing"] + 50, best  # 92 and 3 when it was written
+    assert best["seeing"] > best["guessing"] + 50, best  # 100 and 5 with both hands normalised together
